@@ -17,7 +17,7 @@ struct chunk {
 };
 
 struct arena {
-	size_t limit, used; /* bytes asked for, rounded up */
+	size_t limit, used;   /* bytes asked for, rounded up */
 	struct chunk *chunks; /* the one being filled first */
 };
 

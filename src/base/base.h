@@ -9,7 +9,8 @@
 #define PRINTF(fmt, first) __attribute__((format(printf, fmt, first)))
 #define ARRAY_LEN(a)       (sizeof(a) / sizeof((a)[0]))
 /* The structure of type `type` whose member `member` is at `p`. */
-#define CONTAINER_OF(p, type, member) ((type *)(void *)((char *)(p) - offsetof(type, member)))
+#define CONTAINER_OF(p, type, member)                                                    \
+	((type *)(void *)((char *)(p)-offsetof(type, member)))
 
 /* How something ended. For a mail server the first question about a failure is whether
  * it could work later, so that is part of the result.
@@ -45,9 +46,10 @@ enum rc err_in(struct err *e, enum rc rc, const char *fmt, ...) PRINTF(3, 4);
 
 /* malloc family for what must not fail: running out of memory aborts. Peers cannot
  * cause that, because every buffer and arena has a limit. */
-void *mem_get(size_t size); /* zeroed; free() it */
+void *mem_get(size_t size);             /* zeroed; free() it */
 void *mem_array(size_t n, size_t size); /* zeroed, overflow-checked; free() it */
-void *mem_grow(void *p, size_t n, size_t size); /* realloc, overflow-checked, not zeroed */
+void *mem_grow(
+    void *p, size_t n, size_t size); /* realloc, overflow-checked, not zeroed */
 char *mem_strdup(const char *s);
 
 /* A view of bytes that somebody else owns. To keep it, copy it into your arena. */
@@ -56,9 +58,12 @@ struct str {
 	size_t n;
 };
 
-#define STR(lit)      ((struct str){ (lit), sizeof(lit) - 1 })
-#define STR_INIT(lit) { (lit), sizeof(lit) - 1 }
-#define STR_ARG(s)    (int)((s).n > INT32_MAX ? INT32_MAX : (s).n), (s).p /* for "%.*s" */
+#define STR(lit) ((struct str){ (lit), sizeof(lit) - 1 })
+#define STR_INIT(lit)                                                                    \
+	{                                                                                \
+		(lit), sizeof(lit) - 1                                                   \
+	}
+#define STR_ARG(s) (int)((s).n > INT32_MAX ? INT32_MAX : (s).n), (s).p /* for "%.*s" */
 
 struct str str_c(const char *cstr); /* NULL gives an empty view */
 struct str str_n(const void *p, size_t n);
@@ -70,7 +75,7 @@ bool str_starts(struct str s, struct str prefix);
 bool str_istarts(struct str s, struct str prefix);
 bool str_ends(struct str s, struct str suffix);
 bool str_iends(struct str s, struct str suffix);
-int str_cmp(struct str a, struct str b); /* like memcmp, shorter first */
+int str_cmp(struct str a, struct str b);          /* like memcmp, shorter first */
 struct str str_from(struct str s, size_t offset); /* empty when beyond the end */
 struct str str_head(struct str s, size_t n);
 struct str str_trim(struct str s); /* blanks, tabs, CR, LF off both ends */

@@ -25,6 +25,6 @@ size_t buf_left(const struct buf *b);
 /* Valid until the next put, room, consume or fini. */
 struct str buf_view(const struct buf *b);
 void buf_consume(struct buf *b, size_t n);
-void buf_reset(struct buf *b); /* empty, memory kept */
+void buf_reset(struct buf *b);   /* empty, memory kept */
 void buf_release(struct buf *b); /* empty, memory given back: for idle connections */
 #endif

@@ -15,7 +15,8 @@ struct heap {
 
 void heap_init(struct heap *h);
 void heap_fini(struct heap *h);
-void heap_put(struct heap *h, struct heap_node *node, int64_t key); /* moves it if inside */
+void heap_put(
+    struct heap *h, struct heap_node *node, int64_t key); /* moves it if inside */
 void heap_remove(struct heap *h, struct heap_node *node); /* harmless if not inside */
-struct heap_node *heap_min(const struct heap *h); /* NULL: empty */
+struct heap_node *heap_min(const struct heap *h);         /* NULL: empty */
 #endif

@@ -42,8 +42,10 @@ load_le64(const char *p, size_t n)
 static uint64_t
 sip(const uint64_t key[2], struct str data, bool fold)
 {
-	uint64_t v[4] = { key[0] ^ UINT64_C(0x736f6d6570736575), key[1] ^ UINT64_C(0x646f72616e646f6d),
-		key[0] ^ UINT64_C(0x6c7967656e657261), key[1] ^ UINT64_C(0x7465646279746573) };
+	uint64_t v[4] = { key[0] ^ UINT64_C(0x736f6d6570736575),
+		key[1] ^ UINT64_C(0x646f72616e646f6d),
+		key[0] ^ UINT64_C(0x6c7967656e657261),
+		key[1] ^ UINT64_C(0x7465646279746573) };
 	size_t i;
 	char eight[8];
 
@@ -143,7 +145,8 @@ hmap_put(struct hmap *m, uint64_t hash, struct hmap_node *node)
 struct hmap_node *
 hmap_first(const struct hmap *m, uint64_t hash)
 {
-	struct hmap_node *node = m->n_bucket == 0 ? NULL : m->bucket[hash & (m->n_bucket - 1)];
+	struct hmap_node *node =
+	    m->n_bucket == 0 ? NULL : m->bucket[hash & (m->n_bucket - 1)];
 
 	while (node != NULL && node->hash != hash)
 		node = node->next;

@@ -21,7 +21,8 @@ void hmap_fini(struct hmap *m); /* the nodes are the caller's */
 uint64_t hmap_hash(const struct hmap *m, struct str key);
 uint64_t hmap_hash_ci(const struct hmap *m, struct str key); /* ASCII case folded */
 uint64_t hmap_hash_u64(const struct hmap *m, uint64_t key);
-void hmap_put(struct hmap *m, uint64_t hash, struct hmap_node *node); /* duplicates allowed */
+void hmap_put(
+    struct hmap *m, uint64_t hash, struct hmap_node *node); /* duplicates allowed */
 /* The first node with this hash; more by hmap_more(). The caller compares its keys. */
 struct hmap_node *hmap_first(const struct hmap *m, uint64_t hash);
 struct hmap_node *hmap_more(const struct hmap_node *node);

@@ -50,8 +50,9 @@ list_first(const struct list *head) /* NULL: empty */
 }
 
 /* `it` is a struct list *; the _SAFE form allows removing `it`. */
-#define LIST_EACH(it, head) for (struct list *it = (head)->next; it != (head); it = it->next)
-#define LIST_EACH_SAFE(it, tmp, head)                                                   \
-	for (struct list *it = (head)->next, *tmp = it->next; it != (head);             \
+#define LIST_EACH(it, head)                                                              \
+	for (struct list *it = (head)->next; it != (head); it = it->next)
+#define LIST_EACH_SAFE(it, tmp, head)                                                    \
+	for (struct list *it = (head)->next, *tmp = it->next; it != (head);              \
 	     it = tmp, tmp = it->next)
 #endif

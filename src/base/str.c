@@ -152,7 +152,8 @@ str_token(struct str *rest, const char *separators, struct str *out)
 {
 	size_t skip = 0, end;
 
-	while (skip < rest->n && strchr(separators, rest->p[skip]) != NULL && rest->p[skip] != '\0')
+	while (skip < rest->n && strchr(separators, rest->p[skip]) != NULL &&
+	       rest->p[skip] != '\0')
 		skip++;
 	if (skip == rest->n) {
 		*rest = STR("");

@@ -7,7 +7,8 @@ wire_rd(struct str in)
 	const unsigned char *p = (const unsigned char *)in.p;
 
 	if (in.n == 0)
-		return (struct wire_rd){ .p = (const unsigned char *)"", .end = (const unsigned char *)"" };
+		return (struct wire_rd){ .p = (const unsigned char *)"",
+			.end = (const unsigned char *)"" };
 	return (struct wire_rd){ .p = p, .end = p + in.n };
 }
 

@@ -12,14 +12,15 @@ struct wire_rd {
 
 struct wire_rd wire_rd(struct str in);
 uint64_t wire_rd_uint(struct wire_rd *r, unsigned bytes); /* 1..8 bytes; 0 when bad */
-int64_t wire_rd_int(struct wire_rd *r); /* 8 bytes, two's complement */
+int64_t wire_rd_int(struct wire_rd *r);                   /* 8 bytes, two's complement */
 /* A view into the input: 4-byte length, then the bytes. More than `max`: bad. */
 struct str wire_rd_str(struct wire_rd *r, size_t max);
 struct str wire_rd_raw(struct wire_rd *r, size_t n); /* n bytes, no length before them */
 /* RC_PERM: something was short, too long, or bytes are left over. */
 MUST_USE enum rc wire_rd_end(const struct wire_rd *r);
 
-/* Writes into a buf; when its maximum is reached `bad` sticks and nothing more goes in. */
+/* Writes into a buf; when its maximum is reached `bad` sticks and nothing more goes in.
+ */
 struct wire_wr {
 	struct buf *to;
 	bool bad;
