@@ -180,7 +180,7 @@ str_u64(struct str s, uint64_t max, uint64_t *out)
 		if (!ascii_isdigit(s.p[i]))
 			return RC_PERM;
 		digit = (unsigned)(s.p[i] - '0');
-		if (v > max / 10 || v * 10 > max - digit)
+		if (digit > max || v > (max - digit) / 10)
 			return RC_PERM;
 		v = v * 10 + digit;
 	}
