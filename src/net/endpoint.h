@@ -1,0 +1,102 @@
+#ifndef NET_ENDPOINT_H
+#define NET_ENDPOINT_H
+/* Socket endpoints: host:port forms, socket addresses as text, connect and listen, and
+ * this system's own addresses. Nothing here blocks. */
+#include "base/base.h"
+#include "base/arena.h"
+#include "dns/name.h"
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+struct net_endpoint {
+	socklen_t len;
+	union {
+		struct sockaddr sa;
+		struct sockaddr_in in4;
+		struct sockaddr_in6 in6;
+		struct sockaddr_storage any;
+	} u;
+};
+
+/* ---- text ---- */
+
+/* Where a next hop or service name points: "dom", "dom:port", "[host]", "[host]:port",
+ * "[ipv6:…]:port", "[ipv6]". */
+struct net_dest {
+	struct str host; /* without brackets and without "IPv6:"; view into the input */
+	bool is_literal; /* it was in brackets: no MX look-up */
+	bool has_port;
+	uint16_t port; /* default_port when !has_port */
+};
+
+/* Returns: RC_PERM e: what is wrong ("unknown service: foo", "empty host"). */
+MUST_USE enum rc net_dest_parse(
+    struct str s, uint16_t default_port, struct net_dest *out, struct err *e);
+
+/* "25" or a service name: the ones of mail are known, others come from /etc/services
+ * (cached by net_services_load, which reads the file; call it before confinement, or not
+ * at all). Returns: RC_NONE unknown. */
+MUST_USE enum rc net_port_parse(struct str s, uint16_t *out);
+
+/* ---- addresses ---- */
+
+void net_endpoint_set(struct net_endpoint *ep, const struct dns_addr *a, uint16_t port);
+/* IPv4-mapped IPv6 comes out as IPv4. family 0: neither (a UNIX socket). */
+struct dns_addr net_endpoint_addr(const struct net_endpoint *ep);
+uint16_t net_endpoint_port(const struct net_endpoint *ep);
+/* The peer's and the own end of a connected socket. */
+MUST_USE enum rc net_endpoint_peer(int fd, struct net_endpoint *out, struct err *e);
+MUST_USE enum rc net_endpoint_local(int fd, struct net_endpoint *out, struct err *e);
+/* As it stands in Received: and in address literals: "1.2.3.4", "IPv6:::1". */
+struct str net_addr_literal(const struct dns_addr *a, char out[DNS_ADDR_TEXT_MAX + 5]);
+
+/* ---- sockets ---- */
+
+/* Starts to connect: non-blocking, close-on-exec, TCP_NODELAY. `bind_to` may be NULL or
+ * of family 0; its port is 0 or ignored when in use.
+ *
+ * Returns: RC_OK connected at once (loopback does that), RC_MORE under way: wait until
+ *          writable, then net_connect_result(); RC_TEMP failed, e->sys is errno. *out_fd
+ * is set for RC_OK and RC_MORE. */
+MUST_USE enum rc net_connect(const struct net_endpoint *to,
+    const struct dns_addr *bind_to, int *out_fd, struct err *e);
+/* Returns: RC_OK connected; RC_TEMP failed, e->sys and text say why. */
+MUST_USE enum rc net_connect_result(int fd, struct err *e);
+
+/* A listening socket: SO_REUSEADDR, IPV6_V6ONLY, non-blocking, close-on-exec.
+ * `share`: SO_REUSEPORT. */
+MUST_USE enum rc net_listen(
+    const struct net_endpoint *at, int backlog, bool share, int *out_fd, struct err *e);
+/* Accepts one: non-blocking, close-on-exec, TCP_NODELAY. Returns: RC_MORE nobody waits;
+ * RC_TEMP out of descriptors or memory: stop accepting for a while. */
+MUST_USE enum rc net_accept(
+    int listen_fd, int *out_fd, struct net_endpoint *out_peer, struct err *e);
+
+/* ---- this system ---- */
+
+struct net_interface {
+	struct dns_addr addr;
+	unsigned prefix_bits; /* of the network it is in */
+	bool is_loopback;
+};
+
+#define NET_INTERFACES_MAX 1024
+
+/* Every address of every interface that is up, link-local IPv6 left out. Asks the kernel
+ * by netlink: before confinement only. Memory: *out lives in `mem`. */
+MUST_USE enum rc net_interfaces_load(
+    struct arena *mem, struct net_interface **out, size_t *out_n, struct err *e);
+
+/* The addresses that `inet_interfaces` ("all", "loopback-only", or a list of addresses
+ * and of names that /etc/hosts knows) and `inet_protocols` mean. Returns: RC_PERM e: the
+ * item that means nothing. */
+MUST_USE enum rc net_own_addrs(struct str inet_interfaces, struct str inet_protocols,
+    struct arena *mem, struct dns_addr **out, size_t *out_n, struct err *e);
+
+/* inet_protocols: "all", "ipv4", "ipv6", "ipv4, ipv6". RC_PERM: something else. */
+struct net_protocols {
+	bool ipv4, ipv6;
+};
+MUST_USE enum rc net_protocols_parse(
+    struct str s, struct net_protocols *out, struct err *e);
+#endif
