@@ -1,0 +1,95 @@
+#ifndef AGENT_INGEST_H
+#define AGENT_INGEST_H
+/* One message on its way into the spool: id, filter, memory or stage file, put.
+ * Used by smtpd, pickup and bounce alike; what Postfix's cleanup does happens here.
+ *
+ *	ingest_new -> ingest_content* -> ingest_commit -> done()      or ingest_free at
+ *any time
+ *
+ * Memory per message is bounded: SPOOL_INLINE_MAX inline, the rest goes to a stage file.
+*/
+#include "base/base.h"
+#include "mime/filter.h"
+
+struct ingest;
+struct log;
+struct loop;
+struct submit;
+
+/* What all messages of a service share; made once from the configuration snapshot. */
+struct ingest_conf {
+	struct mime_conf mime;
+	struct mime_rewrite rewrite;
+	struct str myhostname, mail_name; /* Received: by myhostname (mail_name) */
+	uint64_t message_size_limit;      /* 0: none */
+	bool enable_long_queue_ids;
+	struct log *cleanup_log; /* tag ".../cleanup": message-id= lines */
+};
+
+struct ingest_rcpt {
+	struct str address; /* external form */
+	struct str orig;    /* empty: same */
+	struct str orcpt;   /* "rfc822;…", decoded, or empty */
+	uint8_t notify;     /* enum dsn_notify, or-ed */
+};
+
+/* Who brought it. The views must stay valid until ingest_commit() returned. */
+struct ingest_client {
+	struct str origin;                        /* "smtpd", "pickup", "bounce" */
+	struct str name, addr, port, proto, helo; /* as logged: "unknown" or empty */
+	enum mime_via via;
+	unsigned uid;    /* MIME_VIA_LOCAL */
+	bool is_local;   /* complete headers, rewrite addresses
+			    (local_header_rewrite_clients) */
+	struct str from; /* value of an added From: */
+};
+
+struct ingest_envelope {
+	struct str sender; /* external form, empty for <> */
+	struct str envid;
+	uint8_t ret;    /* enum dsn_ret */
+	bool body_8bit; /* BODY=8BITMIME was given */
+	bool hold;
+	uint32_t job; /* bounce: whose notification this is; else 0 */
+	const struct ingest_rcpt *rcpts;
+	size_t n_rcpts;
+};
+
+/* Starts a message: takes a queue id. Its name can be logged at once (`client=`).
+ * Returns: RC_TEMP no id at hand or no queue.
+ * Memory:  *out is freed by ingest_free(). conf and loop must outlive it. */
+MUST_USE enum rc ingest_new(struct submit *s, struct loop *loop,
+    const struct ingest_conf *conf, struct ingest **out, struct err *e);
+/* Gives everything up that was not committed (stage file too); after it no callback
+ * comes. */
+void ingest_free(struct ingest **in);
+
+/* The queue id's name, valid as long as `in`. */
+struct str ingest_qid(const struct ingest *in);
+/* When it arrived: wall clock, also in the queue id. */
+int64_t ingest_arrival_us(const struct ingest *in);
+
+/* The content begins: writes Received: and readies the filter. `rcpt`: the only
+ * recipient, or empty. Before the first ingest_content(). */
+MUST_USE enum rc ingest_begin(struct ingest *in, const struct ingest_client *client,
+    struct str rcpt, struct err *e);
+
+/* Content as sent, after dot unstuffing, in pieces of any size; all of it is always used.
+ * Returns: RC_OK go on; RC_MORE too much is waiting for the stage file: stop reading
+ * until room() is called; RC_PERM or RC_TEMP failed (too large, hops, disk): sticky, the
+ * rest is swallowed and ingest_commit() gives the same answer. Blocks:  on writes to the
+ * stage file (page cache). */
+MUST_USE enum rc ingest_content(struct ingest *in, struct str piece, struct err *e);
+void ingest_on_room(struct ingest *in, void (*room)(void *arg), void *arg);
+
+/* All content is in: stores it. `done` is called once, later, never from inside: RC_OK it
+ * is on stable storage; RC_TEMP / RC_PERM with the reply's words in `text`, enhanced code
+ * first ("4.3.0 Error: queue file write error"). `env` and its strings are used only
+ * during the call. */
+typedef void ingest_done_fn(void *arg, enum rc rc, struct str text);
+void ingest_commit(struct ingest *in, const struct ingest_envelope *env,
+    ingest_done_fn *done, void *arg);
+
+/* What stands in "size=": content bytes with CRLF so far. */
+uint64_t ingest_size(const struct ingest *in);
+#endif

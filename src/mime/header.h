@@ -1,0 +1,89 @@
+#ifndef MIME_HEADER_H
+#define MIME_HEADER_H
+/* Single header fields: finding the name, walking the addresses, formatting ours. */
+#include "base/arena.h"
+#include "base/base.h"
+#include "base/buf.h"
+
+/* Header fields that matter to us; everything else is MIME_HDR_OTHER. */
+enum mime_header {
+	MIME_HDR_OTHER,
+	MIME_HDR_BCC,
+	MIME_HDR_CC,
+	MIME_HDR_CONTENT_LENGTH,
+	MIME_HDR_DATE,
+	MIME_HDR_DELIVERED_TO,
+	MIME_HDR_FROM,
+	MIME_HDR_MESSAGE_ID,
+	MIME_HDR_RECEIVED,
+	MIME_HDR_REPLY_TO,
+	MIME_HDR_RESENT_BCC,
+	MIME_HDR_RESENT_CC,
+	MIME_HDR_RESENT_DATE,
+	MIME_HDR_RESENT_FROM,
+	MIME_HDR_RESENT_MESSAGE_ID,
+	MIME_HDR_RESENT_REPLY_TO,
+	MIME_HDR_RESENT_SENDER,
+	MIME_HDR_RESENT_TO,
+	MIME_HDR_RETURN_PATH,
+	MIME_HDR_SENDER,
+	MIME_HDR_TO,
+	MIME_HDR_COUNT,
+};
+
+/* Whether `line` begins a header field ("Name:" or "Name :", name of printable bytes
+ * without
+ * ':'). *name_n is the length of the name, *value_at where the value begins. */
+bool mime_header_split(struct str line, size_t *name_n, size_t *value_at);
+enum mime_header mime_header_find(struct str name);
+/* Does the field hold addresses: From, Sender, To, Cc, Bcc, Reply-To and their Resent
+ * forms? */
+bool mime_header_has_addresses(enum mime_header h);
+
+/* Calls `each` for every address of an address field's value (folded lines, comments,
+ * groups, quoted phrases understood); the address comes in external form without <>, with
+ * comments and routes removed. Nothing is said about addresses that cannot be read: they
+ * are skipped. RC_TEMP: `mem` is full. */
+typedef void mime_address_fn(void *arg, struct str address);
+MUST_USE enum rc mime_addresses_each(
+    struct str value, struct arena *mem, mime_address_fn *each, void *arg);
+
+/* How incomplete addresses of local mail are completed; empty strings: leave alone. */
+struct mime_rewrite {
+	struct str at_myorigin; /* "user" to "user@myorigin" (append_at_myorigin) */
+	struct str
+	    dot_mydomain; /* "user@host" to "user@host.mydomain" (append_dot_mydomain) */
+};
+/* Writes `value` to `out` with every incomplete address completed. RC_NONE: nothing had
+ * to change and nothing was written. RC_TEMP: `out` is full. */
+MUST_USE enum rc mime_addresses_rewrite(
+    struct str value, const struct mime_rewrite *how, struct buf *out);
+
+/* "Sun, 22 Nov 2026 00:34:58 +0000 (UTC)" */
+#define MIME_DATE_MAX 64
+struct mime_time {
+	int year, month, day, weekday; /* 2026, 1..12, 1..31, 0 = Sunday */
+	int hour, minute, second;
+	int east_minutes; /* of UTC */
+	const char *zone; /* "UTC"; NULL or empty: no comment */
+};
+struct str mime_date_format(const struct mime_time *t, char out[MIME_DATE_MAX]);
+
+/* The Received: field, exactly as Postfix writes it, with CRLF line ends.
+ * Compat: smtpd, pickup and post_mail of Postfix 3.7; features.md section 2. */
+enum mime_via {
+	MIME_VIA_SMTP,  /* from HELO (NAME [ADDR]) by HOST (Postfix) with PROTO id QID for
+			   <…>; */
+	MIME_VIA_LOCAL, /* by HOST (Postfix, from userid UID) id QID; */
+	MIME_VIA_SELF,  /* by HOST (Postfix) id QID; */
+};
+struct mime_received {
+	enum mime_via via;
+	struct str helo, client_name, client_addr; /* client_addr as logged: no "IPv6:" */
+	struct str proto;                          /* "ESMTP" */
+	struct str myhostname, mail_name, qid, date;
+	struct str rcpt; /* external form; empty: more than one recipient */
+	unsigned uid;    /* MIME_VIA_LOCAL */
+};
+MUST_USE enum rc mime_received_format(const struct mime_received *r, struct buf *out);
+#endif
