@@ -1,0 +1,88 @@
+#ifndef ASK_ASK_H
+#define ASK_ASK_H
+#include "base/arena.h"
+#include "base/base.h"
+#include "base/buf.h"
+
+/* Ask and rerun. A decision is a straight-line function of its input and the answers so
+ * far. ask_get() returns an answer that is known, or obtains it on the spot when `now`
+ * can (tables in memory), or notes the question and returns RC_MORE: the decision returns
+ * RC_MORE too, the shell fetches the answer, hands it in with ask_answer(), and calls the
+ * decision again from the top.
+ *
+ * A decision has no side effect before its last answer. The same question always gets the
+ * same answer within one struct ask, so running again takes the same way. */
+
+enum ask_kind {
+	ASK_MAP, /* source: "type:name" of a table */
+	ASK_DNS, /* source: record type, "MX", "A", "TXT" …; value: one record a line */
+};
+
+enum ask_flag {
+	/* The key was derived from another (parent domain, without extension …). Tables
+	 * of patterns answer RC_NONE to these. */
+	ASK_PARTIAL = 1,
+	/* Do not fold the key's case, whatever the table's type. */
+	ASK_NOFOLD = 2,
+};
+
+struct ask_question {
+	enum ask_kind kind;
+	unsigned flags;
+	struct str source, key;
+};
+
+struct ask_answer {
+	struct ask_question q;
+	enum rc rc;       /* RC_OK, RC_NONE: no such thing, RC_TEMP: could not find out */
+	struct str value; /* RC_TEMP: what the trouble is, for the log */
+};
+
+/* Answers a question at once, the value in `mem`. RC_MORE: it has to be fetched. */
+typedef enum rc ask_now_fn(
+    void *ctx, const struct ask_question *q, struct arena *mem, struct str *out_value);
+
+/* One decision in progress; lives in the caller's hands, everything inside in `mem`. */
+struct ask {
+	struct arena *mem;
+	ask_now_fn *now; /* NULL: everything is fetched */
+	void *now_ctx;
+	struct ask_answer *known;
+	unsigned n_known, cap, max;
+	struct ask_question wanted; /* set when a decision returns RC_MORE */
+	bool has_wanted;
+};
+
+/* At most `max` questions (0: 1000); one more is answered RC_TEMP, so that no input makes
+ * a decision run forever. */
+void ask_init(struct ask *a, struct arena *mem, unsigned max);
+/* Forgets all answers and starts anew in a (reset) arena; keeps `now` and `max`. */
+void ask_reset(struct ask *a, struct arena *mem);
+
+/* Memory:  the value lives in a->mem.
+ * Returns: RC_OK, RC_NONE, RC_TEMP: the answer; RC_MORE: not known yet: return it at
+ * once. An empty key is never looked up: RC_NONE. RC_PERM does not come out of here. */
+MUST_USE enum rc ask_get(struct ask *a, const struct ask_question *q, struct str *out);
+MUST_USE enum rc ask_map(
+    struct ask *a, struct str table, struct str key, unsigned flags, struct str *out);
+/* Asks the tables one after the other until one knows the key. */
+struct ask_tables {
+	const struct str *v;
+	unsigned n;
+};
+MUST_USE enum rc ask_tables(struct ask *a, const struct ask_tables *t, struct str key,
+    unsigned flags, struct str *out);
+/* Splits "hash:/a, texthash:/b inline:{…}" into names; RC_PERM: unbalanced braces.
+ * Memory: the array in `mem`, the names are views of `text`. */
+MUST_USE enum rc ask_tables_parse(
+    struct str text, struct arena *mem, struct ask_tables *out, struct err *e);
+
+/* The answer to a->wanted; value is copied. RC_PERM counts as RC_TEMP (our own trouble).
+ */
+void ask_answer(struct ask *a, enum rc rc, struct str value);
+/* What the last RC_TEMP answer was about: "table:key: reason"; empty if there was none.
+ */
+struct str ask_trouble(const struct ask *a, struct arena *mem);
+/* The transcript, one line per question: `map hash:/x key = value`. For `explain`. */
+MUST_USE enum rc ask_explain(const struct ask *a, struct buf *to);
+#endif
