@@ -1,0 +1,57 @@
+#ifndef LOG_LOG_H
+#define LOG_LOG_H
+#include "base/base.h"
+
+/* The mail log: lines in Postfix's shape (compat), buffered, written with one system call
+ * a round of the loop.
+ *
+ *     Nov 22 00:34:58 host postfix/smtpd[4711]: connect from unknown[192.0.2.1]
+ *
+ * A handle is a tag on a shared sink. Control characters and bytes that are no UTF-8
+ * become '?'; lines end at LOG_LINE_MAX. Single thread. */
+struct log;
+
+enum { LOG_LINE_MAX = 8000 };
+
+enum log_level { LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR, LOG_LEVEL_FATAL, LOG_LEVEL_PANIC };
+
+/* Makes a sink that keeps lines (64 KiB, then the oldest way out is standard error) until
+ * one of log_to_*() says where they go. `tag` is "postfix/smtpd"; `host` is copied too. */
+struct log *log_new(const char *tag, const char *host);
+/* Another tag on the same sink: "postfix/submission/smtpd". Freed before or after it. */
+struct log *log_with_tag(struct log *l, const char *tag);
+/* Frees this handle; the last one flushes and closes the sink. */
+void log_free(struct log **l);
+
+/* Where lines go. The sink owns `fd` (O_APPEND file, pipe or terminal). */
+void log_to_fd(struct log *l, int fd);
+/* Datagrams to /dev/log with this facility (LOG_MAIL of syslog.h); host is left to the
+ * syslog daemon, as Postfix does. */
+void log_to_syslog(struct log *l, int facility);
+/* A second copy of every line on this descriptor as "postfix/master: text", not owned;
+ * -1: no copy. For programs on a terminal (Postfix's msg_vstream). */
+void log_copy_to(struct log *l, int fd);
+
+void log_info(struct log *l, const char *fmt, ...) PRINTF(2, 3);
+void log_warn(struct log *l, const char *fmt, ...) PRINTF(2, 3); /* "warning: " */
+void log_error(struct log *l, const char *fmt, ...) PRINTF(2, 3); /* "error: " */
+/* "fatal: ", "panic: ". They log and flush; ending the program is the caller's. */
+void log_fatal(struct log *l, const char *fmt, ...) PRINTF(2, 3);
+void log_panic(struct log *l, const char *fmt, ...) PRINTF(2, 3);
+/* Only when the handle's verbosity (-v) is at least 1. */
+void log_debug(struct log *l, const char *fmt, ...) PRINTF(2, 3);
+void log_set_verbose(struct log *l, int verbose);
+int log_verbose(const struct log *l);
+
+/* The hot way, without printf: the pieces of one line, one after the other, then end.
+ *     log_begin(l, LOG_LEVEL_INFO); log_put(l, qid); log_put(l, STR(": removed")); log_end(l); */
+void log_begin(struct log *l, enum log_level level);
+void log_put(struct log *l, struct str piece);
+void log_putf(struct log *l, const char *fmt, ...) PRINTF(2, 3);
+void log_end(struct log *l);
+
+/* Writes what waits. Called by the loop's round-end hook; blocks only as far as the file
+ * system does. Lines that a full disk refuses go to syslog's console, i.e. are counted. */
+void log_flush(struct log *l);
+uint64_t log_lost(const struct log *l); /* lines that could not be written anywhere */
+#endif
