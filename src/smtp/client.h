@@ -1,0 +1,142 @@
+#ifndef SMTP_CLIENT_H
+#define SMTP_CLIENT_H
+#include "base/base.h"
+#include "smtp/path.h"
+
+/* One SMTP or LMTP client session, without sockets, clocks, files or threads: from the
+ *banner over any number of messages to QUIT. The caller (the "shell") has connected
+ *already. It pushes what happened and pulls effects, as with smtp/server.h:
+ *
+ *	smtp_client_new(); smtp_client_deliver(job); then, until CLOSE:
+ *		while (smtp_client_next(c, &fx)) carry out fx
+ *		used = smtp_client_recv(c, now, unread input)
+ *	When SMTP_CX_DONE has come: smtp_client_deliver(next job), or smtp_client_quit(),
+ *or keep the connection for a while, then do one of them. */
+struct smtp_client;
+
+/* Shared by sessions, immutable, lives longer than they do. Times: the parameters
+ * smtp_*_timeout. */
+struct smtp_client_conf {
+	struct str helo_name; /* smtp_helo_name */
+	bool is_lmtp;         /* LHLO, one reply per recipient after the data */
+	bool always_send_ehlo, never_send_ehlo;
+	bool skip_5xx_greeting, skip_quit_response;
+	bool send_dummy_mail_auth; /* smtp_send_dummy_mail_auth; only with AUTH */
+	bool remember_own_name; /* a server that greets with `helo_name` is ourselves: a
+				   loop */
+	unsigned hide;          /* bits of enum smtp_cap: smtp_discard_ehlo_keywords */
+	int64_t greeting_us; /* smtp_connect_timeout's sibling: smtp_helo_timeout covers
+				banner and EHLO */
+	int64_t helo_us, mail_us, rcpt_us, data_init_us, data_xfer_us, data_done_us,
+	    rset_us, quit_us;
+	size_t line_limit;     /* smtp_line_length_limit; 0: none */
+	uint32_t pipeline_max; /* recipients sent before replies are waited for */
+};
+
+enum smtp_cap {
+	SMTP_CAP_PIPELINING = 1,
+	SMTP_CAP_SIZE = 2,
+	SMTP_CAP_8BITMIME = 4,
+	SMTP_CAP_STATUS = 8,
+	SMTP_CAP_DSN = 16,
+	SMTP_CAP_STARTTLS = 32,
+	SMTP_CAP_AUTH = 64,
+	SMTP_CAP_SMTPUTF8 = 128,
+	SMTP_CAP_CHUNKING = 256,
+};
+unsigned smtp_cap_bits(struct str names); /* smtp_discard_ehlo_keywords */
+
+struct smtp_client_rcpt {
+	struct str address; /* external form without <> */
+	struct str orcpt;   /* "rfc822;…", decoded; empty: none */
+	unsigned notify;
+};
+
+/* One message. Lives with the caller until SMTP_CX_DONE. */
+struct smtp_client_job {
+	struct str queue_id; /* for log lines */
+	struct str sender;   /* external form; empty for <> */
+	struct str envid;
+	enum smtp_ret ret;
+	int64_t size_bytes;  /* of the content; 0: not known */
+	bool is_8bit;        /* the content has bytes above 127 */
+	bool has_dots;       /* some line may begin with a dot: content is scanned */
+	bool has_long_lines; /* some line may be longer than conf->line_limit */
+	const struct smtp_client_rcpt *rcpts;
+	uint32_t n_rcpt;
+};
+
+enum smtp_cx_type {
+	SMTP_CX_SEND, /* write `data` to the server */
+	SMTP_CX_LOG, /* write `data` to the log (an ordinary line, "QID: …" included) */
+	SMTP_CX_OUTCOME, /* what became of recipient `index` of the job: `outcome` */
+	SMTP_CX_CONTENT, /* call smtp_client_content() with the next piece of the content
+			  */
+	SMTP_CX_DONE,  /* every recipient has its outcome, or was left (see is_try_next);
+			* the  session is ready for the next message unless is_closing */
+	SMTP_CX_CLOSE, /* close; nothing follows */
+};
+
+/* What became of a recipient, or of the whole session. Texts are as Postfix logs them
+ * inside "(…)". */
+struct smtp_client_outcome {
+	enum rc rc;     /* RC_OK sent, RC_TEMP deferred, RC_PERM bounced */
+	struct str dsn; /* "2.0.0" */
+	struct str text; /* "250 2.0.0 Ok", "host a[1.2.3.4] said: 550 … (in reply to RCPT
+			    TO command)" */
+	struct str diag; /* the server's own words, empty when it said none */
+	struct str mta;  /* the host that said it; with diag only */
+	bool is_relayed; /* sent to a server without DSN: RFC 3461 wants "relayed" */
+};
+
+struct smtp_cx {
+	enum smtp_cx_type type;
+	struct str data;
+	uint32_t index; /* OUTCOME */
+	const struct smtp_client_outcome
+	    *outcome; /* OUTCOME; DONE with is_try_next: the failure */
+	/* DONE: recipients without an OUTCOME may be tried at another host: the session
+	 * failed (4yz or 5yz greeting, lost connection, time-out …) before they were
+	 * accepted or refused. */
+	bool is_try_next;
+	bool is_closing; /* DONE: CLOSE follows; no further message here */
+};
+
+struct smtp_client_peer {
+	struct str name, addr; /* "mx.example.com", "192.0.2.1" */
+	struct str port; /* "25": shown in texts only when it is not the usual one */
+};
+
+/* `peer` is copied. */
+struct smtp_client *smtp_client_new(const struct smtp_client_conf *conf,
+    const struct smtp_client_peer *peer, int64_t now_us);
+void smtp_client_free(struct smtp_client **c);
+
+/* Begins a message: allowed at the start and after each DONE that is not closing. */
+void smtp_client_deliver(
+    struct smtp_client *c, int64_t now_us, const struct smtp_client_job *job);
+/* Answers SMTP_CX_CONTENT. `piece`: the next bytes, CRLF lines, cut anywhere; must stay
+ * until they are sent (the effects view them). `is_last`: nothing follows. */
+void smtp_client_content(
+    struct smtp_client *c, int64_t now_us, struct str piece, bool is_last);
+/* The content cannot be read: gives up without ending the data; all recipients deferred
+ * with `text`. */
+void smtp_client_content_failed(struct smtp_client *c, int64_t now_us, struct str text);
+/* Ends an idle session politely. */
+void smtp_client_quit(struct smtp_client *c, int64_t now_us);
+/* Offers all unread bytes; returns how many were used. 0: nothing can be done before
+ * effects are drained, or a line's end is missing. Given SMTP_CLIENT_NEED bytes it uses
+ * some. */
+#define SMTP_CLIENT_NEED 8192
+size_t smtp_client_recv(struct smtp_client *c, int64_t now_us, struct str in);
+/* The shell wrote everything it had: restarts the clock of a transfer. */
+void smtp_client_sent(struct smtp_client *c, int64_t now_us);
+void smtp_client_lost(struct smtp_client *c, int64_t now_us);
+void smtp_client_tick(struct smtp_client *c, int64_t now_us);
+int64_t smtp_client_deadline(const struct smtp_client *c);
+bool smtp_client_next(struct smtp_client *c, struct smtp_cx *out);
+
+unsigned smtp_client_caps(const struct smtp_client *c); /* bits of enum smtp_cap */
+bool smtp_client_is_ready(
+    const struct smtp_client *c); /* deliver or quit may be called */
+#endif

@@ -1,0 +1,53 @@
+#ifndef SMTP_PATH_H
+#define SMTP_PATH_H
+/* The arguments of MAIL and RCPT: the address in <>, then KEY=VALUE parameters. */
+#include "base/arena.h"
+#include "base/base.h"
+
+enum smtp_notify { /* RFC 3461 NOTIFY; the same bits as in wire/messages.ipc */
+	SMTP_NOTIFY_NEVER = 1,
+	SMTP_NOTIFY_SUCCESS = 2,
+	SMTP_NOTIFY_FAILURE = 4,
+	SMTP_NOTIFY_DELAY = 8,
+};
+enum smtp_ret { SMTP_RET_NONE, SMTP_RET_FULL, SMTP_RET_HDRS };
+enum smtp_body { SMTP_BODY_NONE, SMTP_BODY_7BIT, SMTP_BODY_8BITMIME };
+
+struct smtp_mail_args {
+	struct str address; /* external form without <> and source route; empty for <> */
+	struct str envid;   /* decoded xtext; empty: none */
+	int64_t size_bytes; /* SIZE; 0: not said */
+	enum smtp_ret ret;
+	enum smtp_body body;
+};
+
+struct smtp_rcpt_args {
+	struct str address; /* external form without <> and source route */
+	struct str orcpt;   /* "rfc822;user@host", decoded; empty: none */
+	unsigned notify;    /* bits of enum smtp_notify; 0: not said */
+};
+
+struct smtp_path_conf {
+	bool strict;                      /* strict_rfc821_envelopes */
+	bool has_dsn, has_size, has_8bit; /* these parameters are known */
+};
+
+/* Reads what stands behind "MAIL" or "RCPT" in a command line.
+ *
+ * Memory:  *out lives in `mem`, or is a view of `args`; set only on RC_OK.
+ * Returns: RC_PERM: *out_reply (static, or in `mem`) is the reply to send; RC_TEMP: the
+ * same, when `mem` is full. Limits:  an address has at most 2,000 bytes. Source:  RFC
+ * 5321 4.1.2, RFC 1870, RFC 3461, RFC 6152. */
+MUST_USE enum rc smtp_path_mail(struct str args, const struct smtp_path_conf *conf,
+    struct arena *mem, struct smtp_mail_args *out, struct str *out_reply);
+MUST_USE enum rc smtp_path_rcpt(struct str args, const struct smtp_path_conf *conf,
+    struct arena *mem, struct smtp_rcpt_args *out, struct str *out_reply);
+
+/* An address of VRFY, which may stand without <>. RC_PERM: not an address. */
+MUST_USE enum rc smtp_path_vrfy(struct str arg, struct arena *mem, struct str *out);
+
+/* RFC 3461 xtext. Decoding refuses NUL and anything not printable: RC_PERM; RC_TEMP:
+ * `mem` full. */
+MUST_USE enum rc smtp_xtext_decode(struct str in, struct arena *mem, struct str *out);
+MUST_USE enum rc smtp_xtext_encode(struct str in, struct arena *mem, struct str *out);
+#endif

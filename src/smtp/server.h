@@ -1,0 +1,160 @@
+#ifndef SMTP_SERVER_H
+#define SMTP_SERVER_H
+#include "base/base.h"
+#include "smtp/path.h"
+
+/* One SMTP server session, without sockets, clocks, files or threads.
+ *
+ * The caller (the "shell") owns the connection and its input buffer. It pushes in what
+ * happened: bytes, answers, the passing of time, the loss of the connection. It pulls out
+ * effects, in order, and carries them out. Same pushes in, same effects out, always.
+ *
+ *	loop:	while (smtp_server_next(s, &fx)) carry out fx, answer a question at once
+ *or later used = smtp_server_recv(s, now, unread input); drop `used` bytes of input again
+ *while used > 0 or there were effects
+ *
+ * Memory: about 1 KiB per idle session; what a client sends is kept in one block that
+ *exists only while a mail transaction is open. */
+struct smtp_server;
+
+enum smtp_newline {
+	SMTP_NEWLINE_NO,        /* a bare LF is as good as CRLF */
+	SMTP_NEWLINE_NORMALIZE, /* the same, but only CRLF.CRLF ends the data */
+	SMTP_NEWLINE_REJECT,    /* a bare LF refuses the command or message */
+	SMTP_NEWLINE_NOTE,      /* like NORMALIZE, and log it */
+};
+
+/* Plain values; the shell fills them from parameters of nearly the same names. Shared by
+ * all sessions of a service and immutable; lives longer than they do. */
+struct smtp_server_conf {
+	struct str hostname; /* myhostname */
+	struct str banner;   /* smtpd_banner, expanded, without "220 " */
+	int64_t size_limit;  /* message_size_limit; 0: none */
+	uint32_t soft_error_limit, hard_error_limit, junk_command_limit;
+	int64_t error_sleep_us;
+	uint32_t recipient_limit, recipient_overshoot;
+	size_t line_limit;         /* line_length_limit */
+	int64_t timeout_us;        /* smtpd_timeout */
+	bool per_request_deadline; /* smtpd_per_request_deadline */
+	int64_t min_data_rate;     /* smtpd_min_data_rate, bytes a second */
+	bool helo_required, disable_vrfy, strict_envelopes, forbid_unauth_pipelining;
+	bool delay_open; /* smtpd_delay_open_until_valid_rcpt; kept for its name, always
+			    done */
+	unsigned hide;   /* bits of enum smtp_ehlo: smtpd_discard_ehlo_keywords */
+	enum smtp_newline
+	    newline; /* smtpd_forbid_bare_newline, or NO for excluded clients */
+	struct str newline_code;       /* smtpd_forbid_bare_newline_reject_code, "550" */
+	struct str forbidden_commands; /* smtpd_forbidden_commands: names; tables by
+					  default rule */
+	struct str noop_commands;      /* smtpd_noop_commands */
+	struct str reject_footer;      /* smtpd_reject_footer, expanded; empty: none */
+};
+
+enum smtp_ehlo {
+	SMTP_EHLO_PIPELINING = 1,
+	SMTP_EHLO_SIZE = 2,
+	SMTP_EHLO_VRFY = 4,
+	SMTP_EHLO_STATUS = 8, /* ENHANCEDSTATUSCODES */
+	SMTP_EHLO_8BITMIME = 16,
+	SMTP_EHLO_DSN = 32,
+	SMTP_EHLO_SILENT = 64, /* "silent-discard": do not log that some are hidden */
+};
+
+/* smtpd_discard_ehlo_keywords: names separated by blanks or commas; unknown ones (those
+ * of extensions that this server does not have) are ignored. */
+unsigned smtp_ehlo_bits(struct str names);
+
+struct smtp_client_id {
+	struct str name; /* "localhost" or "unknown" */
+	struct str addr; /* "127.0.0.1", "2001:db8::1" */
+	struct str port;
+};
+
+enum smtp_fx_type {
+	SMTP_FX_SEND, /* write `data` to the client */
+	SMTP_FX_LOG,  /* write `data` to the log at `level` */
+	/* Questions: one smtp_server_answer() each; nothing goes on before it. */
+	SMTP_FX_CHECK_CLIENT, /* a client connected */
+	SMTP_FX_CHECK_HELO,   /* `data`: the name it gives */
+	SMTP_FX_CHECK_MAIL,   /* view()->mail: sender and its parameters */
+	SMTP_FX_CHECK_RCPT,   /* `rcpt`. Answering OK means: it is in the envelope. The
+			       * first OK   opens the transaction: the answer brings its queue
+			       * id. */
+	SMTP_FX_CHECK_DATA,   /* before the 354 */
+	SMTP_FX_CHECK_VRFY,   /* `data`: the address */
+	SMTP_FX_COMMIT,       /* end of data: make the message durable */
+	/* No answer to these. */
+	SMTP_FX_STORE, /* append `data` to the content: CRLF lines, cut anywhere */
+	SMTP_FX_ABORT, /* forget the open transaction */
+	SMTP_FX_CLOSE, /* close; nothing follows */
+};
+
+enum smtp_log_level { SMTP_LOG_INFO, SMTP_LOG_WARN };
+
+struct smtp_fx {
+	enum smtp_fx_type type;
+	enum smtp_log_level level;
+	struct str data; /* valid until the next push; SMTP_FX_STORE views the
+			  * input of the last recv */
+	const struct smtp_rcpt_args *rcpt; /* CHECK_RCPT only; likewise */
+};
+
+/* The answer to a question.
+ *   RC_OK    yes. `reply` replaces the usual text when not empty (VRFY: "252 2.0.0 …").
+ *   RC_TEMP, RC_PERM   no: `reply` is what the client gets, whole, e.g. "554 5.7.1 <a@b>:
+ * Relay access denied". Empty: the usual text. A 421 or 521 also hangs up. `queue_id`
+ * goes with RC_OK to the first accepted recipient. `log_verb`: the word of the log line,
+ * usually empty for "reject"; `log_quiet`: the shell has logged it itself. */
+struct smtp_answer {
+	enum rc rc;
+	struct str reply;
+	struct str queue_id;
+	struct str log_verb;
+	bool log_quiet;
+};
+
+/* What the session knows now; everything is valid until the next push. */
+struct smtp_server_view {
+	const struct smtp_client_id *client;
+	struct str helo;                   /* empty: none yet */
+	struct str proto;                  /* "SMTP" or "ESMTP" */
+	struct str queue_id;               /* empty: no transaction is open */
+	const struct smtp_mail_args *mail; /* NULL: no MAIL yet */
+	uint32_t n_rcpt;                   /* accepted */
+	int64_t content_bytes;             /* stored so far */
+	bool in_data;                      /* the content is coming */
+};
+
+/* `client` is copied. The first effects are the log line "connect from …" and
+ * CHECK_CLIENT. */
+struct smtp_server *smtp_server_new(const struct smtp_server_conf *conf,
+    const struct smtp_client_id *client, int64_t now_us);
+void smtp_server_free(struct smtp_server **s);
+
+/* Offers all unread bytes, in.p to in.p + in.n. Returns how many were used: 0 while a
+ * question is open, effects wait or time must pass. Also 0 when the session wants to see
+ * more before it decides (a command line without its end): offer the same bytes again
+ * with what came after. Given smtp_server_need() bytes it never asks for more. Memory:
+ * `in` must stay as it is until the effects are drained. */
+size_t smtp_server_recv(struct smtp_server *s, int64_t now_us, struct str in);
+size_t smtp_server_need(const struct smtp_server *s);
+/* Answers the one open question. */
+void smtp_server_answer(
+    struct smtp_server *s, int64_t now_us, const struct smtp_answer *a);
+/* The connection is gone (end of file, reset). The session logs and closes. May be pushed
+ * while a question is open; its answer must then not be pushed any more. */
+void smtp_server_lost(struct smtp_server *s, int64_t now_us);
+/* The program wants to end: 421 as soon as no mail transaction is open. */
+void smtp_server_drain(struct smtp_server *s, int64_t now_us);
+/* Tells the time. Call at or after smtp_server_deadline(), which is INT64_MAX when
+ * nothing is waited for. */
+void smtp_server_tick(struct smtp_server *s, int64_t now_us);
+int64_t smtp_server_deadline(const struct smtp_server *s);
+/* Pulls the next effect. False: nothing to do until the next push. */
+bool smtp_server_next(struct smtp_server *s, struct smtp_fx *out);
+
+struct smtp_server_view smtp_server_view(const struct smtp_server *s);
+bool smtp_server_is_asking(const struct smtp_server *s);
+/* No transaction is open and nothing waits: the shell may give buffers back. */
+bool smtp_server_is_idle(const struct smtp_server *s);
+#endif
