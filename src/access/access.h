@@ -58,9 +58,9 @@ struct access_request {
 	struct str client_addr;         /* textual, IPv6 without prefix or brackets */
 	struct str client_port;
 	struct str helo;
-	struct str sender; /* internal form, empty for <> */
+	struct str sender; /* external form, empty for <> */
 	bool has_sender;
-	struct str recipient; /* internal form, as given by the client */
+	struct str recipient; /* external form, as given by the client */
 	struct str etrn_domain;
 	bool is_authenticated;
 	bool is_discarding;

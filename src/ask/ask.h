@@ -72,6 +72,9 @@ struct ask_tables {
 };
 MUST_USE enum rc ask_tables(struct ask *a, const struct ask_tables *t, struct str key,
     unsigned flags, struct str *out);
+/* Takes the next element of a list separated by blanks and commas, {…} kept whole, off
+ * *rest. RC_NONE: nothing left; RC_PERM: unbalanced braces. */
+MUST_USE enum rc ask_token(struct str *rest, struct str *out);
 /* Splits "hash:/a, texthash:/b inline:{…}" into names; RC_PERM: unbalanced braces.
  * Memory: the array in `mem`, the names are views of `text`. */
 MUST_USE enum rc ask_tables_parse(

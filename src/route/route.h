@@ -60,12 +60,12 @@ struct route {
 };
 
 /* Puts an address into its full form (append_at_myorigin, append_dot_mydomain, bang
- * paths, percent hack, source routes, trailing dot). Internal form: unquoted local part.
+ * paths, percent hack, source routes, trailing dot).
  * Memory: *out in `mem`. Returns: RC_OK, RC_TEMP memory limit. */
 MUST_USE enum rc route_rewrite(
     const struct route_conf *c, struct str address, struct arena *mem, struct str *out);
 
-/* Where mail for `address` (internal form, need not be rewritten yet) goes.
+/* Where mail for `address` (need not be rewritten yet) goes.
  * Memory:  *out in a->mem.
  * Returns: RC_OK; RC_MORE: fetch a->wanted and call again; RC_TEMP: a table failed (e
  * says which): "451 4.3.0 <addr>: Temporary lookup failure" / defer. */
