@@ -1,0 +1,447 @@
+"""What system tests stand on: servers, clients, peers, a name server. See README.md."""
+import asyncio, contextlib, os, pathlib, pwd, re, shutil, signal, socket, subprocess, sys, threading, time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+BUILD = ROOT / os.environ.get("HIKYAKU_BUILD", "build/test")
+BIN = BUILD / "bin"
+IS_ROOT = os.geteuid() == 0
+INSIDE = os.environ.get("HIKYAKU_INSIDE") == "1"
+PEERS = ROOT / "build" / "peers"
+SANITIZED = "release" not in BUILD.name
+PATIENCE = 30 if SANITIZED else 15  # seconds to wait for something that should happen at once
+
+
+def wait_for(what, condition, seconds=PATIENCE):
+    """Polls until condition() is true; its value. Fails with `what`."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(0.02)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+MAIN = """\
+compatibility_level = 3.6
+queue_directory = {dir}/spool
+data_directory = {dir}/data
+mail_owner = {owner}
+setgid_group = {group}
+maillog_file = {dir}/log/maillog
+maillog_file_prefixes = {dir}
+myhostname = mail.example.test
+mydomain = example.test
+mydestination =
+mynetworks = 127.0.0.0/8
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+alias_maps =
+alias_database =
+local_recipient_maps =
+default_transport = smtp:[127.0.0.1]:{sink_port}
+virtual_mailbox_domains = mbox.test
+virtual_mailbox_base = {dir}/mail
+virtual_mailbox_maps = static:u/
+virtual_uid_maps = static:{vuid}
+virtual_gid_maps = static:{vgid}
+virtual_minimum_uid = 100
+smtpd_error_sleep_time = 0
+"""
+
+MASTER = """\
+127.0.0.1:{port} inet n - n - - smtpd
+pickup    unix  n - n 60    1 pickup
+cleanup   unix  n - n -     0 cleanup
+qmgr      unix  n - n 300   1 qmgr
+tlsmgr    unix  - - n 1000? 1 tlsmgr
+rewrite   unix  - - n -     - trivial-rewrite
+bounce    unix  - - n -     0 bounce
+defer     unix  - - n -     0 bounce
+trace     unix  - - n -     0 bounce
+verify    unix  - - n -     1 verify
+flush     unix  n - n 1000? 0 flush
+proxymap  unix  - - n -     - proxymap
+smtp      unix  - - n -     - smtp
+relay     unix  - - n -     - smtp
+showq     unix  n - n -     - showq
+error     unix  - - n -     - error
+retry     unix  - - n -     - error
+discard   unix  - - n -     - discard
+virtual   unix  - n n -     - virtual
+anvil     unix  - - n -     1 anvil
+scache    unix  - - n -     1 scache
+postlog   unix-dgram n - n - 1 postlogd
+"""
+
+
+class Instance:
+    """A server of ours in a folder of its own. Use: with Instance(tmp_path, "name = value") as mta: …"""
+
+    def __init__(self, folder, main="", master="", sink_port=9, drop_main=()):
+        self.dir = pathlib.Path(folder)
+        self.port = free_port()
+        self.sink_port = sink_port
+        self.started = False
+        for d in ("etc", "spool", "data", "log", "mail"):
+            (self.dir / d).mkdir(parents=True, exist_ok=True)
+        me = pwd.getpwuid(os.geteuid())
+        if IS_ROOT:
+            owner, group, vuid = "postfix", "postdrop", pwd.getpwnam("hkvmail")
+            os.chown(self.dir / "data", pwd.getpwnam(owner).pw_uid, -1)
+            os.chown(self.dir / "mail", vuid.pw_uid, vuid.pw_gid)
+            p = self.dir
+            while p != p.parent:  # tmp_path is 0700: the mail_owner must reach it
+                if p.stat().st_uid == 0 and str(p).startswith(("/tmp/pytest", "/tmp/hk")):
+                    os.chmod(p, 0o755)
+                p = p.parent
+        else:
+            import grp
+            owner, group, vuid = me.pw_name, grp.getgrgid(me.pw_gid).gr_name, me
+        text = MAIN.format(dir=self.dir, owner=owner, group=group, vuid=vuid.pw_uid, vgid=vuid.pw_gid, sink_port=sink_port)
+        set_again = {l.split("=")[0].strip() for l in main.splitlines() if "=" in l and not l[:1].isspace()} | set(drop_main)
+        text = "".join(l + "\n" for l in text.splitlines() if l.split("=")[0].strip() not in set_again)
+        self.main_cf, self.master_cf = self.dir / "etc/main.cf", self.dir / "etc/master.cf"
+        self.main_cf.write_text(text + main.format(dir=self.dir, port=self.port) + "\n")
+        self.master_cf.write_text(MASTER.format(port=self.port) + master.format(dir=self.dir, port=self.port))
+
+    # ---- commands
+    def cmd(self, prog, *args, check=True, input=None, timeout=60, env=None):
+        flag = "-C" if prog in ("sendmail", "mailq", "newaliases") else "-c"
+        r = subprocess.run([str(BIN / prog), flag, str(self.dir / "etc"), *map(str, args)], input=input, capture_output=True,
+                           text=not isinstance(input, bytes), errors=None if isinstance(input, bytes) else "replace", timeout=timeout, env=env)
+        if check and r.returncode != 0:
+            raise AssertionError(f"{prog} {' '.join(map(str, args))}: exit {r.returncode}\n{r.stdout}\n{r.stderr}\n{self.log()[-3000:]}")
+        return r
+
+    def start(self):
+        self.cmd("postfix", "start")
+        self.started = True
+        return self
+
+    def stop(self):
+        self.started = False
+        return self.cmd("postfix", "stop", check=False)
+
+    def reload(self):
+        return self.cmd("postfix", "reload")
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, kind, *_):
+        try:
+            if self.started:
+                self.stop()
+        finally:
+            self.kill()
+        trouble = self.sanitizer_reports()
+        if trouble and kind is None:
+            raise AssertionError("a sanitizer spoke:\n" + trouble)
+
+    def master_pid(self):
+        try:
+            return int((self.dir / "spool/pid/master.pid").read_text())
+        except (OSError, ValueError):
+            return 0
+
+    def pids(self, role=None):
+        """Processes of this instance, master included; of one role when given."""
+        top, found = self.master_pid(), []
+        if not top:
+            return []
+        for p in pathlib.Path("/proc").iterdir():
+            if not p.name.isdigit():
+                continue
+            try:
+                stat = (p / "stat").read_text()
+                exe = (p / "cmdline").read_bytes().split(b"\0")[0].decode()
+            except OSError:
+                continue
+            name, rest = stat.rsplit(")", 1)
+            ppid = int(rest.split()[1])
+            if (ppid == top or int(p.name) == top) and rest.split()[0] != "Z":
+                if role is None or os.path.basename(exe) == role:
+                    found.append(int(p.name))
+        return found
+
+    def kill(self, sig=signal.SIGKILL, role=None):
+        pids = self.pids(role)
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, sig)
+        return pids
+
+    # ---- what can be seen
+    def log(self):
+        try:
+            return (self.dir / "log/maillog").read_text(errors="replace")
+        except OSError:
+            return ""
+
+    def wait_log(self, pattern, seconds=PATIENCE, count=1):
+        return wait_for(f"log line {pattern!r}\n{self.log()[-3000:]}",
+                        lambda: (lambda m: m if len(m) >= count else None)(list(re.finditer(pattern, self.log()))), seconds)[0]
+
+    def sanitizer_reports(self):
+        text = self.log()
+        for f in list(self.dir.glob("log/*")) + list(self.dir.glob("asan*")) + list((self.dir / "spool").glob("asan*")):
+            if f.name != "maillog":
+                text += f.read_text(errors="replace")
+        i = min([x for x in (text.find("ERROR: AddressSanitizer"), text.find("runtime error:"), text.find("ERROR: LeakSanitizer")) if x >= 0], default=-1)
+        return text[i:i + 4000] if i >= 0 else ""
+
+    def maildir(self, user="u"):
+        return sorted((self.dir / "mail" / user / "new").glob("*")) if (self.dir / "mail" / user / "new").exists() else []
+
+    def queue(self):
+        """Parsed `postqueue -j`."""
+        import json
+        return [json.loads(l) for l in self.cmd("postqueue", "-j").stdout.splitlines() if l.strip()]
+
+    def wait_empty(self, seconds=PATIENCE):
+        wait_for("an empty queue", lambda: "Mail queue is empty" in self.cmd("postqueue", "-p").stdout, seconds)
+
+    def client(self, **kw):
+        return Client(self.port, **kw)
+
+    def send(self, rcpts=("x@relay.test",), sender="a@example.test", body="Subject: t\r\n\r\nhello\r\n"):
+        """One message; returns the final reply."""
+        with self.client() as c:
+            return c.message(sender, [rcpts] if isinstance(rcpts, str) else rcpts, body)
+
+
+class Client:
+    """Raw SMTP: what you send is what goes out."""
+
+    def __init__(self, port, host="127.0.0.1", banner=True, timeout=PATIENCE):
+        self.s = socket.create_connection((host, port), timeout)
+        self.buf = b""
+        self.banner = self.reply() if banner else None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.s.close()
+
+    def raw(self, data):
+        self.s.sendall(data.encode("latin-1") if isinstance(data, str) else data)
+
+    def line(self):
+        while b"\n" not in self.buf:
+            more = self.s.recv(65536)
+            if not more:
+                raise EOFError(self.buf)
+            self.buf += more
+        line, self.buf = self.buf.split(b"\n", 1)
+        return line.rstrip(b"\r").decode("latin-1")
+
+    def reply(self):
+        """A whole reply, lines joined by \\n."""
+        lines = [self.line()]
+        while lines[-1][3:4] == "-":
+            lines.append(self.line())
+        return "\n".join(lines)
+
+    def cmd(self, line):
+        self.raw(line + "\r\n")
+        return self.reply()
+
+    def expect(self, line, code):
+        r = self.cmd(line)
+        assert r.startswith(str(code)), f"{line} → {r}, not {code}"
+        return r
+
+    def hello(self):
+        return self.expect("EHLO client.test", 250)
+
+    def envelope(self, sender="a@example.test", rcpts=("x@relay.test",)):
+        self.expect(f"MAIL FROM:<{sender}>", 250)
+        for r in rcpts:
+            self.expect(f"RCPT TO:<{r}>", 250)
+
+    def message(self, sender, rcpts, body):
+        if not getattr(self, "greeted", False):
+            self.hello()
+            self.greeted = True
+        self.envelope(sender, rcpts)
+        self.expect("DATA", 354)
+        self.raw(body if body.endswith("\r\n") else body + "\r\n")
+        return self.cmd(".")
+
+    def is_closed(self):
+        """True when the server closed, whatever it said before; waits for it."""
+        try:
+            while self.s.recv(65536):
+                pass
+            return True
+        except ConnectionResetError:
+            return True
+        except TimeoutError:
+            return False
+
+
+class Sink:
+    """An SMTP server that records messages and refuses what it is told to refuse.
+
+    behave(verb, argument) may return a reply to send in the place of the usual one, or "close"."""
+
+    def __init__(self, behave=None, keywords=("PIPELINING", "8BITMIME", "SIZE 50000000", "ENHANCEDSTATUSCODES", "DSN"), host="127.0.0.1", port=0):
+        self.behave, self.keywords = behave or (lambda verb, arg: None), keywords
+        self.messages, self.sessions, self.verbs = [], 0, []
+        self.listener = socket.create_server((host, port), backlog=200)
+        self.port = self.listener.getsockname()[1]
+        self.thread = threading.Thread(target=self._accept, daemon=True)
+        self.thread.start()
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def _accept(self):
+        while True:
+            try:
+                s, _ = self.listener.accept()
+            except OSError:
+                return
+            self.sessions += 1
+            threading.Thread(target=self._session, args=(s,), daemon=True).start()
+
+    def _session(self, s):
+        f = s.makefile("rb")
+        state = {}
+
+        def say(verb, arg, usual):
+            r = self.behave(verb, arg)
+            if r == "close":
+                raise ConnectionError
+            s.sendall(((r or usual) + "\r\n").encode())
+            return (r or usual)[0] in "23"
+
+        try:
+            say("CONNECT", "", "220 sink.test ESMTP")
+            while True:
+                line = f.readline()
+                if not line:
+                    return
+                verb, _, arg = line.rstrip(b"\r\n").decode("latin-1").partition(" ")
+                verb = verb.upper()
+                self.verbs.append(f"{verb} {arg}".strip())
+                if verb == "EHLO":
+                    say(verb, arg, "\r\n".join(f"250-{k}" for k in ("sink.test", *self.keywords[:-1])) + (f"\r\n250 {self.keywords[-1]}" if self.keywords else "\r\n250 sink.test"))
+                elif verb == "MAIL":
+                    state = dict(mail=arg, rcpt=[])
+                    say(verb, arg, "250 2.1.0 Ok")
+                elif verb == "RCPT":
+                    if say(verb, arg, "250 2.1.5 Ok"):
+                        state["rcpt"].append(arg)
+                elif verb == "DATA":
+                    if not state.get("rcpt"):
+                        say("NORCPT", arg, "503 5.5.1 Error: need RCPT command")
+                        continue
+                    if not say(verb, arg, "354 End data with <CR><LF>.<CR><LF>"):
+                        continue
+                    data = b""
+                    while True:
+                        l = f.readline()
+                        if not l:
+                            return
+                        if l == b".\r\n":
+                            break
+                        data += l[1:] if l.startswith(b".") else l
+                    if say("DOT", data.decode("latin-1"), f"250 2.0.0 Ok: queued as {len(self.messages)}"):
+                        self.messages.append(dict(state, data=data))
+                elif verb == "QUIT":
+                    say(verb, arg, "221 2.0.0 Bye")
+                    return
+                else:
+                    say(verb, arg, "250 2.0.0 Ok")
+        except (OSError, ConnectionError):
+            pass
+        finally:
+            f.close()
+            s.close()
+
+    def wait(self, n, seconds=PATIENCE):
+        wait_for(f"{n} messages at the sink (has {len(self.messages)})", lambda: len(self.messages) >= n, seconds)
+        return self.messages
+
+
+class Zone:
+    """nsd on 127.0.0.1:53 serving `records` (zone-file lines below the root)."""
+
+    def __init__(self, folder, records, port=53):
+        self.dir = pathlib.Path(folder) / "nsd"
+        self.dir.mkdir(parents=True, exist_ok=True)
+        os.chmod(self.dir, 0o777)
+        (self.dir / "zone").write_text("$ORIGIN .\n$TTL 60\n@ SOA ns.invalid. root.invalid. 1 3600 600 86400 5\n@ NS ns.invalid.\n" + records + "\n")
+        (self.dir / "nsd.conf").write_text(f"""server:
+  ip-address: 127.0.0.1
+  port: {port}
+  server-count: 1
+  username: ""
+  database: ""
+  pidfile: "{self.dir}/pid"
+  xfrdfile: "{self.dir}/xfrd"
+  zonelistfile: "{self.dir}/zones"
+  logfile: "{self.dir}/log"
+  zonesdir: "{self.dir}"
+remote-control:
+  control-enable: no
+zone:
+  name: "."
+  zonefile: zone
+""")
+        nsd = shutil.which("nsd") or "/usr/sbin/nsd"
+        self.p = subprocess.Popen([nsd, "-d", "-c", str(self.dir / "nsd.conf")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for("name server", lambda: self.answers(port))
+
+    @staticmethod
+    def answers(port):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.settimeout(0.2)
+            try:
+                s.sendto(b"\x12\x34\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x06\x00\x01", ("127.0.0.1", port))
+                return len(s.recv(512)) > 12
+            except OSError:
+                return False
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.p.terminate()
+        self.p.wait()
+
+
+def debian_postfix():
+    """Debian's postfix package unpacked (never installed) under build/peers; None without a network."""
+    top = PEERS / "postfix"
+    if not (top / "usr/sbin/smtp-source").exists():
+        PEERS.mkdir(parents=True, exist_ok=True)
+        for old in PEERS.glob("postfix_*.deb"):
+            old.unlink()
+        subprocess.run(["apt-get", "download", "postfix"], cwd=PEERS, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        debs = list(PEERS.glob("postfix_*.deb"))
+        if not debs or subprocess.run(["dpkg", "-x", str(debs[0]), str(top)]).returncode:
+            return None
+    return top
+
+
+def peer_env():
+    return dict(os.environ, LD_LIBRARY_PATH=str(PEERS / "postfix/usr/lib/postfix"))
