@@ -12,7 +12,7 @@
  * Postfix valid_hostname(3). */
 bool addr_hostname_valid(struct str name);
 
-/* "1.2.3.4" or "IPv6:::1" or "::1", without []. Compat: Postfix
+/* "1.2.3.4" or "IPv6:::1", without []. Compat: Postfix
  * valid_mailhost_literal(3). */
 bool addr_literal_valid(struct str inside_brackets);
 

@@ -1,0 +1,415 @@
+/* Mail addresses as text: the path of MAIL and RCPT, the two forms of a local part,
+ * recipient extensions, xtext. Nothing here knows which domains are ours. */
+#include "addr/address.h"
+#include <string.h>
+
+static bool
+is_special(char c)
+{
+	return c != '\0' && strchr("()<>[]:;@\\,\"", c) != NULL;
+}
+
+static bool
+is_control(char c)
+{
+	return (unsigned char)c < ' ' || c == 127;
+}
+
+static bool
+is_atom_byte(char c)
+{
+	return !is_control(c) && c != ' ' && c != '.' && !is_special(c);
+}
+
+static bool
+is_one_of(struct str set, char c)
+{
+	return set.n > 0 && memchr(set.p, c, set.n) != NULL;
+}
+
+/* ---- splitting and quoting ---- */
+
+/* No domain contains a quote, so an @ with a quote behind it is inside the local part;
+ * this holds for both forms. */
+void
+addr_split(struct str addr, struct str *local, struct str *domain)
+{
+	size_t at = str_rfind(addr, '@');
+
+	if (at == addr.n || str_find(str_from(addr, at), '"') != addr.n - at) {
+		*local = addr;
+		*domain = STR("");
+		return;
+	}
+	*local = str_head(addr, at);
+	*domain = str_from(addr, at + 1);
+}
+
+/* RFC 5321 4.1.2: Dot-string needs no quotes. */
+static bool
+is_dot_string(struct str local)
+{
+	bool after_dot = true;
+
+	for (size_t i = 0; i < local.n; i++) {
+		char c = local.p[i];
+
+		if (c == '.' ? after_dot : !is_atom_byte(c))
+			return false;
+		after_dot = c == '.';
+	}
+	return !after_dot;
+}
+
+static struct str
+join(struct arena *mem, struct str local, struct str domain, bool has_at)
+{
+	char *all = arena_get(mem, local.n + 2 + domain.n);
+	size_t n = local.n;
+
+	if (all == NULL)
+		return (struct str){ NULL, 0 };
+	memcpy(all, local.p, n);
+	if (has_at) {
+		all[n++] = '@';
+		if (domain.n > 0)
+			memcpy(all + n, domain.p, domain.n);
+		n += domain.n;
+	}
+	return (struct str){ all, n };
+}
+
+struct str
+addr_to_internal(struct str external, struct arena *mem)
+{
+	struct str local, domain;
+	size_t n = 0;
+	char *raw;
+
+	addr_split(external, &local, &domain);
+	if (str_find(local, '"') == local.n && str_find(local, '\\') == local.n)
+		return external;
+	raw = arena_get(mem, local.n + 1);
+	if (raw == NULL)
+		return (struct str){ NULL, 0 };
+	for (size_t i = 0; i < local.n; i++) {
+		if (local.p[i] == '"')
+			continue;
+		if (local.p[i] == '\\' && i + 1 < local.n)
+			i++;
+		raw[n++] = local.p[i];
+	}
+	return join(mem, str_n(raw, n), domain, local.n < external.n);
+}
+
+struct str
+addr_to_external(struct str internal, struct arena *mem)
+{
+	size_t at = str_rfind(internal, '@'), n = 0;
+	struct str local = str_head(internal, at), domain = str_from(internal, at + 1);
+	char *raw;
+
+	if (internal.n == 0 || is_dot_string(local))
+		return internal;
+	raw = arena_get(mem, 2 * local.n + 3);
+	if (raw == NULL)
+		return (struct str){ NULL, 0 };
+	raw[n++] = '"';
+	for (size_t i = 0; i < local.n; i++) {
+		if (local.p[i] == '"' || local.p[i] == '\\')
+			raw[n++] = '\\';
+		raw[n++] = local.p[i];
+	}
+	raw[n++] = '"';
+	return join(mem, str_n(raw, n), domain, at < internal.n);
+}
+
+/* ---- the path ---- */
+
+/* How many bytes of `s` come before the first byte of `ends` that is not quoted. s.n:
+ * none; SIZE_MAX: a quote does not end. */
+static size_t
+scan_to(struct str s, const char *ends)
+{
+	bool in_quotes = false;
+
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i];
+
+		if (c == '\\') {
+			i++;
+		} else if (c == '"') {
+			in_quotes = !in_quotes;
+		} else if (!in_quotes && c != '\0' && strchr(ends, c) != NULL) {
+			return i;
+		}
+	}
+	return in_quotes ? SIZE_MAX : s.n;
+}
+
+static struct str
+skip_blanks(struct str s)
+{
+	while (s.n > 0 && (*s.p == ' ' || *s.p == '\t'))
+		s = str_from(s, 1);
+	return s;
+}
+
+/* The path without its <>, and what follows it. */
+static enum rc
+cut_path(struct str in, unsigned flags, struct str *path, struct str *rest, struct err *e)
+{
+	size_t n;
+
+	if (!(flags & ADDR_STRICT))
+		in = skip_blanks(in);
+	if (in.n > 0 && *in.p == '<') {
+		in = str_from(in, 1);
+		n = scan_to(in, ">");
+		if (n >= in.n)
+			return err_set(e, RC_PERM, "no closing >");
+		*path = str_head(in, n);
+		*rest = str_from(in, n + 1);
+		if (rest->n > 0 && *rest->p != ' ' && *rest->p != '\t')
+			return err_set(e, RC_PERM, "text behind >");
+	} else if (flags & ADDR_STRICT) {
+		return err_set(e, RC_PERM, "no <");
+	} else {
+		n = scan_to(in, " \t");
+		if (n == SIZE_MAX || n == 0)
+			return err_set(e, RC_PERM, "no address");
+		*path = str_head(in, n);
+		*rest = str_from(in, n);
+	}
+	*rest = skip_blanks(*rest);
+	return RC_OK;
+}
+
+/* <@a,@b:c@d>: RFC 5321 4.1.2 and appendix C: accept the route, ignore it. */
+static bool
+strip_route(struct str *path)
+{
+	size_t n;
+
+	if (path->n == 0 || *path->p != '@')
+		return false;
+	n = scan_to(*path, ":\"[");
+	if (n >= path->n || path->p[n] != ':')
+		return false;
+	*path = str_from(*path, n + 1);
+	return true;
+}
+
+static enum rc
+check_bytes(struct str path, unsigned flags, bool *has_utf8, struct err *e)
+{
+	for (size_t i = 0; i < path.n; i++) {
+		if (is_control(path.p[i]))
+			return err_set(e, RC_PERM, "control character");
+		if ((unsigned char)path.p[i] > 127)
+			*has_utf8 = true;
+	}
+	if (*has_utf8 && !(flags & ADDR_UTF8_OK))
+		return err_set(e, RC_PERM, "byte above 127");
+	return RC_OK;
+}
+
+static bool
+local_is_readable(struct str local)
+{
+	bool in_quotes = false;
+
+	for (size_t i = 0; i < local.n; i++) {
+		char c = local.p[i];
+
+		if (c == '\\') {
+			if (++i == local.n)
+				return false;
+		} else if (c == '"') {
+			in_quotes = !in_quotes;
+		} else if (!in_quotes && (c == ' ' || is_special(c))) {
+			return false;
+		}
+	}
+	return !in_quotes;
+}
+
+static bool
+domain_is_readable(struct str domain)
+{
+	struct str inside = domain;
+
+	if (domain.n == 0)
+		return false;
+	if (*domain.p != '[') {
+		for (size_t i = 0; i < domain.n; i++)
+			if (domain.p[i] != '.' && !is_atom_byte(domain.p[i]))
+				return false;
+		return true;
+	}
+	if (domain.n < 3 || domain.p[domain.n - 1] != ']')
+		return false;
+	inside = str_head(str_from(domain, 1), domain.n - 2);
+	for (size_t i = 0; i < inside.n; i++)
+		if (inside.p[i] == '[' || inside.p[i] == ']' || inside.p[i] == '\\' ||
+		    inside.p[i] == ' ')
+			return false;
+	return true;
+}
+
+/* Brings the local part into the form with exactly the quotes it needs. */
+static enum rc
+normalize(struct str path, struct arena *mem, struct str *out, struct err *e)
+{
+	struct str s = path;
+
+	/* Nearly always there is nothing to change: one copy. */
+	if (str_find(path, '"') < path.n || str_find(path, '\\') < path.n)
+		s = addr_to_internal(path, mem);
+	if (s.p != NULL && s.n > 0)
+		s = addr_to_external(s, mem);
+	if (s.p == path.p)
+		s = arena_str(mem, path);
+	if (s.p == NULL)
+		return err_set(e, RC_TEMP, "memory limit");
+	if (s.n > ADDR_MAX)
+		return err_set(e, RC_PERM, "address too long");
+	*out = s;
+	return RC_OK;
+}
+
+enum rc
+addr_path_parse(struct str in, unsigned flags, struct arena *mem, struct addr_path *out,
+    struct err *e)
+{
+	struct addr_path path = { 0 };
+	struct str text, local, domain;
+	enum rc rc = cut_path(in, flags, &text, &path.rest, e);
+
+	if (rc != RC_OK)
+		return rc;
+	if (text.n > ADDR_MAX)
+		return err_set(e, RC_PERM, "address too long");
+	if (!(flags & ADDR_STRICT))
+		text = str_trim(text);
+	rc = check_bytes(text, flags, &path.has_utf8, e);
+	if (rc != RC_OK)
+		return rc;
+	if (text.n == 0 && !(flags & ADDR_EMPTY_OK))
+		return err_set(e, RC_PERM, "empty address");
+	path.has_route = strip_route(&text);
+	addr_split(text, &local, &domain);
+	if (local.n < text.n) {
+		if (!(flags & ADDR_STRICT) && domain.n > 1 &&
+		    domain.p[domain.n - 1] == '.') {
+			domain = str_head(domain, domain.n - 1);
+			text = str_head(text, text.n - 1);
+		}
+		if (!domain_is_readable(domain))
+			return err_set(e, RC_PERM, "cannot read the domain");
+	}
+	if (!local_is_readable(local) || (local.n == 0 && text.n > 0) ||
+	    (path.has_route && text.n == 0))
+		return err_set(e, RC_PERM, "cannot read the local part");
+	rc = normalize(text, mem, &path.external, e);
+	if (rc != RC_OK)
+		return rc;
+	addr_split(path.external, &path.local, &path.domain);
+	*out = path;
+	return RC_OK;
+}
+
+/* ---- extensions, comparison, xtext ---- */
+
+bool
+addr_split_extension(
+    struct str local, struct str delimiters, struct str *user, struct str *extension)
+{
+	*user = local;
+	*extension = STR("");
+	if (str_iis(local, "postmaster") || str_iis(local, "mailer-daemon") ||
+	    str_iis(local, "double-bounce"))
+		return false;
+	/* owner_request_special: list addresses keep their hyphens. */
+	if (is_one_of(delimiters, '-') &&
+	    ((local.n > 6 && str_istarts(local, STR("owner-"))) ||
+		(local.n > 8 && str_iends(local, STR("-request")))))
+		return false;
+	for (size_t i = 1; i < local.n; i++) {
+		if (!is_one_of(delimiters, local.p[i]))
+			continue;
+		if (is_one_of(delimiters, local.p[0]))
+			return false;
+		*user = str_head(local, i);
+		*extension = str_from(local, i + 1);
+		return true;
+	}
+	return false;
+}
+
+bool
+addr_same(struct str a, struct str b)
+{
+	return str_ieq(a, b);
+}
+
+static int
+hex_digit(char c)
+{
+	if (ascii_isdigit(c))
+		return c - '0';
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+enum rc
+addr_xtext_decode(struct str in, struct arena *mem, struct str *out, struct err *e)
+{
+	char *raw = arena_get(mem, in.n + 1);
+	size_t n = 0;
+
+	if (raw == NULL)
+		return err_set(e, RC_TEMP, "memory limit");
+	for (size_t i = 0; i < in.n; i++) {
+		int c = (unsigned char)in.p[i];
+
+		if (c == '+') {
+			int hi = i + 1 < in.n ? hex_digit(in.p[i + 1]) : -1;
+			int lo = i + 2 < in.n ? hex_digit(in.p[i + 2]) : -1;
+
+			if (hi < 0 || lo < 0)
+				return err_set(e, RC_PERM, "bad xtext");
+			c = hi * 16 + lo;
+			i += 2;
+		} else if (c == '=' || c < '!' || c > '~') {
+			return err_set(e, RC_PERM, "bad xtext");
+		}
+		if (c < ' ' || c > '~')
+			return err_set(e, RC_PERM, "control character in xtext");
+		raw[n++] = (char)c;
+	}
+	*out = (struct str){ raw, n };
+	return RC_OK;
+}
+
+struct str
+addr_xtext_encode(struct str in, struct arena *mem)
+{
+	static const char hex[] = "0123456789ABCDEF";
+	char *raw = arena_get(mem, 3 * in.n + 1);
+	size_t n = 0;
+
+	if (raw == NULL)
+		return (struct str){ NULL, 0 };
+	for (size_t i = 0; i < in.n; i++) {
+		unsigned char c = (unsigned char)in.p[i];
+
+		if (c > ' ' && c < 127 && c != '+' && c != '=') {
+			raw[n++] = (char)c;
+			continue;
+		}
+		raw[n++] = '+';
+		raw[n++] = hex[c >> 4];
+		raw[n++] = hex[c & 15];
+	}
+	return (struct str){ raw, n };
+}
