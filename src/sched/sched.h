@@ -51,7 +51,7 @@ MUST_USE enum rc sched_feedback_parse(
 
 /* `seed`: 16 random bytes, because next hops come from strangers. */
 struct sched *sched_new(const uint64_t seed[2]);
-/* Forgets everything, entries that are out included. */
+/* All messages must be freed before. */
 void sched_free(struct sched **s);
 
 /* The transport of this name, made with `conf` when there is none; it then lives as long
