@@ -74,12 +74,19 @@ overtake(struct sched_job *job)
 	job->has_overtaken = true;
 	list_remove(&job->in_transport);
 	list_add_head(&t->jobs, &job->in_transport);
+	/* All out before the first goes in: a list must be in order to insert by order.
+	 */
+	LIST_EACH (it, &job->entries) {
+		struct entry *e = CONTAINER_OF(it, struct entry, in_job);
+
+		if (e->pub.what == SCHED_DELIVER)
+			list_remove(&e->in_dest);
+	}
 	LIST_EACH (it, &job->entries) {
 		struct entry *e = CONTAINER_OF(it, struct entry, in_job);
 
 		if (e->pub.what == SCHED_DEFER)
 			continue;
-		list_remove(&e->in_dest);
 		entry_insert(e);
 		dest_update(e->dest);
 	}
