@@ -1,0 +1,98 @@
+"""Configurations with mistakes: file, line, what is wrong; a running server keeps its old configuration."""
+import re
+
+import pytest
+
+
+@pytest.mark.parametrize("file,text,complaint", [
+    ("main_cf", "this line has no equal sign\n", r"main\.cf, line \d+: missing '=' after attribute name"),
+    ("main_cf", "smtpd_timeout = soon\n", r"smtpd_timeout"),
+    ("main_cf", "message_size_limit = -5\n", r"message_size_limit"),
+    ("main_cf", "smtpd_helo_required = perhaps\n", r"bad boolean configuration: smtpd_helo_required = perhaps"),
+    ("main_cf", "myorigin = $mydomain\nmydomain = $myorigin\n", r"mydomain|myorigin"),
+    ("master_cf", "smtp inet n - n - smtpd\n", r"master\.cf: line \d+: |master\.cf, line \d+"),
+    ("master_cf", "smtp inet n - n - lots smtpd\n", r"master\.cf.*line \d+.*"),
+    ("master_cf", "smtp carrier-pigeon n - n - - smtpd\n", r"carrier-pigeon"),
+])
+def test_mistakes_are_named_at_start_and_survive_reload(instance, file, text, complaint):
+    m = instance()
+    good = getattr(m, file).read_text()
+    getattr(m, file).write_text(good + text)
+    r = m.cmd("postfix", "start", check=False)
+    assert r.returncode != 0
+    assert re.search(complaint, r.stdout + r.stderr + m.log()), r.stdout + r.stderr + m.log()
+    getattr(m, file).write_text(good)
+    m.start()
+    before = m.pids("smtpd")
+    getattr(m, file).write_text(good + text)
+    m.cmd("postfix", "reload", check=False)
+    m.wait_log(complaint)
+    assert m.send("u@mbox.test").startswith("250 ")
+    assert m.pids("smtpd") == before, "the running server was disturbed"
+
+
+@pytest.mark.smoke
+def test_reload_changes_the_configuration_and_loses_no_session(instance):
+    m = instance("smtpd_banner = before").start()
+    with m.client() as old:
+        assert old.banner == "220 before"
+        old.hello()
+        m.main_cf.write_text(m.main_cf.read_text() + "smtpd_banner = after\n")
+        m.reload()
+        m.wait_log("reload -- version")
+        from harness import wait_for
+
+        def changed():
+            with m.client() as c:
+                return c.banner == "220 after"
+        wait_for("the new banner", changed)
+        assert old.message("a@b.test", ["u@mbox.test"], "Subject: s\r\n\r\nfrom the old session\r\n").startswith("250")
+    m.wait_log("status=sent")
+
+
+@pytest.mark.smoke
+def test_start_status_stop(instance):
+    m = instance()
+    assert m.cmd("postfix", "status", check=False).returncode != 0
+    m.start()
+    r = m.cmd("postfix", "status")
+    assert f"PID: {m.master_pid()}" in r.stdout + r.stderr + m.log()
+    assert m.cmd("postfix", "start", check=False).returncode != 0, "a second start must refuse"
+    pids = m.pids()
+    assert len(pids) >= 5
+    m.stop()
+    assert m.cmd("postfix", "status", check=False).returncode != 0
+    assert not m.pids()
+    assert "terminating on signal 15" in m.log()
+
+
+def test_overrides_of_master_cf_reach_their_service_only(instance):
+    from harness import Client, free_port
+    other = free_port()
+    m = instance(master=f"127.0.0.1:{other} inet n - n - - smtpd\n  -o smtpd_banner=other -o {{ mynetworks = 192.0.2.1 }}\n  -o syslog_name=postfix/other\n").start()
+    with Client(other) as c:
+        assert c.banner == "220 other"
+        c.hello()
+        c.expect("MAIL FROM:<a@b.test>", 250)
+        assert c.cmd("RCPT TO:<x@relay.test>")[0] in "45"
+    with m.client() as c:
+        assert c.banner == "220 mail.example.test ESMTP Postfix"
+    m.wait_log(r"postfix/other/smtpd\[\d+\]: disconnect")
+
+
+def test_a_crashed_worker_is_restarted(instance):
+    from harness import wait_for
+    m = instance().start()
+    victims = m.kill(role="smtpd")
+    assert victims
+    wait_for("new smtpd", lambda: m.pids("smtpd") and not set(m.pids("smtpd")) & set(victims))
+    assert m.send("u@mbox.test").startswith("250 ")
+    m.wait_log(r"warning: process \S*smtpd pid \d+ killed by signal 9")
+
+
+def test_postconf_shows_what_was_set(instance):
+    m = instance("smtpd_banner = x $myhostname")
+    assert "smtpd_banner = x $myhostname\n" in m.cmd("postconf", "-n").stdout
+    assert m.cmd("postconf", "-h", "smtpd_banner").stdout == "x $myhostname\n"
+    assert m.cmd("postconf", "-x", "-h", "smtpd_banner").stdout == "x mail.example.test\n"
+    assert m.cmd("postconf", "-d", "smtpd_timeout").stdout == "smtpd_timeout = ${stress?{10}:{300}}s\n"
