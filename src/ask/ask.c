@@ -68,18 +68,15 @@ ask_get(struct ask *a, const struct ask_question *q, struct str *out)
 		return RC_NONE;
 	for (unsigned i = 0; i < a->n_known; i++)
 		if (same(&a->known[i].q, q)) {
-			*out = a->known[i].value;
+			if (a->known[i].rc == RC_OK)
+				*out = a->known[i].value;
 			return a->known[i].rc;
 		}
-	if (a->n_known >= a->max || !make_room(a)) {
-		*out = trouble_limit;
+	if (a->n_known >= a->max || !make_room(a))
 		return RC_TEMP;
-	}
 	to = &a->known[a->n_known];
-	if (!keep(a, q, &to->q)) {
-		*out = trouble_limit;
+	if (!keep(a, q, &to->q))
 		return RC_TEMP;
-	}
 	to->value = (struct str){ NULL, 0 };
 	rc = a->now == NULL ? RC_MORE : a->now(a->now_ctx, &to->q, a->mem, &to->value);
 	if (rc == RC_MORE) {
@@ -89,7 +86,8 @@ ask_get(struct ask *a, const struct ask_question *q, struct str *out)
 	}
 	to->rc = rc == RC_PERM ? RC_TEMP : rc;
 	a->n_known++;
-	*out = to->value;
+	if (to->rc == RC_OK)
+		*out = to->value;
 	return to->rc;
 }
 
@@ -142,9 +140,7 @@ ask_trouble(const struct ask *a, struct arena *mem)
 			return arena_printf(mem, "%.*s: lookup of \"%.*s\": %.*s",
 			    STR_ARG(k->q.source), STR_ARG(k->q.key), STR_ARG(k->value));
 	}
-	if (a->n_known >= a->max)
-		return trouble_limit;
-	return (struct str){ NULL, 0 };
+	return trouble_limit;
 }
 
 enum rc

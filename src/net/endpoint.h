@@ -33,10 +33,11 @@ struct net_dest {
 MUST_USE enum rc net_dest_parse(
     struct str s, uint16_t default_port, struct net_dest *out, struct err *e);
 
-/* "25" or a service name: the ones of mail are known, others come from /etc/services
- * (cached by net_services_load, which reads the file; call it before confinement, or not
- * at all). Returns: RC_NONE unknown. */
+/* "25" or a service name that mail uses; those are built in.
+ * Returns: RC_NONE unknown. */
 MUST_USE enum rc net_port_parse(struct str s, uint16_t *out);
+/* The same, then the text of /etc/services. */
+MUST_USE enum rc net_port_find(struct str s, struct str services_text, uint16_t *out);
 
 /* ---- addresses ---- */
 

@@ -14,7 +14,8 @@ struct net_hosts;
 /* Reads the text of a hosts file. Lines that make no sense are skipped, as everybody
  * does. Memory: *out owns copies. Returns: RC_TEMP the text is over NET_HOSTS_FILE_MAX.
  */
-MUST_USE enum rc net_hosts_parse(struct str text, struct net_hosts **out, struct err *e);
+MUST_USE enum rc net_hosts_parse(
+    struct str text, const uint64_t seed[2], struct net_hosts **out, struct err *e);
 void net_hosts_free(struct net_hosts **h);
 
 /* The addresses of `name`, in the file's order. Returns how many were put into `out`. */

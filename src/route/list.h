@@ -1,5 +1,6 @@
 #ifndef ROUTE_LIST_H
 #define ROUTE_LIST_H
+#include "addr/net.h"
 #include "ask/ask.h"
 #include "base/base.h"
 
@@ -19,25 +20,27 @@ enum route_item_kind {
 struct route_item {
 	enum route_item_kind kind;
 	bool is_not;
-	struct str text;          /* name or table */
-	unsigned char net[16];    /* ROUTE_ITEM_NET; IPv4 uses the first four bytes */
-	unsigned char addr_bytes; /* 4 or 16 */
-	unsigned char bits;
+	struct str text;     /* name or table */
+	struct addr_net net; /* ROUTE_ITEM_NET */
+};
+
+enum route_list_kind {
+	ROUTE_LIST_STRING,  /* mydestination: literal, or in a table, nothing more */
+	ROUTE_LIST_DOMAIN,  /* ".dom" covers subdomains, tables are asked for ".parent" */
+	ROUTE_LIST_PARENTS, /* the parameter is in parent_domain_matches_subdomains: "dom"
+			     * covers subdomains, tables are asked for "parent" */
 };
 
 struct route_list {
 	const struct route_item *v;
 	unsigned n;
-	/* The parameter is in parent_domain_matches_subdomains: "dom" also covers its
-	 * subdomains, and tables are asked for parents without a dot in front. */
-	bool parents;
+	enum route_list_kind kind;
 };
 
-/* Memory: everything in `mem`, which also must outlive `text`'s copy: views into `text`.
- * Returns: RC_PERM unbalanced braces; bad nets become ROUTE_ITEM_BAD with the text kept.
- */
-MUST_USE enum rc route_list_parse(struct str text, bool parents, struct arena *mem,
-    struct route_list *out, struct err *e);
+/* Memory: the items in `mem`, with views of `text`.
+ * Returns: RC_PERM unbalanced braces; bad networks become ROUTE_ITEM_BAD, text kept. */
+MUST_USE enum rc route_list_parse(struct str text, enum route_list_kind kind,
+    struct arena *mem, struct route_list *out, struct err *e);
 
 /* RC_OK: in the list; RC_NONE: not; RC_MORE; RC_TEMP: a table failed. */
 MUST_USE enum rc route_list_domain(

@@ -43,7 +43,7 @@ struct route_conf {
 	    relay_recipient_maps;
 	struct str empty_address_relayhost_maps_lookup_key,
 	    empty_address_default_transport_maps_lookup_key;
-	bool show_user_unknown_table_name;
+	bool relocated_prefix_enable, show_user_unknown_table_name;
 };
 
 struct route {

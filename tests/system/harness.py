@@ -436,8 +436,14 @@ def debian_postfix():
         PEERS.mkdir(parents=True, exist_ok=True)
         for old in PEERS.glob("postfix_*.deb"):
             old.unlink()
-        subprocess.run(["apt-get", "download", "postfix"], cwd=PEERS, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        debs = list(PEERS.glob("postfix_*.deb"))
+        debs = []
+        for first in ([], ["apt-get", "update"]):  # the package lists may be missing or old
+            if first:
+                subprocess.run(first, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            subprocess.run(["apt-get", "download", "postfix"], cwd=PEERS, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            debs = list(PEERS.glob("postfix_*.deb"))
+            if debs:
+                break
         if not debs or subprocess.run(["dpkg", "-x", str(debs[0]), str(top)]).returncode:
             return None
     return top
