@@ -1,0 +1,134 @@
+/* Addresses into their full form, the way of Postfix's trivial-rewrite. Everything works
+ * on the external form, so that what is inside quotes is never taken for an operator. */
+#include "addr/address.h"
+#include "route/route_int.h"
+
+/* The first (or last) `c` that is not inside quotes; s.n: none. */
+static size_t
+find_bare(struct str s, char c, bool last)
+{
+	size_t at = s.n;
+	bool quoted = false;
+
+	for (size_t i = 0; i < s.n; i++) {
+		if (s.p[i] == '\\')
+			i++;
+		else if (s.p[i] == '"')
+			quoted = !quoted;
+		else if (!quoted && s.p[i] == c) {
+			at = i;
+			if (!last)
+				break;
+		}
+	}
+	return at;
+}
+
+bool
+route_has_operator(const struct route_conf *c, struct str local)
+{
+	return find_bare(local, '@', false) != local.n ||
+	       (c->allow_percent_hack && find_bare(local, '%', false) != local.n) ||
+	       (c->swap_bangpath && find_bare(local, '!', false) != local.n);
+}
+
+/* @a,@b:user@c without the route. */
+static struct str
+strip_route(struct str s)
+{
+	while (s.n > 0 && s.p[0] == '@') {
+		size_t at = find_bare(s, ':', false);
+
+		if (at == s.n)
+			break;
+		s = str_from(s, at + 1);
+	}
+	return s;
+}
+
+/* An address without a domain gets one. */
+static struct str
+add_domain(const struct route_conf *c, struct str s, struct arena *mem)
+{
+	size_t at = find_bare(s, '!', false);
+
+	if (c->swap_bangpath && at > 0 && at + 1 < s.n)
+		return arena_printf(mem, "%.*s@%.*s", STR_ARG(str_from(s, at + 1)),
+		    STR_ARG(str_head(s, at)));
+	at = find_bare(s, '%', true);
+	if (c->allow_percent_hack && at > 0 && at + 1 < s.n)
+		return arena_printf(mem, "%.*s@%.*s", STR_ARG(str_head(s, at)),
+		    STR_ARG(str_from(s, at + 1)));
+	if (c->append_at_myorigin && c->myorigin.n > 0)
+		return arena_printf(mem, "%.*s@%.*s", STR_ARG(s), STR_ARG(c->myorigin));
+	return s;
+}
+
+enum rc
+route_rewrite(
+    const struct route_conf *c, struct str address, struct arena *mem, struct str *out)
+{
+	struct str s = strip_route(address), domain;
+	size_t at;
+
+	if (str_is(s, "@"))
+		s = str_head(s, 0);
+	if (s.n > 0 && find_bare(s, '@', true) == s.n)
+		s = add_domain(c, s, mem);
+	if (s.p == NULL && address.n > 0)
+		return RC_TEMP;
+	at = find_bare(s, '@', true);
+	domain = str_from(s, at + 1);
+	if (at != s.n && domain.n > 0 && domain.p[0] != '[' && c->append_dot_mydomain &&
+	    c->mydomain.n > 0 && str_find(domain, '.') == domain.n) {
+		s = arena_printf(mem, "%.*s.%.*s", STR_ARG(s), STR_ARG(c->mydomain));
+		if (s.p == NULL)
+			return RC_TEMP;
+	} else if (domain.n > 1 && domain.p[domain.n - 1] == '.' &&
+		   domain.p[domain.n - 2] != '.') {
+		s.n--;
+	}
+	*out = s;
+	return RC_OK;
+}
+
+size_t
+route_extension_at(const struct route_conf *c, struct str local)
+{
+	struct str user, extension;
+
+	if (str_ieq(local, c->double_bounce_sender) ||
+	    !addr_split_extension(local, c->recipient_delimiter, &user, &extension))
+		return local.n;
+	return user.n;
+}
+
+void
+route_transport_split(struct str text, struct str *out_transport, struct str *out_nexthop)
+{
+	text = str_trim(text);
+	if (!str_cut(text, ':', out_transport, out_nexthop)) {
+		*out_transport = text;
+		*out_nexthop = str_from(text, text.n);
+	}
+	*out_transport = str_trim(*out_transport);
+	*out_nexthop = str_trim(*out_nexthop);
+}
+
+const char *
+route_class_name(enum route_class c)
+{
+	switch (c) {
+	case ROUTE_LOCAL:
+		return "local";
+	case ROUTE_VIRTUAL_ALIAS:
+		return "virtual alias";
+	case ROUTE_VIRTUAL_MAILBOX:
+		return "virtual mailbox";
+	case ROUTE_RELAY:
+		return "relay";
+	case ROUTE_DEFAULT:
+		return "default";
+	}
+	return "?";
+}
