@@ -12,8 +12,8 @@ struct net_client_query;
 enum net_name_status { /* compat: the digits of reject replies and access tables */
 	NET_NAME_OK = 2,
 	NET_NAME_TEMP = 4,   /* could not be looked up now */
-	NET_NAME_PERM = 5,   /* there is no name, or it does not lead back */
-	NET_NAME_FORGED = 6, /* the name has addresses, and this one is not among them */
+	NET_NAME_PERM = 5,   /* the address has no name */
+	NET_NAME_FORGED = 6, /* its name does not lead back to it */
 };
 
 struct net_client_name {
@@ -22,7 +22,8 @@ struct net_client_name {
 	    reverse_status; /* OK, TEMP or PERM: of the address to name step */
 	struct str name;    /* verified, else "unknown" */
 	struct str
-	    reverse_name; /* what the address claims to be called, else "unknown" */
+	    reverse_name;   /* what the address claims to be called, else "unknown" */
+	struct str warning; /* for the log, without "warning: "; empty: none */
 };
 
 /* Entries are kept for cache_us (60 s is good), at most 4,096 of them. */

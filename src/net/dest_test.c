@@ -1,0 +1,170 @@
+/* Next hops, ports, address literals, protocols. */
+#include "net/endpoint.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+static void
+test_dest(void **state)
+{
+	static const struct {
+		const char *text;
+		enum rc rc;
+		const char *host;
+		bool is_literal;
+		uint16_t port;
+	} cases[] = {
+		{ "example.com", RC_OK, "example.com", false, 25 },
+		{ " example.com ", RC_OK, "example.com", false, 25 },
+		{ "example.com:26", RC_OK, "example.com", false, 26 },
+		{ "example.com:submission", RC_OK, "example.com", false, 587 },
+		{ "example.com:", RC_OK, "example.com", false, 25 },
+		{ "[mx.example.com]", RC_OK, "mx.example.com", true, 25 },
+		{ "[192.0.2.1]:2525", RC_OK, "192.0.2.1", true, 2525 },
+		{ "[2001:db8::1]", RC_OK, "2001:db8::1", true, 25 },
+		{ "[IPv6:2001:db8::1]:26", RC_OK, "2001:db8::1", true, 26 },
+		{ "[ipv6:::1]:smtp", RC_OK, "::1", true, 25 },
+		{ "", RC_PERM, NULL, false, 0 },
+		{ "[]", RC_PERM, NULL, false, 0 },
+		{ ":25", RC_PERM, NULL, false, 0 },
+		{ "[192.0.2.1", RC_PERM, NULL, false, 0 },
+		{ "[192.0.2.1]x", RC_PERM, NULL, false, 0 },
+		{ "[192.0.2.1]xy", RC_PERM, NULL, false, 0 },
+		{ "example.com:nosuch", RC_PERM, NULL, false, 0 },
+		{ "example.com:0", RC_PERM, NULL, false, 0 },
+		{ "example.com:65536", RC_PERM, NULL, false, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct net_dest d = { 0 };
+		struct err e = { 0 };
+
+		print_message("'%s'\n", cases[i].text);
+		assert_int_equal(
+		    net_dest_parse(str_c(cases[i].text), 25, &d, &e), cases[i].rc);
+		if (cases[i].rc != RC_OK) {
+			assert_int_not_equal(e.text[0], 0);
+			continue;
+		}
+		assert_true(str_is(d.host, cases[i].host));
+		assert_int_equal(d.is_literal, cases[i].is_literal);
+		assert_int_equal(d.port, cases[i].port);
+	}
+}
+
+static void
+test_port(void **state)
+{
+	static const char text[] = "# services\nfoo 1234/udp\nfoo 1235/tcp fooalias # x\n"
+				   "broken\nzero 0/tcp\n";
+	static const struct {
+		const char *name;
+		enum rc rc;
+		uint16_t port;
+	} cases[] = {
+		{ "25", RC_OK, 25 },
+		{ "smtp", RC_OK, 25 },
+		{ "smtps", RC_OK, 465 },
+		{ "lmtp", RC_OK, 24 },
+		{ "foo", RC_OK, 1235 },
+		{ "fooalias", RC_OK, 1235 },
+		{ "zero", RC_NONE, 0 },
+		{ "broken", RC_NONE, 0 },
+		{ "-1", RC_NONE, 0 },
+		{ "", RC_NONE, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		uint16_t port = 0;
+
+		print_message("'%s'\n", cases[i].name);
+		assert_int_equal(
+		    net_port_find(str_c(cases[i].name), STR(text), &port), cases[i].rc);
+		assert_int_equal(port, cases[i].port);
+	}
+}
+
+static void
+test_address(void **state)
+{
+	static const struct {
+		const char *text, *literal;
+	} cases[] = {
+		{ "192.0.2.1", "192.0.2.1" },
+		{ "2001:db8::1", "IPv6:2001:db8::1" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char out[DNS_ADDR_TEXT_MAX + 5];
+		struct net_endpoint ep;
+		struct dns_addr a, back;
+
+		assert_int_equal(dns_addr_parse(str_c(cases[i].text), &a), RC_OK);
+		net_endpoint_set(&ep, &a, 2525);
+		back = net_endpoint_addr(&ep);
+		assert_true(dns_addr_eq(&a, &back));
+		assert_int_equal(net_endpoint_port(&ep), 2525);
+		assert_string_equal(net_addr_literal(&a, out).p, cases[i].literal);
+	}
+}
+
+/* A dual-stack socket reports IPv4 clients so. */
+static void
+test_mapped(void **state)
+{
+	struct net_endpoint ep = { .len = sizeof(ep.u.in6) };
+	char text[DNS_ADDR_TEXT_MAX];
+	struct dns_addr a;
+
+	(void)state;
+	ep.u.in6.sin6_family = AF_INET6;
+	memcpy(ep.u.in6.sin6_addr.s6_addr, "\0\0\0\0\0\0\0\0\0\0\377\377\300\0\2\1", 16);
+	a = net_endpoint_addr(&ep);
+	assert_string_equal(dns_addr_format(&a, text).p, "192.0.2.1");
+}
+
+static void
+test_protocols(void **state)
+{
+	static const struct {
+		const char *text;
+		enum rc rc;
+		bool ipv4, ipv6;
+	} cases[] = {
+		{ "all", RC_OK, true, true },
+		{ "ipv4", RC_OK, true, false },
+		{ "IPv6", RC_OK, false, true },
+		{ "ipv4, ipv6", RC_OK, true, true },
+		{ "", RC_PERM, false, false },
+		{ "ipv4 ipx", RC_PERM, false, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct net_protocols p = { 0 };
+
+		assert_int_equal(
+		    net_protocols_parse(str_c(cases[i].text), &p, NULL), cases[i].rc);
+		assert_int_equal(p.ipv4, cases[i].ipv4);
+		assert_int_equal(p.ipv6, cases[i].ipv6);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_dest),
+		cmocka_unit_test(test_port),
+		cmocka_unit_test(test_address),
+		cmocka_unit_test(test_mapped),
+		cmocka_unit_test(test_protocols),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

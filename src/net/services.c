@@ -1,0 +1,137 @@
+/* Owns port numbers by name and the forms of a next hop ("dom", "[host]:port"). The names
+ * that mail uses are built in, so that a confined process needs no file for them. */
+#include "net/endpoint.h"
+#include <string.h>
+
+static const struct {
+	const char *name;
+	uint16_t port;
+} services[] = {
+	{ "smtp", 25 },
+	{ "mail", 25 },
+	{ "submission", 587 },
+	{ "submissions", 465 },
+	{ "smtps", 465 },
+	{ "ssmtp", 465 },
+	{ "lmtp", 24 },
+	{ "qmtp", 209 },
+	{ "qmqp", 628 },
+	{ "domain", 53 },
+	{ "http", 80 },
+	{ "https", 443 },
+	{ "pop3", 110 },
+	{ "imap", 143 },
+	{ "imaps", 993 },
+	{ "pop3s", 995 },
+	{ "ident", 113 },
+	{ "auth", 113 },
+	{ "ldap", 389 },
+	{ "ldaps", 636 },
+	{ "mysql", 3306 },
+	{ "postgresql", 5432 },
+};
+
+enum rc
+net_port_parse(struct str s, uint16_t *out)
+{
+	uint64_t v;
+
+	if (str_u64(s, 65535, &v) == RC_OK) {
+		if (v == 0)
+			return RC_NONE;
+		*out = (uint16_t)v;
+		return RC_OK;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(services); i++) {
+		if (str_is(s, services[i].name)) {
+			*out = services[i].port;
+			return RC_OK;
+		}
+	}
+	return RC_NONE;
+}
+
+/* "name 25/tcp alias … # comment" */
+static bool
+service_line(struct str line, struct str name, uint16_t *out)
+{
+	struct str rest = str_head(line, str_find(line, '#')), word, port, number, proto;
+	bool is_it;
+	uint64_t v;
+
+	if (!str_token(&rest, " \t\r", &word) || !str_token(&rest, " \t\r", &port))
+		return false;
+	is_it = str_eq(word, name);
+	while (!is_it && str_token(&rest, " \t\r", &word))
+		is_it = str_eq(word, name);
+	if (!is_it || !str_cut(port, '/', &number, &proto) || !str_is(proto, "tcp"))
+		return false;
+	if (str_u64(number, 65535, &v) != RC_OK || v == 0)
+		return false;
+	*out = (uint16_t)v;
+	return true;
+}
+
+enum rc
+net_port_find(struct str s, struct str services_text, uint16_t *out)
+{
+	struct str line;
+
+	if (net_port_parse(s, out) == RC_OK)
+		return RC_OK;
+	while (str_token(&services_text, "\n", &line)) {
+		if (service_line(line, s, out))
+			return RC_OK;
+	}
+	return RC_NONE;
+}
+
+/* "[…]" and what follows it. */
+static enum rc
+split_literal(struct str s, struct str *host, struct str *rest, struct err *e)
+{
+	size_t close = str_find(s, ']');
+
+	if (close == s.n)
+		return err_set(e, RC_PERM, "missing ] in \"%.*s\"", STR_ARG(s));
+	*host = (struct str){ s.p + 1, close - 1 };
+	*rest = str_from(s, close + 1);
+	if (str_istarts(*host, STR("IPv6:")))
+		*host = str_from(*host, 5);
+	return RC_OK;
+}
+
+enum rc
+net_dest_parse(struct str s, uint16_t default_port, struct net_dest *out, struct err *e)
+{
+	struct net_dest d = { .port = default_port };
+	struct str rest = STR("");
+
+	s = str_trim(s);
+	if (s.n > 0 && s.p[0] == '[') {
+		d.is_literal = true;
+		if (split_literal(s, &d.host, &rest, e) != RC_OK)
+			return RC_PERM;
+	} else {
+		d.host = str_head(s, str_find(s, ':'));
+		rest = str_from(s, d.host.n);
+	}
+	if (d.host.n == 0)
+		return err_set(e, RC_PERM, "empty host name in \"%.*s\"", STR_ARG(s));
+	if (d.host.n > 255 || memchr(d.host.p, '\0', d.host.n) != NULL)
+		return err_set(e, RC_PERM, "bad host name");
+	/* "host:" means the default port, as Postfix reads it. */
+	if (rest.n > 1) {
+		if (rest.p[0] != ':')
+			return err_set(
+			    e, RC_PERM, "garbage after ] in \"%.*s\"", STR_ARG(s));
+		if (net_port_parse(str_from(rest, 1), &d.port) != RC_OK)
+			return err_set(e, RC_PERM, "unknown service: %.*s",
+			    STR_ARG(str_from(rest, 1)));
+		d.has_port = true;
+	} else if (rest.n == 1 && rest.p[0] != ':') {
+		return err_set(e, RC_PERM, "garbage after ] in \"%.*s\"", STR_ARG(s));
+	}
+	*out = d;
+	return RC_OK;
+}
