@@ -25,10 +25,9 @@ enum mime_fact {
 struct mime_conf {
 	size_t header_size_limit; /* bytes of one field; the rest is cut (Postfix: the
 				     same) */
-	unsigned hopcount_limit;  /* more Received: fields than this: RC_PERM */
+	unsigned hopcount_limit;  /* this many Received: fields, ours included: RC_PERM */
 	struct str drop_headers;  /* message_drop_headers */
 	bool keep_stray_cr;       /* cleanup_replace_stray_cr_lf = no */
-	bool stray_lf_is_space;   /* a bare LF is data, not a line end */
 	struct str undisclosed;   /* undisclosed_recipients_header, "To:
 				     undisclosed-recipients:;" */
 };
@@ -39,10 +38,9 @@ struct mime_start {
 	    received;  /* complete field(s) with CRLF to stand first; may be empty */
 	bool complete; /* local client: add what is missing, rewrite incomplete addresses
 			*/
-	struct str message_id;  /* added when missing: "<…>"; empty: never */
-	struct str date;        /* added when missing */
-	struct str from;        /* value of From: added when missing */
-	struct str resent_from; /* unused when empty */
+	struct str message_id; /* added when missing: "<…>"; empty: never */
+	struct str date;       /* added when missing */
+	struct str from;       /* value of From: added when missing */
 	struct mime_rewrite rewrite;
 };
 

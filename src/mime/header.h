@@ -13,6 +13,7 @@ enum mime_header {
 	MIME_HDR_CONTENT_LENGTH,
 	MIME_HDR_DATE,
 	MIME_HDR_DELIVERED_TO,
+	MIME_HDR_ERRORS_TO,
 	MIME_HDR_FROM,
 	MIME_HDR_MESSAGE_ID,
 	MIME_HDR_RECEIVED,
@@ -26,6 +27,7 @@ enum mime_header {
 	MIME_HDR_RESENT_SENDER,
 	MIME_HDR_RESENT_TO,
 	MIME_HDR_RETURN_PATH,
+	MIME_HDR_RETURN_RECEIPT_TO,
 	MIME_HDR_SENDER,
 	MIME_HDR_TO,
 	MIME_HDR_COUNT,
@@ -48,16 +50,24 @@ typedef void mime_address_fn(void *arg, struct str address);
 MUST_USE enum rc mime_addresses_each(
     struct str value, struct arena *mem, mime_address_fn *each, void *arg);
 
-/* How incomplete addresses of local mail are completed; empty strings: leave alone. */
+/* How incomplete addresses of local mail are completed. Empty strings: leave alone. */
 struct mime_rewrite {
 	struct str at_myorigin; /* "user" to "user@myorigin" (append_at_myorigin) */
 	struct str
 	    dot_mydomain; /* "user@host" to "user@host.mydomain" (append_dot_mydomain) */
+	bool swap_bangpath; /* "host!user" to "user@host" */
+	bool percent_hack;  /* "user%host" to "user@host" */
 };
-/* Writes `value` to `out` with every incomplete address completed. RC_NONE: nothing had
- * to change and nothing was written. RC_TEMP: `out` is full. */
-MUST_USE enum rc mime_addresses_rewrite(
-    struct str value, const struct mime_rewrite *how, struct buf *out);
+/* Completes one address in external form, without <>: what Postfix's rewrite service does
+ * in the local context. Memory: in `mem`, or `address` itself when nothing had to change;
+ * .p NULL: limit. Source: features.md section 3. */
+struct str mime_address_complete(
+    struct str address, const struct mime_rewrite *how, struct arena *mem);
+/* Writes the value of an address field to `out` with every incomplete address completed,
+ * one blank or fold behind each comma; `column` is where the value begins on its first
+ * line. RC_NONE: nothing had to change and nothing was written. RC_TEMP: too large. */
+MUST_USE enum rc mime_addresses_rewrite(struct str value, const struct mime_rewrite *how,
+    size_t column, struct arena *mem, struct buf *out);
 
 /* "Sun, 22 Nov 2026 00:34:58 +0000 (UTC)" */
 #define MIME_DATE_MAX 64
