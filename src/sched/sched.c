@@ -258,6 +258,7 @@ next_deferred(struct sched *s)
 	} while (entry_is_saved(e));
 	entry_take(e);
 	why = e->dest->state == DEST_DEAD ? &e->dest->why : &e->dest->transport->why;
+	e->pub.is_transport = why == &e->dest->transport->why;
 	e->pub.dsn = str_c(why->dsn);
 	e->pub.reason = str_c(why->reason);
 	e->job->msg->n_busy++;

@@ -93,7 +93,9 @@ struct sched_entry {
 	struct sched_transport *transport;
 	struct str nexthop;
 	struct str dsn, reason; /* for SCHED_DEFER */
-	const uint32_t *rcpts;  /* their `index`es */
+	bool
+	    is_transport; /* SCHED_DEFER: the transport is dead, not just this next hop */
+	const uint32_t *rcpts; /* their `index`es */
 	uint32_t n_rcpt;
 };
 
