@@ -1,7 +1,7 @@
 #ifndef IPC_CHANNEL_H
 #define IPC_CHANNEL_H
 #include "base/base.h"
-#include "ipc/handlers.h" /* generated: struct ipc_handlers, ipc_send_<message>() */
+#include "ipc/handlers.h"  /* generated: struct ipc_handlers, ipc_send_<message>() */
 #include "wire/messages.h" /* generated: struct wire_<message>, enum wire_role */
 
 struct log;
@@ -14,27 +14,30 @@ struct loop;
  * ours; anything else, and anything unreadable, closes the channel.
  *
  * Sending never blocks and never fails to the caller's face: it appends to a buffer that
- * goes out once a round. When the peer is gone, or out_max is exceeded, the channel closes
- * and on_close says so; sends on a closed channel do nothing. A sender that may produce
- * much looks at ipc_channel_pending() and waits for on_room. */
+ * goes out once a round. When the peer is gone, or out_max is exceeded, the channel
+ * closes and on_close says so; sends on a closed channel do nothing. A sender that may
+ * produce much looks at ipc_channel_pending() and waits for on_room. */
 struct ipc_channel;
 
 enum { IPC_FRAME_MAX = 8 << 20 };
 
 struct ipc_channel_conf {
 	enum wire_role me, peer;
-	const struct ipc_handlers *on; /* static; a message without handler closes the channel */
-	/* The peer is gone (why = NULL) or was dropped (why = the reason, for the log). Called
-	 * once, from the loop, never from inside a send. Free the channel here or later. */
+	const struct ipc_handlers
+	    *on; /* static; a message without handler closes the channel */
+	/* The peer is gone (why = NULL) or was dropped (why = the reason, for the log).
+	 * Called once, from the loop, never from inside a send. Free the channel here or
+	 * later. */
 	void (*on_close)(void *arg, const char *why);
 	void (*on_room)(void *arg); /* pending fell below out_low; may be NULL */
-	void *arg; /* first argument of every callback */
-	size_t out_max; /* 0: 32 MiB */
-	size_t out_low; /* 0: 64 KiB */
+	void *arg;                  /* first argument of every callback */
+	size_t out_max;             /* 0: 32 MiB */
+	size_t out_low;             /* 0: 64 KiB */
 };
 
 /* Takes over `fd`, which becomes nonblocking. conf is copied. */
-struct ipc_channel *ipc_channel_new(struct loop *l, int fd, const struct ipc_channel_conf *conf);
+struct ipc_channel *ipc_channel_new(
+    struct loop *l, int fd, const struct ipc_channel_conf *conf);
 /* Closes at once; what was not sent is lost. Allowed inside any callback of its own. */
 void ipc_channel_free(struct ipc_channel **ch);
 /* Sends what is pending, then closes (and on_close is called). */

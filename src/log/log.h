@@ -13,10 +13,17 @@ struct log;
 
 enum { LOG_LINE_MAX = 8000 };
 
-enum log_level { LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR, LOG_LEVEL_FATAL, LOG_LEVEL_PANIC };
+enum log_level {
+	LOG_LEVEL_INFO,
+	LOG_LEVEL_WARN,
+	LOG_LEVEL_ERROR,
+	LOG_LEVEL_FATAL,
+	LOG_LEVEL_PANIC
+};
 
-/* Makes a sink that keeps lines (64 KiB, then the oldest way out is standard error) until
- * one of log_to_*() says where they go. `tag` is "postfix/smtpd"; `host` is copied too. */
+/* Makes a sink that keeps lines (4 MiB, then they are lost and counted) until
+ * one of log_to_*() says where they go. `tag` is "postfix/smtpd"; `host` is copied too.
+ */
 struct log *log_new(const char *tag, const char *host);
 /* Another tag on the same sink: "postfix/submission/smtpd". Freed before or after it. */
 struct log *log_with_tag(struct log *l, const char *tag);
@@ -33,7 +40,7 @@ void log_to_syslog(struct log *l, int facility);
 void log_copy_to(struct log *l, int fd);
 
 void log_info(struct log *l, const char *fmt, ...) PRINTF(2, 3);
-void log_warn(struct log *l, const char *fmt, ...) PRINTF(2, 3); /* "warning: " */
+void log_warn(struct log *l, const char *fmt, ...) PRINTF(2, 3);  /* "warning: " */
 void log_error(struct log *l, const char *fmt, ...) PRINTF(2, 3); /* "error: " */
 /* "fatal: ", "panic: ". They log and flush; ending the program is the caller's. */
 void log_fatal(struct log *l, const char *fmt, ...) PRINTF(2, 3);
@@ -44,14 +51,16 @@ void log_set_verbose(struct log *l, int verbose);
 int log_verbose(const struct log *l);
 
 /* The hot way, without printf: the pieces of one line, one after the other, then end.
- *     log_begin(l, LOG_LEVEL_INFO); log_put(l, qid); log_put(l, STR(": removed")); log_end(l); */
+ *     log_begin(l, LOG_LEVEL_INFO); log_put(l, qid); log_put(l, STR(": removed"));
+ * log_end(l); */
 void log_begin(struct log *l, enum log_level level);
 void log_put(struct log *l, struct str piece);
 void log_putf(struct log *l, const char *fmt, ...) PRINTF(2, 3);
 void log_end(struct log *l);
 
 /* Writes what waits. Called by the loop's round-end hook; blocks only as far as the file
- * system does. Lines that a full disk refuses go to syslog's console, i.e. are counted. */
+ * system does. Lines that nobody takes are counted as lost: mail does not wait for its
+ * log. */
 void log_flush(struct log *l);
 uint64_t log_lost(const struct log *l); /* lines that could not be written anywhere */
 #endif

@@ -14,14 +14,14 @@ struct loop;
 
 struct loop *loop_new(void);
 void loop_free(struct loop **l); /* waits for offloaded work that is running */
-void loop_run(struct loop *l); /* until loop_stop() */
-void loop_stop(struct loop *l); /* ends loop_run after this round (hooks included) */
+void loop_run(struct loop *l);   /* until loop_stop() */
+void loop_stop(struct loop *l);  /* ends loop_run after this round (hooks included) */
 /* One round, waiting at most `max_wait_us` (0: not at all, -1: until something happens).
  * For tests and commands. */
 void loop_round(struct loop *l, int64_t max_wait_us);
 
 /* Cached at the start of the round's work: cheap. */
-int64_t loop_now_us(const struct loop *l); /* monotonic: for timers */
+int64_t loop_now_us(const struct loop *l);  /* monotonic: for timers */
 int64_t loop_wall_us(const struct loop *l); /* since 1970: for people and mail */
 
 /* ---- descriptors: level-triggered ---- */
@@ -40,9 +40,10 @@ struct loop_io {
 	bool is_in;
 };
 
-void loop_io_init(struct loop_io *io, int fd, void (*fn)(void *arg, unsigned events), void *arg);
-/* Which events to deliver from now on; 0 keeps it registered for LOOP_HANGUP only. Costs a
- * system call only when it changes something. Aborts when epoll has no memory. */
+void loop_io_init(
+    struct loop_io *io, int fd, void (*fn)(void *arg, unsigned events), void *arg);
+/* Which events to deliver from now on; 0 keeps it registered for LOOP_HANGUP only. Costs
+ * a system call only when it changes something. Aborts when epoll has no memory. */
 void loop_io_want(struct loop *l, struct loop_io *io, unsigned events);
 /* Before close(io->fd); harmless when never registered. The descriptor stays open. */
 void loop_io_remove(struct loop *l, struct loop_io *io);
@@ -86,8 +87,8 @@ struct loop_signal {
 };
 
 /* Blocks the signal and delivers it here instead. Call before threads exist. */
-void loop_signal_watch(
-    struct loop *l, struct loop_signal *s, int signo, void (*fn)(void *arg, int signo), void *arg);
+void loop_signal_watch(struct loop *l, struct loop_signal *s, int signo,
+    void (*fn)(void *arg, int signo), void *arg);
 void loop_signal_unwatch(struct loop *l, struct loop_signal *s);
 /* In a forked child before exec: the signal mask as it was before the loop. */
 void loop_signal_restore(const struct loop *l);
@@ -107,9 +108,10 @@ void loop_child_unwatch(struct loop *l, struct loop_child *c); /* not reaped the
 
 /* ---- work that blocks ---- */
 /* Runs work(arg) on a thread of the pool, then done(arg) in the loop. Threads start when
- * first needed, at most loop_offload_threads() (default 2). Works of one loop may overtake
- * one another. There is no cancelling: `arg` must live until done. */
-void loop_offload(struct loop *l, void (*work)(void *arg), void (*done)(void *arg), void *arg);
+ * first needed, at most loop_offload_threads() (default 2). Works of one loop may
+ * overtake one another. There is no cancelling: `arg` must live until done. */
+void loop_offload(
+    struct loop *l, void (*work)(void *arg), void (*done)(void *arg), void *arg);
 void loop_offload_threads(struct loop *l, unsigned n); /* before the first offload */
-size_t loop_offload_open(const struct loop *l); /* given in and not done */
+size_t loop_offload_open(const struct loop *l);        /* given in and not done */
 #endif

@@ -19,7 +19,8 @@ MUST_USE enum rc os_fd_read_all(
 MUST_USE enum rc os_fd_load(
     const char *path, size_t max, struct arena *mem, struct str *out, struct err *e);
 /* An anonymous file with this content that nobody can change any more. */
-MUST_USE enum rc os_fd_sealed(const char *name, struct str content, int *out, struct err *e);
+MUST_USE enum rc os_fd_sealed(
+    const char *name, struct str content, int *out, struct err *e);
 /* Whether `fd` is a memfd sealed against every change. */
 bool os_fd_is_sealed(int fd);
 

@@ -10,11 +10,11 @@
  * epoll, timers, threads, clocks, random numbers. The rest is asked for here.
  * A forbidden system call kills the process (the log of the kernel names it). */
 enum os_sandbox_may {
-	OS_MAY_INET = 1,	/* socket, connect, accept: IPv4, IPv6 */
-	OS_MAY_READ = 2,	/* open files for reading, stat, list directories */
-	OS_MAY_WRITE = 4,	/* create, write, rename, unlink, sync files */
-	OS_MAY_SETFSID = 8,	/* setfsuid, setfsgid; setuid-like calls otherwise never */
-	OS_MAY_UNIX = 16,	/* connect to, accept from UNIX-domain sockets */
+	OS_MAY_INET = 1,    /* socket, connect, accept: IPv4, IPv6 */
+	OS_MAY_READ = 2,    /* open files for reading, stat, list directories */
+	OS_MAY_WRITE = 4,   /* create, write, rename, unlink, sync files */
+	OS_MAY_SETFSID = 8, /* setfsuid, setfsgid; setuid-like calls otherwise never */
+	OS_MAY_UNIX = 16,   /* connect to, accept from UNIX-domain sockets */
 };
 
 /* Path lists end with NULL; a missing path is skipped. Reading below `write` is allowed
@@ -23,14 +23,15 @@ struct os_sandbox {
 	unsigned may;
 	const char *const *read;
 	const char *const *write;
-	uid_t min_fsuid; /* OS_MAY_SETFSID: smaller ids are refused by the kernel filter */
+	uid_t
+	    min_fsuid; /* OS_MAY_SETFSID: smaller ids are refused by the kernel filter */
 };
 
 /* What became of it, for one log line. */
 struct os_sandbox_got {
 	bool has_landlock; /* false: the kernel lacks it, or `read`/`write` unused */
-	bool has_seccomp; /* false: built with a sanitizer, or the kernel lacks it */
-	const char *why; /* the reason when something is missing; else NULL */
+	bool has_seccomp;  /* false: built with a sanitizer, or the kernel lacks it */
+	const char *why;   /* the reason when something is missing; else NULL */
 };
 
 /* Threads that exist already are not confined: call it before the first offload.
