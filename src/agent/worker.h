@@ -5,8 +5,7 @@
 #include "wire/messages.h"
 
 struct arena;
-struct conf_main;      /* conf: the parsed main.cf of the snapshot */
-struct conf_master;    /* conf: the parsed master.cf of the snapshot */
+struct conf_snapshot;
 struct ipc_channel;
 struct log;
 struct loop;
@@ -16,20 +15,22 @@ struct master_service; /* conf: one master.cf line */
  * configuration snapshot, loop, log, control channel.
  *
  * main.c is:
- *     worker_init(&w, argc, argv, "smtpd", &ops, &me);  exits with a message when it fails
+ *     worker_init(&w, argc, argv, "smtpd", &ops, &me);  exits with a message when it
+ * fails
  *     ... open what needs the file system or privileges (tables, directories) ...
- *     worker_confine(&w, &sandbox);                     drops to mail_owner, sandbox, `ready`
- *     return worker_run(&w);
- * Peers and the loop's events arrive only inside worker_run(). */
+ *     worker_confine(&w, &sandbox);                     drops to mail_owner, sandbox,
+ * `ready` return worker_run(&w); Peers and the loop's events arrive only inside
+ * worker_run(). */
 
 /* One master.cf line whose work this process does. */
 struct worker_service {
 	const struct master_service *entry; /* its fields, arguments, -o overrides */
-	struct str name; /* as written: "smtp", "submission", "127.0.0.1:2525" */
+	struct str name;         /* as written: "smtp", "submission", "127.0.0.1:2525" */
 	struct str service_name; /* value of $service_name */
-	struct str command; /* "smtpd", "bounce", "error" … */
-	struct str type; /* "inet", "unix", "pass" */
-	struct log *log; /* tag "postfix/smtpd", or what syslog_name overrides make of it */
+	struct str command;      /* "smtpd", "bounce", "error" … */
+	struct str type;         /* "inet", "unix", "pass" */
+	struct log
+	    *log; /* tag "postfix/smtpd", or what syslog_name overrides make of it */
 	const int *listen; /* nonblocking listening sockets; none for transports */
 	size_t n_listen;
 	uint32_t maxproc; /* simultaneous sessions; 0: no limit */
@@ -41,30 +42,31 @@ struct worker_ops {
 	void (*on_peer)(void *arg, const struct wire_peer *m);
 	/* A wake-up of master.cf, or somebody poked the endpoint. NULL: ignored. */
 	void (*on_trigger)(void *arg, struct str service);
-	/* Accept nothing new, finish what is open, then loop_stop(). The listening sockets
-	 * may be closed by worker_close_listeners(). Required. */
+	/* Accept nothing new, finish what is open, then loop_stop(). The listening
+	 * sockets may be closed by worker_close_listeners(). Required. */
 	void (*on_drain)(void *arg);
 	/* Finish within seconds, then loop_stop(). NULL: as on_drain. */
 	void (*on_stop)(void *arg);
-	/* queue only: w->conf, w->master and w->services are the new ones; the old ones stay
-	 * valid (sessions keep the snapshot they began with). NULL: ignored. */
+	/* queue only: w->snapshot and w->services are the new ones; the old ones
+	 * stay valid (sessions keep the snapshot they began with). NULL: ignored. */
 	void (*on_new_conf)(void *arg);
 };
 
 struct worker {
 	const char *role; /* "smtpd" */
 	struct loop *loop;
-	struct log *log; /* tag "postfix/<role>" */
+	struct log *log;   /* tag "postfix/<role>" */
 	struct arena *mem; /* lives as long as the process */
-	const struct conf_main *conf;
-	const struct conf_master *master;
+	const struct conf_snapshot *snapshot; /* conf/snapshot.h; both files */
 	struct worker_service *services;
 	size_t n_services;
 	const char *config_dir;
 	uint32_t instance; /* number of this process, unique while master lives */
-	uint32_t n_workers, worker_at; /* processes of this role started together; which one */
-	bool is_root; /* false: ordinary user mode, nobody changes uid */
-	bool keep_setid; /* set before worker_confine() by virtual: CAP_SETUID, CAP_SETGID */
+	uint32_t n_workers,
+	    worker_at;   /* processes of this role started together; which one */
+	bool is_root;    /* false: ordinary user mode, nobody changes uid */
+	bool keep_setid; /* set before worker_confine() by virtual: CAP_SETUID, CAP_SETGID
+			  */
 	struct worker_int *in; /* private */
 };
 
