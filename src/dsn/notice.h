@@ -35,20 +35,19 @@ struct dsn_notice {
 	enum dsn_kind kind;
 	struct str qid; /* of the original */
 	struct str myhostname, mail_name;
-	struct str from; /* value of From:, "MAILER-DAEMON@host (Mail Delivery System)" */
-	struct str to;   /* original sender, external form */
-	struct str
-	    sender; /* X-Postfix-Sender, same as `to` unless the postmaster is told */
-	struct str envid;
-	struct str date;             /* of now, for Date: */
+	struct str to;     /* who gets the notification, external form */
+	struct str sender; /* of the original, external form; never empty (double bounces:
+			      MAILER-DAEMON@…) */
+	struct str envid;  /* decoded, or empty */
+	struct str date;   /* of now, for Date: */
 	struct str arrival;          /* of the original */
 	struct str boundary;         /* "QID.TIMESTAMP/myhostname" */
-	struct str subject;          /* empty: the template's */
 	struct str will_retry_until; /* DSN_DELAYED: date */
+	struct str from;             /* address of From:, "MAILER-DAEMON@myorigin" */
 	int64_t max_queue_lifetime_us, delay_warning_us;
-	bool headers_only; /* RET=HDRS, too large, or a copy for the postmaster */
-	bool is_8bit;      /* the original's body has bytes above 127 */
-	bool is_postmaster_copy;
+	bool
+	    headers_only; /* RET=HDRS, too large, delayed, succeeded, postmaster's copy */
+	bool is_postmaster_copy; /* other subject, no explanation */
 	const struct dsn_rcpt *rcpts;
 	size_t n_rcpts;
 };
