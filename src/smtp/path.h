@@ -28,26 +28,29 @@ struct smtp_rcpt_args {
 };
 
 struct smtp_path_conf {
-	bool strict;                      /* strict_rfc821_envelopes */
-	bool has_dsn, has_size, has_8bit; /* these parameters are known */
+	bool strict;  /* strict_rfc821_envelopes */
+	bool has_dsn; /* RET, ENVID, NOTIFY and ORCPT may be used */
+	bool utf8_ok; /* smtputf8_enable: addresses may have bytes above 127 */
+};
+
+/* Why arguments were refused. */
+struct smtp_path_bad {
+	struct str reply; /* for the client: static, or in `mem` */
+	struct str
+	    text; /* the address as it came when it is worth a warning; else empty */
 };
 
 /* Reads what stands behind "MAIL" or "RCPT" in a command line.
  *
  * Memory:  *out lives in `mem`, or is a view of `args`; set only on RC_OK.
- * Returns: RC_PERM: *out_reply (static, or in `mem`) is the reply to send; RC_TEMP: the
- * same, when `mem` is full. Limits:  an address has at most 2,000 bytes. Source:  RFC
- * 5321 4.1.2, RFC 1870, RFC 3461, RFC 6152. */
+ * Returns: RC_PERM: *bad is set; RC_TEMP: the same, when `mem` is full.
+ * Limits:  an address has at most ADDR_MAX bytes.
+ * Source:  RFC 5321 4.1.2, RFC 1870, RFC 3461, RFC 6152. */
 MUST_USE enum rc smtp_path_mail(struct str args, const struct smtp_path_conf *conf,
-    struct arena *mem, struct smtp_mail_args *out, struct str *out_reply);
+    struct arena *mem, struct smtp_mail_args *out, struct smtp_path_bad *bad);
 MUST_USE enum rc smtp_path_rcpt(struct str args, const struct smtp_path_conf *conf,
-    struct arena *mem, struct smtp_rcpt_args *out, struct str *out_reply);
+    struct arena *mem, struct smtp_rcpt_args *out, struct smtp_path_bad *bad);
 
-/* An address of VRFY, which may stand without <>. RC_PERM: not an address. */
+/* The address of VRFY, which may stand without <>. RC_PERM: not one address. */
 MUST_USE enum rc smtp_path_vrfy(struct str arg, struct arena *mem, struct str *out);
-
-/* RFC 3461 xtext. Decoding refuses NUL and anything not printable: RC_PERM; RC_TEMP:
- * `mem` full. */
-MUST_USE enum rc smtp_xtext_decode(struct str in, struct arena *mem, struct str *out);
-MUST_USE enum rc smtp_xtext_encode(struct str in, struct arena *mem, struct str *out);
 #endif

@@ -38,16 +38,15 @@ struct smtp_server_conf {
 	bool per_request_deadline; /* smtpd_per_request_deadline */
 	int64_t min_data_rate;     /* smtpd_min_data_rate, bytes a second */
 	bool helo_required, disable_vrfy, strict_envelopes, forbid_unauth_pipelining;
-	bool delay_open; /* smtpd_delay_open_until_valid_rcpt; kept for its name, always
-			    done */
-	unsigned hide;   /* bits of enum smtp_ehlo: smtpd_discard_ehlo_keywords */
+	bool utf8_ok;  /* smtputf8_enable: bytes above 127 in commands are UTF-8, or
+			  refused */
+	unsigned hide; /* bits of enum smtp_ehlo: smtpd_discard_ehlo_keywords */
 	enum smtp_newline
 	    newline; /* smtpd_forbid_bare_newline, or NO for excluded clients */
 	struct str newline_code;       /* smtpd_forbid_bare_newline_reject_code, "550" */
 	struct str forbidden_commands; /* smtpd_forbidden_commands: names; tables by
 					  default rule */
 	struct str noop_commands;      /* smtpd_noop_commands */
-	struct str reject_footer;      /* smtpd_reject_footer, expanded; empty: none */
 };
 
 enum smtp_ehlo {
@@ -78,13 +77,14 @@ enum smtp_fx_type {
 	SMTP_FX_CHECK_HELO,   /* `data`: the name it gives */
 	SMTP_FX_CHECK_MAIL,   /* view()->mail: sender and its parameters */
 	SMTP_FX_CHECK_RCPT,   /* `rcpt`. Answering OK means: it is in the envelope. The
-			       * first OK   opens the transaction: the answer brings its queue
-			       * id. */
+			       * first OK   opens the transaction: the answer brings its
+			       * queue   id. */
 	SMTP_FX_CHECK_DATA,   /* before the 354 */
 	SMTP_FX_CHECK_VRFY,   /* `data`: the address */
 	SMTP_FX_COMMIT,       /* end of data: make the message durable */
 	/* No answer to these. */
-	SMTP_FX_STORE, /* append `data` to the content: CRLF lines, cut anywhere */
+	SMTP_FX_STORE, /* append `data` to the content: dots unstuffed, line ends as the
+			* client sent them, cut anywhere */
 	SMTP_FX_ABORT, /* forget the open transaction */
 	SMTP_FX_CLOSE, /* close; nothing follows */
 };
@@ -131,6 +131,9 @@ struct smtp_server *smtp_server_new(const struct smtp_server_conf *conf,
     const struct smtp_client_id *client, int64_t now_us);
 void smtp_server_free(struct smtp_server **s);
 
+/* Bytes that arrived before the greeting, when there are any: call while CHECK_CLIENT is
+ * open. Only looked at; they are offered to recv later like all others. */
+void smtp_server_early(struct smtp_server *s, struct str in);
 /* Offers all unread bytes, in.p to in.p + in.n. Returns how many were used: 0 while a
  * question is open, effects wait or time must pass. Also 0 when the session wants to see
  * more before it decides (a command line without its end): offer the same bytes again
@@ -141,6 +144,9 @@ size_t smtp_server_need(const struct smtp_server *s);
 /* Answers the one open question. */
 void smtp_server_answer(
     struct smtp_server *s, int64_t now_us, const struct smtp_answer *a);
+/* While a question is open: a line "QID: VERB: RCPT from client: TEXT; from=<> to=<> …"
+ * for the log, e.g. reject_warning. */
+void smtp_server_note(struct smtp_server *s, struct str verb, struct str text);
 /* The connection is gone (end of file, reset). The session logs and closes. May be pushed
  * while a question is open; its answer must then not be pushed any more. */
 void smtp_server_lost(struct smtp_server *s, int64_t now_us);

@@ -1,0 +1,323 @@
+/* Arguments of MAIL and RCPT. What an address looks like is src/addr's; here is what
+ * stands around it, and which reply Postfix gives for what is wrong. */
+#include "smtp/path.h"
+#include "addr/address.h"
+#include <string.h>
+
+/* ---- the pieces ---- */
+
+static bool
+is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+static struct str
+skip_blanks(struct str s)
+{
+	while (s.n > 0 && is_blank(s.p[0]))
+		s = str_from(s, 1);
+	return s;
+}
+
+/* The first word of `s`; a <...> or "..." counts as part of a word whatever it holds.
+ * RC_PERM: < or " is not closed. */
+static enum rc
+first_word(struct str s, struct str *out)
+{
+	char close = '\0';
+	size_t i;
+
+	for (i = 0; i < s.n; i++) {
+		char c = s.p[i];
+
+		if (close == '"' && c == '\\' && i + 1 < s.n)
+			i++;
+		else if (close != '\0' && c == close)
+			close = '\0';
+		else if (close == '\0' && c == '"')
+			close = '"';
+		else if (close == '\0' && c == '<')
+			close = '>';
+		else if (close == '\0' && is_blank(c))
+			break;
+	}
+	if (close != '\0')
+		return RC_PERM;
+	*out = str_head(s, i);
+	return RC_OK;
+}
+
+static enum rc
+refuse(struct smtp_path_bad *bad, struct str reply)
+{
+	bad->reply = reply;
+	bad->text = STR("");
+	return RC_PERM;
+}
+
+static enum rc
+no_room(struct smtp_path_bad *bad)
+{
+	bad->reply = STR("452 4.3.1 Insufficient system storage"); /* compat */
+	bad->text = STR("");
+	return RC_TEMP;
+}
+
+struct path_request {
+	struct str args;
+	const char *key;                /* "FROM:" */
+	unsigned flags;                 /* enum addr_flag */
+	struct str syntax, bad_address; /* replies */
+};
+
+/* The address and, in *rest, the parameters behind it. */
+static enum rc
+read_path(const struct path_request *r, struct arena *mem, struct str *address,
+    struct str *rest, struct smtp_path_bad *bad)
+{
+	struct str in = skip_blanks(r->args), word;
+	struct addr_path path;
+	enum rc rc;
+
+	if (!str_istarts(in, str_c(r->key)))
+		return refuse(bad, r->syntax);
+	in = skip_blanks(str_from(in, strlen(r->key)));
+	if (in.n == 0)
+		return refuse(bad, r->syntax);
+	if (first_word(in, &word) != RC_OK)
+		return refuse(bad, r->bad_address);
+	rc = addr_path_parse(word, r->flags, mem, &path, NULL);
+	if (rc == RC_TEMP)
+		return no_room(bad);
+	/* Something glued to the path: "<a@b>SIZE=1", but "<a@b>>" is let pass. */
+	if (rc == RC_OK && path.rest.n > 0 && !str_is(path.rest, ">"))
+		rc = RC_PERM;
+	if (rc != RC_OK) {
+		bad->reply = r->bad_address;
+		bad->text = word;
+		return RC_PERM;
+	}
+	*address = path.external;
+	*rest = skip_blanks(str_from(in, word.n));
+	return RC_OK;
+}
+
+/* "KEY=VALUE" with this key: true, and the value. */
+static bool
+parameter(struct str word, struct str key, struct str *value)
+{
+	struct str k, v;
+
+	if (!str_cut(word, '=', &k, &v) || k.n != key.n || !str_istarts(k, key))
+		return false;
+	*value = v;
+	return true;
+}
+
+static enum rc
+unsupported(struct str word, struct arena *mem, struct smtp_path_bad *bad)
+{
+	struct str s = arena_printf(mem, "555 5.5.4 Unsupported option: %.*s",
+	    (int)(word.n < 400 ? word.n : 400), word.p); /* compat */
+
+	return s.p == NULL ? no_room(bad) : refuse(bad, s);
+}
+
+/* ---- MAIL ---- */
+
+static enum rc
+mail_size(struct str v, struct smtp_mail_args *out, struct smtp_path_bad *bad)
+{
+	uint64_t n;
+
+	for (size_t i = 0; i < v.n; i++)
+		if (!ascii_isdigit(v.p[i]))
+			return refuse(
+			    bad, STR("501 5.5.4 Bad message size syntax")); /* compat */
+	if (v.n == 0)
+		return refuse(bad, STR("501 5.5.4 Bad message size syntax"));
+	if (str_u64(v, INT64_MAX, &n) != RC_OK)
+		return refuse(bad, STR("552 5.3.4 Message size exceeds file system "
+				       "imposed limit")); /* compat */
+	out->size_bytes = (int64_t)n;
+	return RC_OK;
+}
+
+static enum rc
+mail_ret(struct str v, struct smtp_mail_args *out, struct smtp_path_bad *bad)
+{
+	bool full = str_iis(v, "FULL"), hdrs = str_iis(v, "HDRS");
+
+	if (out->ret != SMTP_RET_NONE || (!full && !hdrs))
+		return refuse(
+		    bad, STR("501 5.5.4 Bad RET parameter syntax")); /* compat */
+	out->ret = full ? SMTP_RET_FULL : SMTP_RET_HDRS;
+	return RC_OK;
+}
+
+static enum rc
+mail_envid(struct str v, struct arena *mem, struct smtp_mail_args *out,
+    struct smtp_path_bad *bad)
+{
+	enum rc rc = RC_PERM;
+
+	if (out->envid.n == 0 && v.n > 0 && v.n <= 100) /* RFC 3461 4.4 */
+		rc = addr_xtext_decode(v, mem, &out->envid, NULL);
+	if (rc == RC_TEMP)
+		return no_room(bad);
+	if (rc != RC_OK || out->envid.n == 0)
+		return refuse(
+		    bad, STR("501 5.5.4 Bad ENVID parameter syntax")); /* compat */
+	return RC_OK;
+}
+
+static enum rc
+mail_parameter(struct str word, const struct smtp_path_conf *conf, struct arena *mem,
+    struct smtp_mail_args *out, struct smtp_path_bad *bad)
+{
+	bool is_ret, is_envid;
+	struct str v;
+
+	if (parameter(word, STR("SIZE"), &v))
+		return mail_size(v, out, bad);
+	if (str_iis(word, "BODY=8BITMIME"))
+		out->body = SMTP_BODY_8BITMIME;
+	else if (str_iis(word, "BODY=7BIT"))
+		out->body = SMTP_BODY_7BIT;
+	else if ((is_ret = parameter(word, STR("RET"), &v)) ||
+		 (is_envid = parameter(word, STR("ENVID"), &v))) {
+		if (!conf->has_dsn)
+			return refuse(
+			    bad, STR("501 5.7.1 DSN support is disabled")); /* compat */
+		return is_ret ? mail_ret(v, out, bad) : mail_envid(v, mem, out, bad);
+	} else
+		return unsupported(word, mem, bad);
+	return RC_OK;
+}
+
+enum rc
+smtp_path_mail(struct str args, const struct smtp_path_conf *conf, struct arena *mem,
+    struct smtp_mail_args *out, struct smtp_path_bad *bad)
+{
+	struct path_request r = { .args = args,
+		.key = "FROM:",
+		.flags = ADDR_EMPTY_OK | (conf->strict ? ADDR_STRICT : 0) |
+			 (conf->utf8_ok ? ADDR_UTF8_OK : 0),
+		.syntax = STR("501 5.5.4 Syntax: MAIL FROM:<address>"), /* compat */
+		.bad_address = STR("501 5.1.7 Bad sender address syntax") };
+	struct smtp_mail_args mail = { 0 };
+	struct str rest, word;
+	enum rc rc = read_path(&r, mem, &mail.address, &rest, bad);
+
+	while (rc == RC_OK && str_token(&rest, " \t", &word))
+		rc = mail_parameter(word, conf, mem, &mail, bad);
+	if (rc == RC_OK)
+		*out = mail;
+	return rc;
+}
+
+/* ---- RCPT ---- */
+
+static enum rc
+rcpt_notify(struct str v, struct smtp_rcpt_args *out, struct smtp_path_bad *bad)
+{
+	static const struct {
+		const char *name;
+		unsigned bit;
+	} names[] = { { "NEVER", SMTP_NOTIFY_NEVER }, { "SUCCESS", SMTP_NOTIFY_SUCCESS },
+		{ "FAILURE", SMTP_NOTIFY_FAILURE }, { "DELAY", SMTP_NOTIFY_DELAY } };
+	unsigned bits = 0, unknown = 0;
+	struct str word;
+
+	while (str_token(&v, ",", &word)) {
+		size_t i = 0;
+
+		while (i < ARRAY_LEN(names) && !str_iis(word, names[i].name))
+			i++;
+		if (i == ARRAY_LEN(names))
+			unknown++;
+		else
+			bits |= names[i].bit;
+	}
+	if (unknown > 0 || bits == 0 || out->notify != 0 ||
+	    ((bits & SMTP_NOTIFY_NEVER) != 0 && bits != SMTP_NOTIFY_NEVER))
+		return refuse(bad,
+		    STR("501 5.5.4 Error: Bad NOTIFY parameter syntax")); /* compat */
+	out->notify = bits;
+	return RC_OK;
+}
+
+static enum rc
+rcpt_orcpt(struct str v, struct arena *mem, struct smtp_rcpt_args *out,
+    struct smtp_path_bad *bad)
+{
+	struct str type, xtext, text;
+	enum rc rc = RC_PERM;
+
+	if (out->orcpt.n == 0 && v.n <= 500 && str_cut(v, ';', &type, &xtext) &&
+	    type.n > 0 && xtext.n > 0)
+		rc = addr_xtext_decode(xtext, mem, &text, NULL);
+	if (rc == RC_TEMP)
+		return no_room(bad);
+	for (size_t i = 0; rc == RC_OK && i < type.n; i++)
+		if (!ascii_isalnum(type.p[i]) && type.p[i] != '-')
+			rc = RC_PERM;
+	if (rc != RC_OK || text.n == 0)
+		return refuse(
+		    bad, STR("501 5.5.4 Error: Bad ORCPT parameter syntax")); /* compat */
+	out->orcpt = arena_printf(mem, "%.*s;%.*s", STR_ARG(type), STR_ARG(text));
+	return out->orcpt.p == NULL ? no_room(bad) : RC_OK;
+}
+
+static enum rc
+rcpt_parameter(struct str word, const struct smtp_path_conf *conf, struct arena *mem,
+    struct smtp_rcpt_args *out, struct smtp_path_bad *bad)
+{
+	bool is_notify;
+	struct str v;
+
+	is_notify = parameter(word, STR("NOTIFY"), &v);
+	if (!is_notify && !parameter(word, STR("ORCPT"), &v))
+		return unsupported(word, mem, bad);
+	if (!conf->has_dsn)
+		return refuse(bad, STR("501 5.7.1 DSN support is disabled")); /* compat */
+	return is_notify ? rcpt_notify(v, out, bad) : rcpt_orcpt(v, mem, out, bad);
+}
+
+enum rc
+smtp_path_rcpt(struct str args, const struct smtp_path_conf *conf, struct arena *mem,
+    struct smtp_rcpt_args *out, struct smtp_path_bad *bad)
+{
+	struct path_request r = { .args = args,
+		.key = "TO:",
+		.flags =
+		    (conf->strict ? ADDR_STRICT : 0) | (conf->utf8_ok ? ADDR_UTF8_OK : 0),
+		.syntax = STR("501 5.5.4 Syntax: RCPT TO:<address>"), /* compat */
+		.bad_address = STR("501 5.1.3 Bad recipient address syntax") };
+	struct smtp_rcpt_args rcpt = { 0 };
+	struct str rest, word;
+	enum rc rc = read_path(&r, mem, &rcpt.address, &rest, bad);
+
+	while (rc == RC_OK && str_token(&rest, " \t", &word))
+		rc = rcpt_parameter(word, conf, mem, &rcpt, bad);
+	if (rc == RC_OK)
+		*out = rcpt;
+	return rc;
+}
+
+enum rc
+smtp_path_vrfy(struct str arg, struct arena *mem, struct str *out)
+{
+	struct addr_path path;
+	struct str word;
+	enum rc rc;
+
+	arg = str_trim(arg);
+	if (first_word(arg, &word) == RC_OK && word.n < arg.n)
+		return RC_PERM;
+	rc = addr_path_parse(arg, ADDR_UTF8_OK, mem, &path, NULL);
+	if (rc == RC_OK)
+		*out = path.external;
+	return rc;
+}

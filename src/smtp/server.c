@@ -1,0 +1,426 @@
+/* The server session's life: effects, questions and answers, time. */
+#include "smtp/server_int.h"
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TEXT_MAX     ((size_t)64 * 1024) /* of all effects that wait */
+#define TX_LIMIT     ((size_t)16 * 1024) /* addresses of one transaction */
+#define SCRATCH_SIZE ((size_t)16 * 1024) /* one command */
+#define REPLY_MAX    ((size_t)2048)      /* RFC 5321 4.5.3.1.5 asks for 512 */
+
+/* ---- effects ---- */
+
+static struct srv_fx *
+new_fx(struct smtp_server *s, enum smtp_fx_type type)
+{
+	assert(s->fx_put < FX_MAX);
+	s->fx[s->fx_put] = (struct srv_fx){ .type = type };
+	return &s->fx[s->fx_put++];
+}
+
+void
+srv_emit(struct smtp_server *s, enum smtp_fx_type type, struct str data)
+{
+	struct srv_fx *fx = new_fx(s, type);
+	char *room = buf_room(&s->text, data.n + 1);
+
+	assert(room != NULL);
+	if (data.n > 0)
+		memcpy(room, data.p, data.n);
+	fx->at = s->text.n;
+	fx->view.n = data.n;
+	buf_added(&s->text, data.n);
+}
+
+void
+srv_emit_view(struct smtp_server *s, enum smtp_fx_type type, struct str data)
+{
+	new_fx(s, type)->view = data;
+}
+
+void
+srv_ask(struct smtp_server *s, enum smtp_fx_type question, struct str about)
+{
+	assert(!s->waiting);
+	s->asked = question;
+	s->waiting = true;
+	srv_emit(s, question, about);
+}
+
+bool smtp_server_next(struct smtp_server *s, struct smtp_fx *out);
+
+/* Clients that make many mistakes wait for every reply. */
+static void
+hold_replies(struct smtp_server *s)
+{
+	if (s->is_holding || s->error_count < s->conf->soft_error_limit ||
+	    s->conf->error_sleep_us <= 0)
+		return;
+	s->is_holding = true;
+	s->hold_at = s->fx_put;
+	s->hold_until_us = s->now_us + s->conf->error_sleep_us;
+}
+
+void
+srv_reply(struct smtp_server *s, struct str line)
+{
+	char text[REPLY_MAX + 2];
+
+	hold_replies(s);
+	line = str_head(line, REPLY_MAX);
+	memcpy(text, line.p, line.n);
+	/* A reply built from a client's words must stay one line. */
+	for (size_t i = 0; i < line.n; i++)
+		if (text[i] == '\r' || text[i] == '\n' || text[i] == '\0')
+			text[i] = '?';
+	memcpy(text + line.n, "\r\n", 2);
+	srv_emit(s, SMTP_FX_SEND, (struct str){ text, line.n + 2 });
+}
+
+void
+srv_replyf(struct smtp_server *s, const char *fmt, ...)
+{
+	char text[REPLY_MAX + 1];
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	assert(n >= 0);
+	srv_reply(s, str_head((struct str){ text, (size_t)n }, sizeof(text) - 1));
+}
+
+/* Effects that were asked for and are not worth carrying out any more. */
+static void
+drop_effects(struct smtp_server *s)
+{
+	s->fx_get = s->fx_put = 0;
+	s->is_holding = false;
+	buf_reset(&s->text);
+}
+
+void
+srv_close(struct smtp_server *s)
+{
+	srv_reset(s, true);
+	srv_log_disconnect(s);
+	srv_emit(s, SMTP_FX_CLOSE, STR(""));
+	s->state = SRV_CLOSED;
+	s->waiting = false;
+}
+
+/* What has to be said once everything before it is said. True: there are new effects. */
+static bool
+last_words(struct smtp_server *s)
+{
+	if (s->state != SRV_COMMAND || s->waiting)
+		return false;
+	if (s->error_count >= s->conf->hard_error_limit) {
+		srv_log_after(s, "too many errors");
+		srv_replyf(s, "421 4.7.0 %.*s Error: too many errors", /* compat */
+		    STR_ARG(s->conf->hostname));
+	} else if (s->draining && !s->tx.has_mail) {
+		srv_replyf(s, "421 4.3.2 %.*s Error: service is shutting down",
+		    STR_ARG(s->conf->hostname));
+	} else
+		return false;
+	srv_close(s);
+	return true;
+}
+
+bool
+smtp_server_next(struct smtp_server *s, struct smtp_fx *out)
+{
+	const struct srv_fx *fx;
+
+	if (s->fx_get == s->fx_put) {
+		s->fx_get = s->fx_put = 0;
+		buf_reset(&s->text);
+		if (!last_words(s))
+			return false;
+	}
+	if (s->is_holding && s->fx_get >= s->hold_at)
+		return false;
+	fx = &s->fx[s->fx_get++];
+	*out = (struct smtp_fx){ .type = fx->type, .level = fx->level, .data = fx->view };
+	if (fx->view.p == NULL)
+		out->data.p = buf_view(&s->text).p + fx->at;
+	if (fx->type == SMTP_FX_CHECK_RCPT)
+		out->rcpt = &s->tx.rcpt;
+	return true;
+}
+
+/* ---- transactions and commands ---- */
+
+void
+srv_reset(struct smtp_server *s, bool abort)
+{
+	if (abort && s->tx.queue_id.n > 0)
+		srv_emit(s, SMTP_FX_ABORT, STR(""));
+	if (s->mem != NULL)
+		arena_reset(s->mem);
+	s->tx = (struct srv_tx){ 0 };
+}
+
+void
+srv_request_start(struct smtp_server *s)
+{
+	s->deadline_us = s->now_us + s->conf->timeout_us;
+}
+
+void
+srv_done(struct smtp_server *s, bool ok)
+{
+	s->n_all[s->verb]++;
+	if (ok)
+		s->n_ok[s->verb]++;
+	else
+		s->error_count++;
+	s->tx.has_rcpt = false;
+	if (s->scratch != NULL)
+		arena_reset(s->scratch);
+	srv_request_start(s);
+}
+
+/* ---- pushes ---- */
+
+struct smtp_server *
+smtp_server_new(const struct smtp_server_conf *conf, const struct smtp_client_id *client,
+    int64_t now_us)
+{
+	size_t n = client->name.n + client->addr.n;
+	struct smtp_server *s = mem_get(sizeof(*s) + n + 3 + client->port.n);
+	char *p = (char *)(s + 1);
+
+	/* "name[addr]" holds name and addr; the port stands behind. */
+	(void)snprintf(
+	    p, n + 3, "%.*s[%.*s]", STR_ARG(client->name), STR_ARG(client->addr));
+	s->namaddr = (struct str){ p, n + 2 };
+	s->client.name = (struct str){ p, client->name.n };
+	s->client.addr = (struct str){ p + client->name.n + 1, client->addr.n };
+	if (client->port.n > 0)
+		memcpy(p + n + 3, client->port.p, client->port.n);
+	s->client.port = (struct str){ p + n + 3, client->port.n };
+	s->conf = conf;
+	s->where = "CONNECT";
+	s->now_us = now_us;
+	buf_init(&s->text, TEXT_MAX);
+	buf_init(&s->helo_text, conf->line_limit + 1);
+	srv_request_start(s);
+	srv_logf(s, SMTP_LOG_INFO, "connect from %.*s", STR_ARG(s->namaddr));
+	srv_ask(s, SMTP_FX_CHECK_CLIENT, STR(""));
+	return s;
+}
+
+void
+smtp_server_free(struct smtp_server **sp)
+{
+	struct smtp_server *s = *sp;
+
+	if (s == NULL)
+		return;
+	arena_free(&s->mem);
+	arena_free(&s->scratch);
+	buf_fini(&s->text);
+	buf_fini(&s->helo_text);
+	free(s);
+	*sp = NULL;
+}
+
+/* New bytes keep the session alive; with a deadline for a whole request, they only
+ * lengthen it as far as min_data_rate makes up for them. */
+static void
+note_activity(struct smtp_server *s, size_t n_new)
+{
+	int64_t full = s->now_us + s->conf->timeout_us, more;
+
+	if (n_new == 0)
+		return;
+	if (!s->conf->per_request_deadline) {
+		s->deadline_us = full;
+		return;
+	}
+	if (s->state != SRV_DATA || s->conf->min_data_rate <= 0)
+		return;
+	more = (int64_t)(n_new > 1u << 30 ? 1u << 30 : n_new) * US_PER_SEC /
+	       s->conf->min_data_rate;
+	s->deadline_us = s->deadline_us + more < full ? s->deadline_us + more : full;
+}
+
+size_t
+smtp_server_recv(struct smtp_server *s, int64_t now_us, struct str in)
+{
+	size_t used;
+
+	if (s->waiting || s->fx_get < s->fx_put || s->state == SRV_CLOSED ||
+	    s->state == SRV_CONNECT)
+		return 0;
+	s->now_us = now_us;
+	s->fx_get = s->fx_put = 0;
+	buf_reset(&s->text);
+	if (in.n > s->offered)
+		note_activity(s, in.n - s->offered);
+	s->offered = in.n;
+	if (in.n == 0)
+		return 0;
+	if (s->scratch == NULL) {
+		s->scratch = arena_new(SCRATCH_SIZE);
+		s->mem = arena_new(TX_LIMIT);
+	}
+	used = s->state == SRV_DATA ? srv_data_recv(s, in) : srv_command_recv(s, in);
+	assert(used <= in.n);
+	s->offered = in.n - used;
+	return used;
+}
+
+size_t
+smtp_server_need(const struct smtp_server *s)
+{
+	return s->conf->line_limit + 2;
+}
+
+static bool
+hangs_up(struct str reply)
+{
+	return str_starts(reply, STR("421")) || str_starts(reply, STR("521"));
+}
+
+static void
+answer_client(struct smtp_server *s, const struct smtp_answer *a)
+{
+	struct str no =
+	    a->reply.n > 0 ? a->reply : STR("450 4.3.2 Service currently unavailable");
+
+	s->state = SRV_COMMAND;
+	if (s->early && s->conf->forbid_unauth_pipelining) {
+		srv_reply(s,
+		    STR("554 5.5.0 Error: SMTP protocol synchronization")); /* compat */
+		srv_close(s);
+		return;
+	}
+	if (a->rc == RC_OK) {
+		srv_replyf(s, "220 %.*s", STR_ARG(s->conf->banner));
+		return;
+	}
+	if (!a->log_quiet)
+		srv_log_what(s, a->log_verb.n > 0 ? a->log_verb : STR("reject"), no);
+	srv_reply(s, no);
+	s->denied = true;
+	if (hangs_up(no))
+		srv_close(s);
+}
+
+void
+smtp_server_answer(struct smtp_server *s, int64_t now_us, const struct smtp_answer *a)
+{
+	assert(s->waiting);
+	s->waiting = false;
+	s->now_us = now_us;
+	srv_request_start(s);
+	if (s->asked == SMTP_FX_CHECK_CLIENT)
+		answer_client(s, a);
+	else if (s->asked == SMTP_FX_COMMIT)
+		srv_answer_commit(s, a);
+	else
+		srv_answer_command(s, a);
+	if (s->state != SRV_CLOSED && a->rc != RC_OK && hangs_up(a->reply))
+		srv_close(s);
+}
+
+void
+smtp_server_note(struct smtp_server *s, struct str verb, struct str text)
+{
+	/* Whoever has that much to say about one question says the first things. */
+	if (s->fx_put < FX_MAX - 8)
+		srv_log_what(s, verb, text);
+}
+
+void
+smtp_server_early(struct smtp_server *s, struct str in)
+{
+	assert(s->state == SRV_CONNECT);
+	if (in.n == 0 || s->early)
+		return;
+	s->early = true;
+	srv_log_pipelining(s, "CONNECT", in);
+}
+
+void
+smtp_server_lost(struct smtp_server *s, int64_t now_us)
+{
+	s->is_holding = false;
+	if (s->state == SRV_CLOSED)
+		return;
+	s->now_us = now_us;
+	drop_effects(s);
+	srv_log_after(s, "lost connection");
+	srv_close(s);
+}
+
+void
+smtp_server_drain(struct smtp_server *s, int64_t now_us)
+{
+	s->now_us = now_us;
+	s->draining = true;
+}
+
+int64_t
+smtp_server_deadline(const struct smtp_server *s)
+{
+	if (s->is_holding)
+		return s->hold_until_us;
+	return s->waiting || s->state == SRV_CLOSED ? INT64_MAX : s->deadline_us;
+}
+
+void
+smtp_server_tick(struct smtp_server *s, int64_t now_us)
+{
+	s->now_us = now_us;
+	if (s->is_holding) {
+		if (now_us >= s->hold_until_us) {
+			s->is_holding = false;
+			srv_request_start(s);
+		}
+		return;
+	}
+	if (s->waiting || s->state == SRV_CLOSED || now_us < s->deadline_us)
+		return;
+	drop_effects(s);
+	srv_log_after(s, "timeout");
+	srv_replyf(s, "421 4.4.2 %.*s Error: timeout exceeded", /* compat */
+	    STR_ARG(s->conf->hostname));
+	srv_close(s);
+}
+
+/* ---- looking in ---- */
+
+struct smtp_server_view
+smtp_server_view(const struct smtp_server *s)
+{
+	return (struct smtp_server_view){
+		.client = &s->client,
+		.helo = s->helo,
+		.proto = s->esmtp ? STR("ESMTP") : STR("SMTP"),
+		.queue_id = s->tx.queue_id,
+		.mail = s->tx.has_mail ? &s->tx.mail : NULL,
+		.n_rcpt = s->tx.n_rcpt,
+		.content_bytes = s->tx.size,
+		.in_data = s->state == SRV_DATA,
+	};
+}
+
+bool
+smtp_server_is_asking(const struct smtp_server *s)
+{
+	return s->waiting;
+}
+
+bool
+smtp_server_is_idle(const struct smtp_server *s)
+{
+	return !s->waiting && s->fx_get == s->fx_put && !s->tx.has_mail;
+}

@@ -1,0 +1,148 @@
+#ifndef SMTP_SERVER_INT_H
+#define SMTP_SERVER_INT_H
+/* Inside of the server session; only src/smtp/server*.c include this.
+ *
+ *	server.c	life, effects, answers, time
+ *	server_cmd.c	command lines
+ *	server_data.c	the content between DATA and the lone dot
+ *	server_log.c	log lines and the counters of "disconnect from"
+ *
+ * Invariants: at most one question is open; while one is, or effects wait, nothing is
+ * taken from the client. mail.address and everything else in `tx` exists exactly while
+ *has_mail. */
+#include "base/arena.h"
+#include "base/buf.h"
+#include "smtp/server.h"
+
+enum srv_state {
+	SRV_CONNECT, /* CHECK_CLIENT is open */
+	SRV_COMMAND, /* between commands */
+	SRV_DATA,    /* the content is coming */
+	SRV_CLOSED,
+};
+
+/* Counted in "disconnect from", in this order (compat). */
+enum srv_verb {
+	VERB_HELO,
+	VERB_EHLO,
+	VERB_XCLIENT,
+	VERB_XFORWARD,
+	VERB_STARTTLS,
+	VERB_AUTH,
+	VERB_MAIL,
+	VERB_RCPT,
+	VERB_DATA,
+	VERB_BDAT,
+	VERB_RSET,
+	VERB_NOOP,
+	VERB_VRFY,
+	VERB_ETRN,
+	VERB_QUIT,
+	VERB_UNKNOWN,
+	N_VERB
+};
+
+/* What the next line of content may be. */
+enum srv_first {
+	FIRST_CHECK,   /* the first line: a "From " line, or a blank at its start? */
+	FIRST_MAILBOX, /* inside a "From " line */
+	FIRST_OVER
+};
+
+enum srv_bol {
+	BOL_NO,   /* inside a line */
+	BOL_CRLF, /* at the start of a line, the one before ended with CRLF */
+	BOL_LF    /* ... with a bare LF */
+};
+
+/* Of the transaction in progress; all zero outside of one. */
+struct srv_tx {
+	struct smtp_mail_args mail;
+	struct smtp_rcpt_args rcpt; /* the one that is asked about */
+	struct str first_rcpt;
+	struct str queue_id;
+	uint32_t n_rcpt, n_over;
+	bool has_mail, has_rcpt;
+	/* content */
+	enum srv_first first;
+	enum srv_bol bol;
+	char last;               /* the byte stored last */
+	int64_t size, size_tail; /* stored; of these behind the last LF */
+	bool too_big, has_bare_lf;
+};
+
+#define FX_MAX 16
+
+struct srv_fx {
+	enum smtp_fx_type type;
+	enum smtp_log_level level;
+	size_t at;       /* where in `text`, when view.p is NULL */
+	struct str view; /* .n is the length in both cases */
+};
+
+struct smtp_server {
+	const struct smtp_server_conf *conf;
+	struct smtp_client_id client;
+	struct str namaddr; /* "localhost[127.0.0.1]" */
+	const char *where;  /* "CONNECT", "RCPT": what log lines name; NULL: nothing */
+	enum srv_state state;
+	enum smtp_fx_type asked;
+	enum srv_verb verb; /* of the command in progress */
+	bool waiting, denied, esmtp, is_skipping, ill_pipelining, early, draining,
+	    too_long;
+	bool hello_hidden_logged;
+	uint32_t error_count, junk_count;
+	uint32_t n_ok[N_VERB], n_all[N_VERB];
+	struct str helo; /* in helo_text */
+	struct buf helo_text;
+	struct arena *mem, *scratch; /* transaction; command */
+	struct srv_tx tx;
+
+	int64_t now_us, deadline_us;
+	size_t offered; /* bytes seen by the last recv and not used */
+	int64_t hold_until_us;
+	bool is_holding;
+	unsigned hold_at; /* effects from this one on wait for hold_until_us */
+
+	struct srv_fx fx[FX_MAX];
+	unsigned fx_put, fx_get;
+	struct buf text; /* backs the data of queued effects */
+};
+
+/* ---- server.c ---- */
+void srv_emit(
+    struct smtp_server *s, enum smtp_fx_type type, struct str data); /* copies */
+void srv_emit_view(struct smtp_server *s, enum smtp_fx_type type, struct str data);
+void srv_ask(struct smtp_server *s, enum smtp_fx_type question, struct str about);
+/* One reply line, CRLF added. 421 and 521 do not hang up by themselves. */
+void srv_reply(struct smtp_server *s, struct str line);
+void srv_replyf(struct smtp_server *s, const char *fmt, ...) PRINTF(2, 3);
+/* The command in progress is done: counts it, clears its scratch. */
+void srv_done(struct smtp_server *s, bool ok);
+/* Forgets the mail transaction. `ABORT` goes out if it was open. */
+void srv_reset(struct smtp_server *s, bool abort);
+/* Logs "disconnect from" and closes. */
+void srv_close(struct smtp_server *s);
+/* The clock for one more request starts now. */
+void srv_request_start(struct smtp_server *s);
+
+/* ---- server_cmd.c ---- */
+size_t srv_command_recv(struct smtp_server *s, struct str in);
+void srv_answer_command(struct smtp_server *s, const struct smtp_answer *a);
+
+/* ---- server_data.c ---- */
+void srv_data_start(struct smtp_server *s);
+size_t srv_data_recv(struct smtp_server *s, struct str in);
+void srv_answer_commit(struct smtp_server *s, const struct smtp_answer *a);
+
+/* ---- server_log.c ---- */
+void srv_logf(struct smtp_server *s, enum smtp_log_level level, const char *fmt, ...)
+    PRINTF(3, 4);
+/* "QID: verb: WHERE from namaddr: text; from=<> to=<> proto= helo=". */
+void srv_log_what(struct smtp_server *s, struct str verb, struct str text);
+/* "lost connection after DATA (26 bytes) from namaddr". */
+void srv_log_after(struct smtp_server *s, const char *what);
+void srv_log_disconnect(struct smtp_server *s);
+/* "improper command pipelining after EHLO from namaddr: text" */
+void srv_log_pipelining(struct smtp_server *s, const char *after, struct str more);
+#endif

@@ -1,0 +1,127 @@
+/* The lines of the server session in the mail log, in Postfix's shapes (compat: all of
+ * this file), and the counters of the last one. */
+#include "smtp/server_int.h"
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LOG_MAX 4000
+
+void
+srv_logf(struct smtp_server *s, enum smtp_log_level level, const char *fmt, ...)
+{
+	char line[LOG_MAX];
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		return;
+	if ((size_t)n >= sizeof(line))
+		n = (int)sizeof(line) - 1;
+	srv_emit(s, SMTP_FX_LOG, (struct str){ line, (size_t)n });
+	s->fx[s->fx_put - 1].level = level;
+}
+
+/* The recipient that the line is about: at DATA and later only a lone one (compat). */
+static bool
+log_rcpt(const struct smtp_server *s, struct str *out)
+{
+	if (s->tx.has_rcpt) {
+		*out = s->tx.rcpt.address;
+		return true;
+	}
+	*out = s->tx.first_rcpt;
+	return s->tx.n_rcpt == 1;
+}
+
+void
+srv_log_what(struct smtp_server *s, struct str verb, struct str text)
+{
+	char tail[LOG_MAX];
+	struct str rcpt;
+	int n = 0;
+
+	tail[0] = '\0';
+	if (s->tx.has_mail)
+		n += snprintf(
+		    tail, sizeof(tail), " from=<%.*s>", STR_ARG(s->tx.mail.address));
+	if (log_rcpt(s, &rcpt))
+		n += snprintf(
+		    tail + n, sizeof(tail) - (size_t)n, " to=<%.*s>", STR_ARG(rcpt));
+	n += snprintf(
+	    tail + n, sizeof(tail) - (size_t)n, " proto=%s", s->esmtp ? "ESMTP" : "SMTP");
+	if (s->helo.n > 0)
+		n += snprintf(tail + n, sizeof(tail) - (size_t)n, " helo=<%.*s>",
+		    STR_ARG(str_head(s->helo, 1000)));
+	srv_logf(s, SMTP_LOG_INFO, "%.*s: %.*s: %s from %.*s: %.*s;%s",
+	    STR_ARG(s->tx.queue_id.n > 0 ? s->tx.queue_id : STR("NOQUEUE")),
+	    STR_ARG(verb), s->where == NULL ? "CONNECT" : s->where, STR_ARG(s->namaddr),
+	    STR_ARG(str_head(text, 1000)), tail);
+}
+
+void
+srv_log_after(struct smtp_server *s, const char *what)
+{
+	if (s->where == NULL)
+		return;
+	if (s->state == SRV_DATA)
+		srv_logf(s, SMTP_LOG_INFO, "%s after DATA (%" PRId64 " bytes) from %.*s",
+		    what, s->tx.size - s->tx.size_tail, STR_ARG(s->namaddr));
+	else
+		srv_logf(s, SMTP_LOG_INFO, "%s after %s from %.*s", what, s->where,
+		    STR_ARG(s->namaddr));
+}
+
+void
+srv_log_disconnect(struct smtp_server *s)
+{
+	static const char *const names[N_VERB] = { "helo", "ehlo", "xclient", "xforward",
+		"starttls", "auth", "mail", "rcpt", "data", "bdat", "rset", "noop",
+		"vrfy", "etrn", "quit", "unknown" };
+	uint32_t ok = 0, all = 0;
+	char line[600];
+	size_t n = 0;
+
+	for (size_t i = 0; i < N_VERB; i++) {
+		if (s->n_all[i] == 0)
+			continue;
+		ok += s->n_ok[i];
+		all += s->n_all[i];
+		n += (size_t)snprintf(
+		    line + n, sizeof(line) - n, " %s=%" PRIu32, names[i], s->n_ok[i]);
+		if (s->n_ok[i] != s->n_all[i])
+			n += (size_t)snprintf(
+			    line + n, sizeof(line) - n, "/%" PRIu32, s->n_all[i]);
+	}
+	n += (size_t)snprintf(line + n, sizeof(line) - n, " commands=%" PRIu32, ok);
+	if (ok != all || all == 0)
+		n += (size_t)snprintf(line + n, sizeof(line) - n, "/%" PRIu32, all);
+	srv_logf(s, SMTP_LOG_INFO, "disconnect from %.*s%.*s", STR_ARG(s->namaddr),
+	    (int)n, line);
+}
+
+void
+srv_log_pipelining(struct smtp_server *s, const char *after, struct str more)
+{
+	char text[400];
+	size_t n = 0;
+
+	for (size_t i = 0; i < more.n && n < sizeof(text) - 8; i++) {
+		unsigned char c = (unsigned char)more.p[i];
+
+		if (c == '\r' || c == '\n')
+			n += (size_t)snprintf(
+			    text + n, sizeof(text) - n, "\\%c", c == '\r' ? 'r' : 'n');
+		else if (c == '\\' || c < ' ' || c > '~')
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "\\%03o", c);
+		else
+			text[n++] = (char)c;
+	}
+	srv_logf(s, SMTP_LOG_INFO, "improper command pipelining after %s from %.*s: %.*s",
+	    after, STR_ARG(s->namaddr), (int)n, text);
+	s->ill_pipelining = true;
+}
