@@ -2,6 +2,7 @@
  * stands around it, and which reply Postfix gives for what is wrong. */
 #include "smtp/path.h"
 #include "addr/address.h"
+#include "addr/domain.h"
 #include <string.h>
 
 /* ---- the pieces ---- */
@@ -64,6 +65,40 @@ no_room(struct smtp_path_bad *bad)
 	return RC_TEMP;
 }
 
+/* What Postfix lets pass without strict_rfc821_envelopes and src/addr does not:
+ * "<<a@b>>", and a@b@c, which means "a@b"@c. Returns `word` itself when it is neither. */
+static struct str
+make_readable(struct str word, struct arena *mem)
+{
+	struct str inner, all, fixed;
+	size_t at;
+
+	while (str_starts(word, STR("<<")))
+		word = str_from(word, 1);
+	while (str_ends(word, STR(">>")))
+		word = str_head(word, word.n - 1);
+	all = word;
+	if (str_starts(word, STR("<")) && str_ends(word, STR(">")))
+		word = (struct str){ word.p + 1, word.n - 2 };
+	at = str_rfind(word, '@');
+	inner = str_head(word, at);
+	if (at == word.n || word.p[0] == '@' || str_find(inner, '@') == inner.n ||
+	    str_find(word, '"') < word.n || str_find(word, '\\') < word.n)
+		return all;
+	fixed = arena_printf(
+	    mem, "<\"%.*s\"%.*s>", STR_ARG(inner), STR_ARG(str_from(word, at)));
+	return fixed.p == NULL ? all : fixed;
+}
+
+static bool
+literal_is_fine(struct str domain)
+{
+	if (!str_starts(domain, STR("[")))
+		return true;
+	return domain.n > 2 &&
+	       addr_literal_valid((struct str){ domain.p + 1, domain.n - 2 });
+}
+
 struct path_request {
 	struct str args;
 	const char *key;                /* "FROM:" */
@@ -76,7 +111,7 @@ static enum rc
 read_path(const struct path_request *r, struct arena *mem, struct str *address,
     struct str *rest, struct smtp_path_bad *bad)
 {
-	struct str in = skip_blanks(r->args), word;
+	struct str in = skip_blanks(r->args), word, path_text;
 	struct addr_path path;
 	enum rc rc;
 
@@ -87,11 +122,12 @@ read_path(const struct path_request *r, struct arena *mem, struct str *address,
 		return refuse(bad, r->syntax);
 	if (first_word(in, &word) != RC_OK)
 		return refuse(bad, r->bad_address);
-	rc = addr_path_parse(word, r->flags, mem, &path, NULL);
+	path_text = (r->flags & ADDR_STRICT) != 0 ? word : make_readable(word, mem);
+	rc = addr_path_parse(path_text, r->flags, mem, &path, NULL);
 	if (rc == RC_TEMP)
 		return no_room(bad);
-	/* Something glued to the path: "<a@b>SIZE=1", but "<a@b>>" is let pass. */
-	if (rc == RC_OK && path.rest.n > 0 && !str_is(path.rest, ">"))
+	/* Something is glued to the path: "<a@b>SIZE=1". */
+	if (rc == RC_OK && (path.rest.n > 0 || !literal_is_fine(path.domain)))
 		rc = RC_PERM;
 	if (rc != RC_OK) {
 		bad->reply = r->bad_address;
