@@ -90,13 +90,16 @@ make_readable(struct str word, struct arena *mem)
 	return fixed.p == NULL ? all : fixed;
 }
 
+/* Compat: what could never be a domain is refused at once, strict or not. */
 static bool
-literal_is_fine(struct str domain)
+domain_is_fine(struct str domain)
 {
-	if (!str_starts(domain, STR("[")))
+	if (domain.n == 0)
 		return true;
-	return domain.n > 2 &&
-	       addr_literal_valid((struct str){ domain.p + 1, domain.n - 2 });
+	for (size_t i = 0; i < domain.n; i++)
+		if ((unsigned char)domain.p[i] >= 0x80)
+			return true; /* IDNA is for later */
+	return addr_domain_valid(domain);
 }
 
 struct path_request {
@@ -127,7 +130,7 @@ read_path(const struct path_request *r, struct arena *mem, struct str *address,
 	if (rc == RC_TEMP)
 		return no_room(bad);
 	/* Something is glued to the path: "<a@b>SIZE=1". */
-	if (rc == RC_OK && (path.rest.n > 0 || !literal_is_fine(path.domain)))
+	if (rc == RC_OK && (path.rest.n > 0 || !domain_is_fine(path.domain)))
 		rc = RC_PERM;
 	if (rc != RC_OK) {
 		bad->reply = r->bad_address;
