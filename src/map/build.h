@@ -1,0 +1,33 @@
+#ifndef MAP_BUILD_H
+#define MAP_BUILD_H
+#include "base/base.h"
+#include <sys/types.h>
+
+/* Writing indexed tables (hash:, btree:). The new version is made beside the old one and
+ * takes its place by rename when it is whole and on disk, so that readers see the old or
+ * the new table and never half of one, whatever happens in between. */
+struct map_build;
+
+struct map_build_request {
+	struct str type;   /* "hash" or "btree" */
+	struct str path;   /* without ".db" */
+	bool keep_entries; /* begin with a copy of the present table (postmap -i, -d) */
+	bool without_nul;  /* postmap -n */
+	mode_t mode;       /* of a new table; one that exists keeps its mode */
+};
+
+/* Returns: RC_NONE keep_entries, but there is no table (nothing was made); RC_PERM the
+ * type cannot be built ("unsupported dictionary type: …"); RC_TEMP cannot be written.
+ * Blocks:  on the disk, and with keep_entries on another writer. */
+MUST_USE enum rc map_build_new(
+    const struct map_build_request *req, struct map_build **out, struct err *e);
+/* RC_NONE: the key is there; with `replace` it gets the new value instead. */
+MUST_USE enum rc map_build_put(
+    struct map_build *b, struct str key, struct str value, bool replace, struct err *e);
+/* RC_NONE: no such key. */
+MUST_USE enum rc map_build_delete(struct map_build *b, struct str key, struct err *e);
+/* Makes it the table. Frees *b in any case. */
+MUST_USE enum rc map_build_commit(struct map_build **b, struct err *e);
+void map_build_abort(struct map_build **b);
+bool map_build_can(struct str type);
+#endif

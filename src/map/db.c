@@ -1,0 +1,231 @@
+/* hash: and btree: — Berkeley DB files as postmap builds them, also Postfix's own. Small
+ * ones are read into memory whole: faster, and indifferent to a writer that changes the
+ * file in place. Large ones stay on disk.
+ *
+ * Keys and values are written with or without a trailing NUL (Postfix: with); both are
+ * read. */
+#include "map/map_int.h"
+#include <db.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define IN_MEMORY_MAX ((off_t)16 << 20)
+#define CACHE_BYTES   (1 << 20)
+
+struct table {
+	struct map_mem *mem; /* small table */
+	DB *db;              /* large table; NULL otherwise */
+};
+
+static struct str
+from_dbt(const DBT *d)
+{
+	struct str s = str_n(d->data, d->size);
+
+	if (s.n > 0 && s.p[s.n - 1] == '\0')
+		s.n--;
+	return s;
+}
+
+static enum rc
+open_file(const char *path, DBTYPE type, DB **out, struct err *e)
+{
+	DB *db;
+	int r = db_create(&db, NULL, 0);
+
+	if (r != 0)
+		return err_set(e, RC_TEMP, "create DB database: %s", db_strerror(r));
+	db->set_errfile(db, NULL);
+	(void)db->set_cachesize(db, 0, CACHE_BYTES, 0);
+	r = db->open(db, NULL, path, NULL, type, DB_RDONLY, 0);
+	if (r != 0) {
+		(void)db->close(db, 0);
+		return err_set(e, RC_TEMP, "open database %s: %s", path, db_strerror(r));
+	}
+	*out = db;
+	return RC_OK;
+}
+
+static enum rc
+walk(DB *db, map_each_fn *fn, void *ctx, struct err *e)
+{
+	DBT key, value;
+	enum rc rc = RC_OK;
+	DBC *c;
+	int r = db->cursor(db, NULL, &c, 0);
+
+	if (r != 0)
+		return err_set(e, RC_TEMP, "cursor: %s", db_strerror(r));
+	memset(&key, 0, sizeof(key));
+	memset(&value, 0, sizeof(value));
+	while (rc == RC_OK && (r = c->get(c, &key, &value, DB_NEXT)) == 0)
+		rc = fn(ctx, from_dbt(&key), from_dbt(&value));
+	(void)c->close(c);
+	if (r != 0 && r != DB_NOTFOUND)
+		return err_set(e, RC_TEMP, "read: %s", db_strerror(r));
+	return rc;
+}
+
+static enum rc
+keep_entry(void *ctx, struct str key, struct str value)
+{
+	enum rc rc = map_mem_put(ctx, key, value);
+
+	return rc == RC_NONE ? RC_OK : rc;
+}
+
+static bool
+same_version(const struct stat *a, const struct stat *b)
+{
+	return a->st_ino == b->st_ino && a->st_size == b->st_size &&
+	       a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+	       a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+static enum rc
+read_whole(struct table *t, const char *path, const struct stat *before, struct err *e)
+{
+	struct stat after;
+	enum rc rc;
+
+	t->mem = map_mem_new();
+	rc = walk(t->db, keep_entry, t->mem, e);
+	(void)t->db->close(t->db, 0);
+	t->db = NULL;
+	/* Postfix's postmap writes in place: what we read while it did is worth nothing.
+	 */
+	if (rc == RC_OK && (stat(path, &after) != 0 || !same_version(before, &after)))
+		rc = err_set(e, RC_TEMP, "%s changed while it was read", path);
+	return rc;
+}
+
+static void
+table_close(void *state)
+{
+	struct table *t = state;
+
+	if (t->db != NULL)
+		(void)t->db->close(t->db, 0);
+	map_mem_free(&t->mem);
+	free(t);
+}
+
+static enum rc
+table_open(struct str name, DBTYPE type, void **out, struct err *e)
+{
+	struct table *t = mem_get(sizeof(*t));
+	char *path = mem_get(name.n + 4);
+	struct stat st;
+	enum rc rc;
+
+	memcpy(path, name.p, name.n);
+	memcpy(path + name.n, ".db", 4);
+	if (stat(path, &st) != 0)
+		rc = err_sys(e, RC_TEMP, "open database %s", path); /* compat */
+	else
+		rc = open_file(path, type, &t->db, e);
+	if (rc == RC_OK && st.st_size <= IN_MEMORY_MAX)
+		rc = read_whole(t, path, &st, e);
+	free(path);
+	if (rc != RC_OK) {
+		table_close(t);
+		return rc;
+	}
+	*out = t;
+	return RC_OK;
+}
+
+static enum rc
+hash_open(struct str name, struct log *log, void **out, struct err *e)
+{
+	(void)log;
+	return table_open(name, DB_HASH, out, e);
+}
+
+static enum rc
+btree_open(struct str name, struct log *log, void **out, struct err *e)
+{
+	(void)log;
+	return table_open(name, DB_BTREE, out, e);
+}
+
+/* One get; `extra` is 1 for a key with the NUL behind it. */
+static int
+get(DB *db, const char *key, size_t n, DBT *value)
+{
+	DBT k;
+
+	memset(&k, 0, sizeof(k));
+	memset(value, 0, sizeof(*value));
+	k.data = (void *)(uintptr_t)key;
+	k.size = (u_int32_t)n;
+	return db->get(db, NULL, &k, value, 0);
+}
+
+static enum rc
+find_on_disk(DB *db, struct str key, struct arena *mem, struct str *out, struct err *e)
+{
+	const char *k = arena_cstr(mem, key);
+	DBT value;
+	int r;
+
+	if (k == NULL || key.n > UINT32_MAX - 1)
+		return err_set(e, RC_TEMP, "memory limit");
+	r = get(db, k, key.n + 1, &value);
+	if (r == DB_NOTFOUND)
+		r = get(db, k, key.n, &value);
+	if (r == DB_NOTFOUND)
+		return RC_NONE;
+	if (r != 0)
+		return err_set(e, RC_TEMP, "%s", db_strerror(r));
+	*out = from_dbt(&value);
+	return RC_OK;
+}
+
+static enum rc
+table_find(
+    const void *state, struct str key, struct arena *mem, struct str *out, struct err *e)
+{
+	const struct table *t = state;
+	struct str value;
+	enum rc rc = t->mem != NULL ? map_mem_find(t->mem, key, &value)
+				    : find_on_disk(t->db, key, mem, &value, e);
+
+	if (rc != RC_OK)
+		return rc;
+	value = arena_str(mem, value);
+	if (value.p == NULL)
+		return err_set(e, RC_TEMP, "memory limit");
+	*out = value;
+	return RC_OK;
+}
+
+static enum rc
+table_each(const void *state, map_each_fn *fn, void *ctx, struct err *e)
+{
+	const struct table *t = state;
+
+	return t->mem != NULL ? map_mem_each(t->mem, fn, ctx) : walk(t->db, fn, ctx, e);
+}
+
+const struct map_type map_type_hash = {
+	.name = "hash",
+	.is_fixed = true,
+	.suffix = ".db",
+	.open = hash_open,
+	.close = table_close,
+	.find = table_find,
+	.each = table_each,
+};
+
+const struct map_type map_type_btree = {
+	.name = "btree",
+	.is_fixed = true,
+	.suffix = ".db",
+	.open = btree_open,
+	.close = table_close,
+	.find = table_find,
+	.each = table_each,
+};

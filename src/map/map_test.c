@@ -1,0 +1,273 @@
+#include "map/build.h"
+#include "map/map.h"
+#include <dirent.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+static char dir[] = "/tmp/hk-map-XXXXXX";
+
+static int
+setup(void **state)
+{
+	(void)state;
+	return mkdtemp(dir) == NULL;
+}
+
+static int
+teardown(void **state)
+{
+	struct dirent *de;
+	DIR *d = opendir(dir);
+
+	(void)state;
+	while ((de = readdir(d)) != NULL) {
+		char path[600];
+
+		(void)snprintf(path, sizeof(path), "%s/%s", dir, de->d_name);
+		if (de->d_name[0] != '.')
+			(void)unlink(path);
+	}
+	(void)closedir(d);
+	return rmdir(dir);
+}
+
+static const char *
+path(const char *name)
+{
+	static char p[300];
+
+	(void)snprintf(p, sizeof(p), "%s/%s", dir, name);
+	return p;
+}
+
+static void
+write_file(const char *name, const char *text)
+{
+	char tmp[320];
+	FILE *f;
+
+	(void)snprintf(tmp, sizeof(tmp), "%s.tmp", path(name));
+	f = fopen(tmp, "w");
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(rename(tmp, path(name)), 0);
+}
+
+static struct map *
+open_in(struct map_set *s, const char *type, const char *name)
+{
+	char spec[400];
+	struct map *m = NULL;
+
+	(void)snprintf(
+	    spec, sizeof(spec), "%s:%s", type, name[0] == '/' ? path(name + 1) : name);
+	assert_int_equal(map_set_open(s, str_c(spec), &m, NULL), RC_OK);
+	return m;
+}
+
+/* The value, or the result's name. */
+static const char *
+find(const struct map *m, const char *key, unsigned flags)
+{
+	static char line[600];
+	struct arena *mem = arena_new(1 << 16);
+	struct err e = { 0 };
+	struct str out;
+	enum rc rc = map_find(m, str_c(key), flags, mem, &out, &e);
+
+	if (rc == RC_OK)
+		(void)snprintf(line, sizeof(line), "%.*s", STR_ARG(out));
+	else
+		(void)snprintf(line, sizeof(line), "%s%s%s", rc_name(rc),
+		    e.text[0] != '\0' ? " " : "", e.text);
+	arena_free(&mem);
+	return line;
+}
+
+static void
+simple_types(void **state)
+{
+	static const struct {
+		const char *type, *name, *key, *out;
+		unsigned flags;
+	} cases[] = {
+		{ "static", "abc", "x", "abc", 0 },
+		{ "static", "{ a b }", "x", "a b", 0 },
+		{ "static", "abc", "x", "abc", MAP_PARTIAL },
+		{ "fail", "x", "k", "temp Application error", 0 },
+		{ "fail", "x", "k", "none", MAP_PARTIAL },
+		{ "inline", "{a=b,{c = d e} f=g}", "C", "d e", 0 },
+		{ "inline", "{a=b,{c = d e} f=g}", "f", "g", 0 },
+		{ "inline", "{A=b}", "a", "b", 0 },
+		{ "inline", "{A=b}", "A", "none", MAP_NOFOLD },
+		{ "inline", "{a=1,a=2}", "a", "1", 0 },
+		{ "inline", "{a=1,b}", "a",
+		    "temp inline:{a=1,b} is unavailable. bad syntax: \"inline:{a=1,b}\"; "
+		    "need "
+		    "\"inline:{name=value...}\"",
+		    0 },
+		{ "nosuch", "/x", "a",
+		    "temp nosuch:DIR/x is unavailable. unsupported dictionary type: "
+		    "nosuch",
+		    0 },
+		{ "proxy", "static:y", "a", "y", 0 },
+	};
+	struct map_set *s = map_set_new(NULL);
+	struct map *m;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const char *got;
+
+		m = open_in(s, cases[i].type, cases[i].name);
+		got = find(m, cases[i].key, cases[i].flags);
+		if (strstr(cases[i].out, "DIR") == NULL)
+			assert_string_equal(got, cases[i].out);
+		else
+			assert_non_null(
+			    strstr(got, "unsupported dictionary type: nosuch"));
+	}
+	assert_int_equal(map_set_open(s, STR("plain"), &m, NULL), RC_PERM);
+	map_set_free(&s);
+}
+
+static void
+text_changes(void **state)
+{
+	struct map_set *s = map_set_new(NULL);
+	struct map *m;
+
+	(void)state;
+	m = open_in(s, "texthash", "/t");
+	assert_non_null(strstr(find(m, "a", 0), "No such file or directory"));
+	write_file("t", "A  one\nb two\n");
+	map_set_refresh(s, 0);
+	assert_string_equal(find(m, "a", 0), "one");
+	assert_string_equal(find(m, "B", 0), "two");
+	assert_string_equal(find(m, "", 0), "none");
+	write_file("t", "a  changed\n");
+	map_set_refresh(s, US_PER_SEC - 1);
+	assert_string_equal(find(m, "a", 0), "one"); /* looked less than a second ago */
+	map_set_refresh(s, US_PER_SEC);
+	assert_string_equal(find(m, "a", 0), "changed");
+	assert_string_equal(find(m, "b", 0), "none");
+	assert_int_equal(unlink(path("t")), 0);
+	map_set_refresh(s, 3 * US_PER_SEC);
+	assert_string_equal(find(m, "a", 0), "changed"); /* the old version serves */
+	map_set_free(&s);
+}
+
+static void
+build(const char *type, const char *name, bool without_nul, const char *key,
+    const char *value)
+{
+	struct map_build_request req = { .type = str_c(type),
+		.path = str_c(path(name)),
+		.without_nul = without_nul,
+		.mode = 0640 };
+	struct map_build *b;
+
+	assert_int_equal(map_build_new(&req, &b, NULL), RC_OK);
+	assert_int_equal(map_build_put(b, str_c(key), str_c(value), false, NULL), RC_OK);
+	assert_int_equal(map_build_put(b, str_c(key), STR("dup"), false, NULL), RC_NONE);
+	assert_int_equal(map_build_put(b, STR("other"), STR("o"), false, NULL), RC_OK);
+	assert_int_equal(map_build_commit(&b, NULL), RC_OK);
+}
+
+static void
+indexed(void **state)
+{
+	static const char *const kinds[] = { "hash", "btree" };
+	struct map_set *s = map_set_new(NULL);
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		const char *type = kinds[i / 2];
+		struct stat st;
+		struct map *m;
+		char name[20];
+
+		(void)snprintf(name, sizeof(name), "/idx%d", i);
+		build(type, name + 1, i % 2 != 0, "key", "value");
+		m = open_in(s, type, name);
+		assert_string_equal(find(m, "KEY", 0), "value");
+		assert_string_equal(find(m, "nokey", 0), "none");
+		(void)snprintf(name, sizeof(name), "/idx%d.db", i);
+		assert_int_equal(stat(path(name + 1), &st), 0);
+		assert_int_equal(st.st_mode & 0777, 0640);
+		name[5] = '\0';
+		build(type, name + 1, false, "key", "second");
+		map_set_refresh(s, (i + 1) * 2 * US_PER_SEC);
+		assert_string_equal(find(m, "key", 0), "second");
+		/* Something broken in its place never replaces it. */
+		(void)snprintf(name, sizeof(name), "idx%d.db", i);
+		write_file(
+		    name, "this is not a database at all, not even nearly, far from it");
+		map_set_refresh(s, (i + 1) * 2 * US_PER_SEC + US_PER_SEC);
+		assert_string_equal(find(m, "key", 0), "second");
+	}
+	map_set_free(&s);
+}
+
+static enum rc
+count(void *ctx, struct str key, struct str value)
+{
+	(void)value;
+	*(unsigned *)ctx += (unsigned)key.n;
+	return RC_OK;
+}
+
+static void
+incremental(void **state)
+{
+	struct map_build_request req = { .type = STR("hash"), .keep_entries = true };
+	struct map_set *s = map_set_new(NULL);
+	struct map_build *b;
+	struct map *m, *one;
+	unsigned n = 0;
+	char spec[400];
+
+	(void)state;
+	req.path = str_c(path("none"));
+	assert_int_equal(map_build_new(&req, &b, NULL), RC_NONE);
+	build("hash", "inc", true, "first", "1");
+	req.path = str_c(path("inc"));
+	assert_int_equal(map_build_new(&req, &b, NULL), RC_OK);
+	assert_int_equal(map_build_put(b, STR("more"), STR("2"), false, NULL), RC_OK);
+	assert_int_equal(map_build_delete(b, STR("first"), NULL), RC_OK);
+	assert_int_equal(map_build_delete(b, STR("first"), NULL), RC_NONE);
+	m = open_in(s, "hash", "/inc");
+	assert_string_equal(find(m, "first", 0), "1"); /* not committed yet */
+	assert_int_equal(map_build_commit(&b, NULL), RC_OK);
+	map_set_refresh(s, 5);
+	assert_string_equal(find(m, "first", 0), "none");
+	assert_string_equal(find(m, "more", 0), "2");
+	assert_int_equal(map_each(m, count, &n, NULL), RC_OK);
+	assert_int_equal(n, strlen("more") + strlen("other"));
+	(void)snprintf(spec, sizeof(spec), "hash:%s", path("absent"));
+	assert_int_equal(map_open(str_c(spec), &one, NULL), RC_TEMP);
+	assert_int_equal(map_open(STR("cdb:/x"), &one, NULL), RC_PERM);
+	req.type = STR("texthash");
+	assert_int_equal(map_build_new(&req, &b, NULL), RC_PERM);
+	map_set_free(&s);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(simple_types),
+		cmocka_unit_test(text_changes),
+		cmocka_unit_test(indexed),
+		cmocka_unit_test(incremental),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -1,0 +1,111 @@
+/* A table in memory: entries in the order they came, and a hash over them. */
+#include "base/hmap.h"
+#include "map/map_int.h"
+#include <stdlib.h>
+
+#define MEM_LIMIT ((size_t)2 << 30)
+
+struct entry {
+	struct hmap_node node;
+	struct entry *next;
+	struct str key, value;
+};
+
+struct map_mem {
+	struct arena *mem;
+	struct hmap by_key;
+	struct entry *first, **end;
+};
+
+struct map_mem *
+map_mem_new(void)
+{
+	/* Keys come from the administrator, so a fixed seed cannot be exploited. */
+	static const uint64_t seed[2] = { 0x6869, 0x6b796b75 };
+	struct map_mem *m = mem_get(sizeof(*m));
+
+	m->mem = arena_new(MEM_LIMIT);
+	hmap_init(&m->by_key, seed);
+	m->end = &m->first;
+	return m;
+}
+
+void
+map_mem_free(struct map_mem **m)
+{
+	if (*m == NULL)
+		return;
+	hmap_fini(&(*m)->by_key);
+	arena_free(&(*m)->mem);
+	free(*m);
+	*m = NULL;
+}
+
+static struct entry *
+lookup(const struct map_mem *m, struct str key, uint64_t hash)
+{
+	for (struct hmap_node *n = hmap_first(&m->by_key, hash); n != NULL;
+	     n = hmap_more(n)) {
+		struct entry *en = CONTAINER_OF(n, struct entry, node);
+
+		if (str_eq(en->key, key))
+			return en;
+	}
+	return NULL;
+}
+
+enum rc
+map_mem_put(struct map_mem *m, struct str key, struct str value)
+{
+	uint64_t hash = hmap_hash(&m->by_key, key);
+	struct entry *en;
+
+	if (lookup(m, key, hash) != NULL)
+		return RC_NONE;
+	en = arena_get(m->mem, sizeof(*en));
+	if (en == NULL)
+		return RC_TEMP;
+	en->key = arena_str(m->mem, key);
+	en->value = arena_str(m->mem, value);
+	if (en->key.p == NULL || en->value.p == NULL)
+		return RC_TEMP;
+	hmap_put(&m->by_key, hash, &en->node);
+	*m->end = en;
+	m->end = &en->next;
+	return RC_OK;
+}
+
+enum rc
+map_mem_find(const struct map_mem *m, struct str key, struct str *out)
+{
+	struct entry *en = lookup(m, key, hmap_hash(&m->by_key, key));
+
+	if (en == NULL)
+		return RC_NONE;
+	*out = en->value;
+	return RC_OK;
+}
+
+enum rc
+map_mem_each(const struct map_mem *m, map_each_fn *fn, void *ctx)
+{
+	for (struct entry *en = m->first; en != NULL; en = en->next) {
+		enum rc rc = fn(ctx, en->key, en->value);
+
+		if (rc != RC_OK)
+			return rc;
+	}
+	return RC_OK;
+}
+
+struct str
+map_fold(struct str key, struct arena *mem)
+{
+	char *p = arena_get(mem, key.n + 1);
+
+	if (p == NULL)
+		return (struct str){ NULL, 0 };
+	for (size_t i = 0; i < key.n; i++)
+		p[i] = ascii_lower(key.p[i]);
+	return str_n(p, key.n);
+}

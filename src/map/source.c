@@ -1,0 +1,124 @@
+#include "map/source.h"
+#include <string.h>
+
+struct map_source
+map_source_start(struct str text, struct arena *mem)
+{
+	return (struct map_source){ .rest = text, .line = 1, .mem = mem };
+}
+
+static struct str
+take_line(struct map_source *s)
+{
+	size_t n = str_find(s->rest, '\n');
+	struct str line = str_head(s->rest, n);
+
+	s->rest = str_from(s->rest, n + 1);
+	s->line++;
+	return line;
+}
+
+static bool
+is_comment(struct str line)
+{
+	line = str_trim(line);
+	return line.n == 0 || line.p[0] == '#';
+}
+
+static bool
+is_continued(struct str line)
+{
+	return line.n > 0 && ascii_isspace(line.p[0]);
+}
+
+/* The first line of an entry and those that continue it, comments between them left out.
+ * Blanks at the beginning of a continuation stay. */
+static enum rc
+take_logical(struct map_source *s, struct str *out, unsigned *last)
+{
+	struct str line;
+
+	do {
+		if (s->rest.n == 0)
+			return RC_NONE;
+		*last = s->line;
+		line = take_line(s);
+	} while (is_comment(line));
+	for (;;) {
+		struct map_source ahead = *s;
+		struct str more;
+		bool skip;
+
+		if (s->rest.n == 0)
+			break;
+		more = take_line(&ahead);
+		skip = is_comment(more);
+		if (!skip && !is_continued(more))
+			break;
+		*s = ahead;
+		if (skip)
+			continue;
+		*last = s->line - 1;
+		line = arena_printf(s->mem, "%.*s%.*s", STR_ARG(line), STR_ARG(more));
+		if (line.p == NULL)
+			return RC_TEMP;
+	}
+	*out = line;
+	return RC_OK;
+}
+
+/* Where the key ends: at the first blank outside of quotes. SIZE_MAX: a quote is open. */
+static size_t
+key_end(struct str line)
+{
+	bool quoted = false;
+	size_t i;
+
+	for (i = 0; i < line.n; i++) {
+		if (line.p[i] == '\\' && i + 1 < line.n)
+			i++;
+		else if (line.p[i] == '"')
+			quoted = !quoted;
+		else if (!quoted && ascii_isspace(line.p[i]))
+			break;
+	}
+	return quoted ? SIZE_MAX : i;
+}
+
+enum rc
+map_source_next(struct map_source *s, struct map_source_entry *out)
+{
+	struct map_source_entry en = { .has_line = true };
+	struct str line;
+	enum rc rc = take_logical(s, &line, &en.line);
+	size_t end;
+
+	if (rc != RC_OK)
+		return rc;
+	*out = en;
+	if (ascii_isspace(line.p[0])) {
+		out->has_line = false;
+		out->is_skipped = true;
+		out->warning = arena_printf(s->mem, /* compat */
+		    "logical line must not start with whitespace: \"%.*s\"",
+		    STR_ARG(str_head(line, 30)));
+		return RC_OK;
+	}
+	end = key_end(line);
+	if (end == SIZE_MAX) {
+		out->is_skipped = true;
+		out->warning = arena_printf(s->mem, /* compat */
+		    "unbalanced '\"' in '%.*s' -- ignoring this line", STR_ARG(line));
+		return RC_OK;
+	}
+	out->key = str_head(line, end);
+	out->value = str_trim(str_from(line, end));
+	if (memchr(out->key.p, '\0', out->key.n) != NULL || out->value.n == 0) {
+		out->is_skipped = true;
+		out->warning = STR("expected format: key whitespace value"); /* compat */
+	} else if (out->key.n > 0 && out->key.p[out->key.n - 1] == ':') {
+		out->warning = /* compat */
+		    STR("record is in \"key: value\" format; is this an alias file?");
+	}
+	return RC_OK;
+}

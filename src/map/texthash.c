@@ -1,0 +1,207 @@
+/* texthash:/file — the source text of postmap, read whole. */
+#include "log/log.h"
+#include "map/map_int.h"
+#include "map/source.h"
+#include "os/fd.h"
+#include <stdlib.h>
+
+#define FILE_MAX_BYTES ((size_t)1 << 30)
+#define LINE_LIMIT     ((size_t)4 << 20)
+
+static void
+warn(struct log *log, struct str file, const struct map_source_entry *en)
+{
+	const char *ignored = en->is_skipped && str_starts(en->warning, STR("expected"))
+				  ? " -- ignoring this line" /* compat */
+				  : "";
+
+	if (log == NULL)
+		return;
+	if (en->has_line)
+		log_warn(log, "%.*s, line %u: %.*s%s", STR_ARG(file), en->line,
+		    STR_ARG(en->warning), ignored);
+	else
+		log_warn(log, "%.*s: %.*s", STR_ARG(file), STR_ARG(en->warning));
+}
+
+static enum rc
+read_entries(
+    struct map_mem *m, struct str file, struct str text, struct log *log, struct err *e)
+{
+	struct arena *mem = arena_new(LINE_LIMIT);
+	struct map_source s = map_source_start(text, mem);
+	struct map_source_entry en;
+	enum rc rc;
+
+	while ((rc = map_source_next(&s, &en)) == RC_OK) {
+		if (en.warning.n > 0)
+			warn(log, file, &en);
+		if (!en.is_skipped) {
+			struct str key = map_fold(en.key, mem);
+
+			rc = map_mem_put(m, key, en.value);
+			if (rc == RC_NONE && log != NULL)
+				log_warn(log, "%.*s, line %u: duplicate entry: \"%.*s\"",
+				    STR_ARG(file), en.line, STR_ARG(key)); /* compat */
+			if (rc == RC_TEMP)
+				break;
+		}
+		arena_reset(mem);
+	}
+	arena_free(&mem);
+	if (rc != RC_NONE)
+		return err_set(e, RC_TEMP, "%.*s: too large", STR_ARG(file));
+	return RC_OK;
+}
+
+static enum rc
+texthash_open(struct str name, struct log *log, void **out, struct err *e)
+{
+	struct arena *mem = arena_new(FILE_MAX_BYTES);
+	struct map_mem *m = map_mem_new();
+	const char *path = arena_cstr(mem, name);
+	struct err why = { 0 };
+	struct str text;
+	enum rc rc = os_fd_load(path, FILE_MAX_BYTES - 4096, mem, &text, &why);
+
+	if (rc == RC_NONE)
+		rc = err_set(
+		    e, RC_TEMP, "open database %s: No such file or directory", path);
+	else if (rc != RC_OK)
+		rc = err_set(e, RC_TEMP, "open database %s: %s", path, why.text);
+	else
+		rc = read_entries(m, name, text, log, e);
+	arena_free(&mem);
+	if (rc != RC_OK) {
+		map_mem_free(&m);
+		return rc;
+	}
+	*out = m;
+	return RC_OK;
+}
+
+static void
+texthash_close(void *state)
+{
+	struct map_mem *m = state;
+
+	map_mem_free(&m);
+}
+
+static enum rc
+texthash_find(
+    const void *state, struct str key, struct arena *mem, struct str *out, struct err *e)
+{
+	struct str value;
+	enum rc rc = map_mem_find(state, key, &value);
+
+	if (rc != RC_OK)
+		return rc;
+	/* A copy, because a new version of the table may replace this one. */
+	value = arena_str(mem, value);
+	if (value.p == NULL)
+		return err_set(e, RC_TEMP, "memory limit");
+	*out = value;
+	return RC_OK;
+}
+
+static enum rc
+texthash_each(const void *state, map_each_fn *fn, void *ctx, struct err *e)
+{
+	(void)e;
+	return map_mem_each(state, fn, ctx);
+}
+
+const struct map_type map_type_texthash = {
+	.name = "texthash",
+	.is_fixed = true,
+	.suffix = "",
+	.open = texthash_open,
+	.close = texthash_close,
+	.find = texthash_find,
+	.each = texthash_each,
+};
+
+/* ---- inline:{ key = value, { key = value with, separators } } ---- */
+
+static bool
+take_braced(struct str s, struct str *out)
+{
+	s = str_trim(s);
+	if (s.n < 2 || s.p[0] != '{' || s.p[s.n - 1] != '}')
+		return false;
+	*out = str_trim(str_n(s.p + 1, s.n - 2));
+	return true;
+}
+
+/* The next "key = value" of an inline table; blanks around the sign may only stand inside
+ * braces. RC_NONE: the end. RC_PERM: malformed. */
+static enum rc
+inline_next(struct str *rest, struct str *key, struct str *value)
+{
+	size_t i = 0, start, depth = 0;
+	struct str item;
+
+	while (i < rest->n && (rest->p[i] == ',' || ascii_isspace(rest->p[i])))
+		i++;
+	start = i;
+	for (; i < rest->n; i++) {
+		char c = rest->p[i];
+
+		if (depth == 0 && (c == ',' || ascii_isspace(c)))
+			break;
+		if (c == '{')
+			depth++;
+		else if (c == '}' && depth-- == 0)
+			return RC_PERM;
+	}
+	item = str_n(rest->p + start, i - start);
+	*rest = str_from(*rest, i);
+	if (depth != 0)
+		return RC_PERM;
+	if (item.n == 0)
+		return RC_NONE;
+	(void)take_braced(item, &item);
+	if (!str_cut(item, '=', key, value))
+		return RC_PERM;
+	*key = str_trim(*key);
+	*value = str_trim(*value);
+	return key->n > 0 && value->n > 0 ? RC_OK : RC_PERM;
+}
+
+static enum rc
+inline_open(struct str name, struct log *log, void **out, struct err *e)
+{
+	struct map_mem *m = map_mem_new();
+	struct arena *mem = arena_new(LINE_LIMIT);
+	struct str rest, key, value;
+	enum rc rc = take_braced(name, &rest) ? RC_OK : RC_PERM;
+
+	while (rc == RC_OK && (rc = inline_next(&rest, &key, &value)) == RC_OK) {
+		key = map_fold(key, mem);
+		rc = map_mem_put(m, key, value);
+		if (rc == RC_NONE && log != NULL)
+			log_warn(log, "inline:%.*s: duplicate entry: \"%.*s\"",
+			    STR_ARG(name), STR_ARG(key));
+		if (rc == RC_NONE)
+			rc = RC_OK;
+	}
+	arena_free(&mem);
+	if (rc == RC_NONE && m != NULL) {
+		*out = m;
+		return RC_OK;
+	}
+	map_mem_free(&m);
+	return err_set(e, rc == RC_OK ? RC_TEMP : rc, /* compat */
+	    "bad syntax: \"inline:%.*s\"; need \"inline:{name=value...}\"",
+	    STR_ARG(name));
+}
+
+const struct map_type map_type_inline = {
+	.name = "inline",
+	.is_fixed = true,
+	.open = inline_open,
+	.close = texthash_close,
+	.find = texthash_find,
+	.each = texthash_each,
+};
