@@ -30,8 +30,8 @@ enum delivery_site {
 };
 
 struct delivery_job {
-	const struct msg_job *m; /* decoded message; lives as long as the job */
-	struct arena *mem;       /* the job's own; agents may allocate */
+	const struct wire_job *m; /* decoded message; lives as long as the job */
+	struct arena *mem;        /* the job's own; agents may allocate */
 	int64_t
 	    setup_us; /* agent: wall clock when the connection stood; 0: no connection */
 	void *agent;  /* the agent's own pointer */
@@ -105,6 +105,7 @@ struct delivery_times {
 	int resolution;
 };
 /* "delay=0.12, delays=0.03/0.01/0/0.08" with two significant digits, as Postfix.
- * Memory: *out in `mem`. */
-struct str delivery_delays(const struct delivery_times *t, struct arena *mem);
+ * Returns: the view of what was written to `to`, NUL-terminated there too. */
+#define DELIVERY_DELAYS_MAX 128
+struct str delivery_delays(const struct delivery_times *t, char to[DELIVERY_DELAYS_MAX]);
 #endif
