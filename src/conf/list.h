@@ -12,6 +12,11 @@ struct arena;
 /* Takes the next item off *rest; outer braces stay on (see conf_list_unbrace()).
  * Returns: RC_NONE at the end; RC_PERM a brace is not closed. */
 MUST_USE enum rc conf_list_next(struct str *rest, struct str *out);
+/* The same with other separators. */
+MUST_USE enum rc conf_list_next_in(
+    struct str *rest, const char *separators, struct str *out);
+/* Whether one pair of braces encloses all of `item`. */
+bool conf_list_is_braced(struct str item);
 /* "{ text }" to "text"; anything else unchanged. */
 struct str conf_list_unbrace(struct str item);
 /* All items at once, in `mem`. */

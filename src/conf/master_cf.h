@@ -45,7 +45,8 @@ struct master_service {
 struct master_cf {
 	struct master_service *v; /* in file order; of duplicates only the last */
 	size_t n;
-	unsigned *duplicate_lines; /* lines that a later one replaced: for a warning */
+	/* Replaced by a later line: "duplicate master.cf entry for service …". */
+	struct master_service *duplicates;
 	size_t n_duplicates;
 };
 

@@ -19,6 +19,8 @@ struct conf_host {
 	struct str name; /* gethostname() */
 	struct str
 	    addresses; /* of the interfaces, "1.2.3.4/24 ::1/128 …", blank separated */
+	/* Names that inet_interfaces and proxy_interfaces mention: "name=1.2.3.4 …". */
+	struct str names;
 };
 
 struct conf_snapshot {
@@ -29,6 +31,9 @@ struct conf_snapshot {
 	struct master_cf master;
 	struct conf_host host;
 	struct str process_name; /* of this process: "smtpd" */
+	int64_t process_id;
+	const struct master_override *extra; /* -o of the command line: before the files */
+	size_t n_extra;
 	uint64_t generation;     /* counts loads within one master */
 };
 
@@ -78,7 +83,24 @@ MUST_USE enum rc conf_get(const struct conf_snapshot *s,
 MUST_USE enum rc conf_expand(const struct conf_snapshot *s,
     const struct master_service *service, struct str text, struct arena *mem,
     struct str *out, struct err *e);
-/* The master.cf name by which a service is known in logs: "smtp" of smtp/inet run by
- * smtpd is "smtpd", "submission" stays; see service_name in postconf(5). */
+/* $service_name of a service: its name in master.cf. */
 struct str conf_service_name(const struct master_service *service);
+
+/* One address with the length of its network. */
+struct conf_ip {
+	unsigned char ip[16]; /* IPv4 as ::ffff:a.b.c.d */
+	unsigned bits; /* 0..128 */
+};
+/* The addresses that inet_interfaces (or `parameter`, for proxy_interfaces) means, limited to
+ * inet_protocols. Not for binding to "all", which is the wildcard.
+ *
+ * Returns: RC_PERM an address that is not of this host ("parameter inet_interfaces: …"). */
+MUST_USE enum rc conf_own_addresses(const struct conf_snapshot *s, struct str parameter,
+    struct arena *mem, struct conf_ip **out, size_t *out_n, struct err *e);
+/* inet_protocols. RC_PERM: "unknown inet_protocols value …". */
+struct conf_protocols {
+	bool has_ipv4, has_ipv6;
+};
+MUST_USE enum rc conf_protocols(const struct conf_snapshot *s,
+    const struct master_service *service, struct conf_protocols *out, struct err *e);
 #endif

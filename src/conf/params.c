@@ -1,0 +1,39 @@
+/* Owns finding a parameter in the generated table. */
+#include "conf/params.h"
+
+const struct conf_param *
+conf_param_find(struct str name)
+{
+	size_t low = 0, high = conf_n_params, mid;
+	int c;
+
+	while (low < high) {
+		mid = low + (high - low) / 2;
+		c = str_cmp(name, conf_params[mid].name);
+		if (c == 0)
+			return &conf_params[mid];
+		if (c < 0)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return NULL;
+}
+
+const struct conf_param *
+conf_template_find(struct str name, struct str *out_transport)
+{
+	const struct conf_param *best = NULL;
+
+	/* The longest suffix: "_destination_recipient_limit" before "_recipient_limit". */
+	for (size_t i = 0; i < conf_n_templates; i++) {
+		const struct conf_param *t = &conf_templates[i];
+
+		if (name.n > t->name.n && str_ends(name, t->name) &&
+		    (best == NULL || t->name.n > best->name.n))
+			best = t;
+	}
+	if (best != NULL)
+		*out_transport = str_head(name, name.n - best->name.n);
+	return best;
+}
