@@ -71,13 +71,12 @@ static enum rc
 permit_inet_interfaces(struct access_eval *ev)
 {
 	const struct route_conf *c = ev->c->route;
-	struct addr_ip client, own;
+	struct addr_ip client;
 
 	if (addr_ip_parse(ev->q->client_addr, &client) != RC_OK)
 		return RC_OK;
 	for (unsigned i = 0; i < c->n_own_addrs; i++)
-		if (addr_ip_parse(c->own_addrs[i], &own) == RC_OK &&
-		    addr_ip_eq(&own, &client))
+		if (addr_ip_eq(&c->own_addrs[i], &client))
 			return access_permit(ev);
 	return RC_OK;
 }

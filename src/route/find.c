@@ -15,14 +15,13 @@ route_trouble(struct ask *a, struct err *e)
 static enum rc
 own_literal(const struct route_conf *c, struct str domain)
 {
-	struct addr_ip want, own;
+	struct addr_ip want;
 
 	if (domain.n < 3 || domain.p[domain.n - 1] != ']' ||
 	    addr_ip_parse_literal(str_n(domain.p + 1, domain.n - 2), &want) != RC_OK)
 		return RC_NONE;
 	for (unsigned i = 0; i < c->n_own_addrs; i++)
-		if (addr_ip_parse(c->own_addrs[i], &own) == RC_OK &&
-		    addr_ip_eq(&own, &want))
+		if (addr_ip_eq(&c->own_addrs[i], &want))
 			return RC_OK;
 	return RC_NONE;
 }

@@ -27,9 +27,8 @@ struct route_conf {
 
 	struct route_list mydestination, virtual_alias_domains, virtual_mailbox_domains,
 	    relay_domains;
-	/* Own addresses (inet_interfaces, proxy_interfaces), textual, for user@[1.2.3.4].
-	 */
-	const struct str *own_addrs;
+	/* Own addresses (inet_interfaces, proxy_interfaces), for user@[1.2.3.4]. */
+	const struct addr_ip *own_addrs;
 	unsigned n_own_addrs;
 
 	struct str local_transport, virtual_transport, relay_transport, default_transport;

@@ -49,8 +49,8 @@ testing_list(const char *text, enum route_list_kind kind, struct arena *mem)
 void
 testing_conf(struct route_conf *c, struct arena *mem)
 {
-	static const struct str own[] = { STR_INIT("192.0.2.1"),
-		STR_INIT("2001:db8::1") };
+	static const char *const own[] = { "192.0.2.1", "2001:db8::1" };
+	struct addr_ip *ips = arena_array(mem, ARRAY_LEN(own), sizeof(*ips));
 
 	*c = (struct route_conf){
 		.myorigin = STR("mail.example.test"),
@@ -64,7 +64,7 @@ testing_conf(struct route_conf *c, struct arena *mem)
 		.swap_bangpath = true,
 		.allow_percent_hack = true,
 		.resolve_dequoted_address = true,
-		.own_addrs = own,
+		.own_addrs = ips,
 		.n_own_addrs = ARRAY_LEN(own),
 		.local_transport = STR("local:mail.example.test"),
 		.virtual_transport = STR("virtual"),
@@ -75,6 +75,11 @@ testing_conf(struct route_conf *c, struct arena *mem)
 		.relocated_prefix_enable = true,
 		.show_user_unknown_table_name = true,
 	};
+	for (size_t i = 0; i < ARRAY_LEN(own); i++) {
+		enum rc rc = addr_ip_parse(str_c(own[i]), &ips[i]);
+
+		assert(rc == RC_OK);
+	}
 	c->mydestination = testing_list(
 	    "mail.example.test, localhost.example.test", ROUTE_LIST_STRING, mem);
 	c->virtual_alias_domains = testing_list("hash:valias", ROUTE_LIST_STRING, mem);
