@@ -23,6 +23,9 @@ struct decide_request {
 	const struct master_service *service;
 	struct log *log;
 	bool with_access; /* compile the smtpd restriction lists, too */
+	/* Tables shared with another struct decide of this process, which must outlive
+	 * this one; NULL: its own. */
+	struct decide *share;
 };
 MUST_USE enum rc decide_new(
     const struct decide_request *req, struct decide **out, struct err *e);

@@ -1,0 +1,411 @@
+/* The routing and access configuration of a process, its open tables, and the answers. */
+#include "agent/decide.h"
+#include "agent/decide_int.h"
+#include "conf/snapshot.h"
+#include "log/log.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define ARENA_MAX ((size_t)64 << 20)
+
+struct decide {
+	struct arena *mem;
+	struct map_set *maps;
+	bool has_own_maps;
+	struct route_conf route;
+	struct access_conf access;
+	struct log *log;
+};
+
+void
+decide_free(struct decide **dp)
+{
+	struct decide *d = *dp;
+
+	if (d == NULL)
+		return;
+	if (d->has_own_maps)
+		map_set_free(&d->maps);
+	arena_free(&d->mem);
+	free(d);
+	*dp = NULL;
+}
+
+const struct route_conf *
+decide_route(const struct decide *d)
+{
+	return &d->route;
+}
+
+const struct access_conf *
+decide_access(const struct decide *d)
+{
+	return &d->access;
+}
+
+/* ---- opening tables ---- */
+
+enum rc
+decide_open_tables(
+    struct decide *d, struct str text, struct ask_tables *out, struct err *e)
+{
+	struct ask_tables t;
+	enum rc rc;
+
+	text = arena_str(d->mem, text);
+	if (text.p == NULL)
+		return err_set(e, RC_TEMP, "memory limit");
+	rc = ask_tables_parse(text, d->mem, &t, e);
+	for (unsigned i = 0; rc == RC_OK && i < t.n; i++) {
+		struct map *unused;
+
+		rc = map_set_open(d->maps, t.v[i], &unused, e);
+	}
+	if (rc == RC_OK)
+		*out = t;
+	return rc;
+}
+
+static enum rc
+open_list(struct decide *d, struct str text, enum route_list_kind kind,
+    struct route_list *out, struct err *e)
+{
+	struct route_list l;
+	struct map *unused;
+	enum rc rc = decide_list_text(text, d->mem, &text, e);
+
+	if (rc == RC_OK)
+		rc = route_list_parse(text, kind, d->mem, &l, e);
+	for (unsigned i = 0; rc == RC_OK && i < l.n; i++) {
+		if (l.v[i].kind == ROUTE_ITEM_TABLE)
+			rc = map_set_open(d->maps, l.v[i].text, &unused, e);
+		else if (l.v[i].kind == ROUTE_ITEM_BAD && d->log != NULL)
+			log_warn(d->log, "bad network or name in a list: \"%.*s\"",
+			    STR_ARG(l.v[i].text));
+	}
+	if (rc == RC_OK)
+		*out = l;
+	return rc;
+}
+
+static enum route_list_kind
+list_kind(struct str parents, const char *name)
+{
+	return route_parent_matches(parents, name) ? ROUTE_LIST_PARENTS
+						   : ROUTE_LIST_DOMAIN;
+}
+
+/* ---- the routing configuration ---- */
+
+static void
+copy_values(const struct conf_route *c, struct route_conf *r)
+{
+	*r = (struct route_conf){
+		.myorigin = c->myorigin,
+		.mydomain = c->mydomain,
+		.myhostname = c->myhostname,
+		.remote_header_rewrite_domain = c->remote_header_rewrite_domain,
+		.recipient_delimiter = c->recipient_delimiter,
+		.double_bounce_sender = c->double_bounce_sender,
+		.empty_address_recipient = c->empty_address_recipient,
+		.append_at_myorigin = c->append_at_myorigin,
+		.append_dot_mydomain = c->append_dot_mydomain,
+		.swap_bangpath = c->swap_bangpath,
+		.allow_percent_hack = c->allow_percent_hack,
+		.allow_min_user = c->allow_min_user,
+		.resolve_dequoted_address = c->resolve_dequoted_address,
+		.resolve_null_domain = c->resolve_null_domain,
+		.resolve_numeric_domain = c->resolve_numeric_domain,
+		.local_transport = c->local_transport,
+		.virtual_transport = c->virtual_transport,
+		.relay_transport = c->relay_transport,
+		.default_transport = c->default_transport,
+		.relayhost = c->relayhost,
+		.empty_address_relayhost_maps_lookup_key =
+		    c->empty_address_relayhost_maps_lookup_key,
+		.empty_address_default_transport_maps_lookup_key =
+		    c->empty_address_default_transport_maps_lookup_key,
+		.relocated_prefix_enable = c->relocated_prefix_enable,
+		.transport_parents = route_parent_matches(
+		    c->parent_domain_matches_subdomains, "transport_maps"),
+	};
+}
+
+static enum rc
+open_lists(struct decide *d, const struct conf_route *c, struct err *e)
+{
+	const struct {
+		const char *name;
+		struct str text;
+		enum route_list_kind kind;
+		struct route_list *out;
+	} lists[] = {
+		{ "mydestination", c->mydestination, ROUTE_LIST_STRING,
+		    &d->route.mydestination },
+		{ "virtual_alias_domains", c->virtual_alias_domains, ROUTE_LIST_STRING,
+		    &d->route.virtual_alias_domains },
+		{ "virtual_mailbox_domains", c->virtual_mailbox_domains,
+		    ROUTE_LIST_STRING, &d->route.virtual_mailbox_domains },
+		{ "relay_domains", c->relay_domains,
+		    list_kind(c->parent_domain_matches_subdomains, "relay_domains"),
+		    &d->route.relay_domains },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+		enum rc rc = open_list(d, lists[i].text, lists[i].kind, lists[i].out, e);
+
+		if (rc != RC_OK)
+			return err_in(e, rc, "parameter %s", lists[i].name);
+	}
+	return RC_OK;
+}
+
+static enum rc
+open_route_tables(struct decide *d, const struct decide_request *req, struct err *e)
+{
+	struct route_conf *r = &d->route;
+	const struct {
+		const char *name;
+		struct ask_tables *out;
+	} tables[] = {
+		{ "transport_maps", &r->transport_maps },
+		{ "virtual_alias_maps", &r->virtual_alias_maps },
+		{ "canonical_maps", &r->canonical_maps },
+		{ "recipient_canonical_maps", &r->recipient_canonical_maps },
+		{ "sender_canonical_maps", &r->sender_canonical_maps },
+		{ "relocated_maps", &r->relocated_maps },
+		{ "sender_dependent_relayhost_maps",
+		    &r->sender_dependent_relayhost_maps },
+		{ "sender_dependent_default_transport_maps",
+		    &r->sender_dependent_default_transport_maps },
+		{ "local_recipient_maps", &r->local_recipient_maps },
+		{ "virtual_mailbox_maps", &r->virtual_mailbox_maps },
+		{ "relay_recipient_maps", &r->relay_recipient_maps },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
+		struct str text;
+		enum rc rc = conf_get(
+		    req->snapshot, req->service, str_c(tables[i].name), d->mem, &text, e);
+
+		if (rc == RC_OK)
+			rc = decide_open_tables(d, text, tables[i].out, e);
+		if (rc != RC_OK && rc != RC_NONE)
+			return err_in(e, rc, "parameter %s", tables[i].name);
+	}
+	return RC_OK;
+}
+
+/* inet_interfaces and proxy_interfaces. */
+static enum rc
+own_addresses(struct decide *d, const struct conf_snapshot *s, struct err *e)
+{
+	struct conf_ip *v[2] = { NULL, NULL };
+	size_t n[2] = { 0, 0 }, at = 0;
+	struct addr_ip *all;
+	enum rc rc =
+	    conf_own_addresses(s, STR("inet_interfaces"), d->mem, &v[0], &n[0], e);
+
+	if (rc == RC_OK)
+		rc = conf_own_addresses(
+		    s, STR("proxy_interfaces"), d->mem, &v[1], &n[1], e);
+	if (rc != RC_OK)
+		return rc;
+	all = arena_array(d->mem, n[0] + n[1] + 1, sizeof(*all));
+	if (all == NULL)
+		return err_set(e, RC_TEMP, "memory limit");
+	for (int i = 0; i < 2; i++)
+		for (size_t k = 0; k < n[i]; k++) {
+			static const unsigned char mapped[12] = {
+				[10] = 0xff, [11] = 0xff
+			};
+			bool is_v4 = memcmp(v[i][k].ip, mapped, 12) == 0;
+
+			all[at++] = addr_ip_from_bytes(
+			    v[i][k].ip + (is_v4 ? 12 : 0), is_v4 ? 4 : 16);
+		}
+	d->route.own_addrs = all;
+	d->route.n_own_addrs = (unsigned)at;
+	return RC_OK;
+}
+
+static enum rc
+fill_route(struct decide *d, const struct decide_request *req, struct err *e)
+{
+	struct conf_route c;
+	enum rc rc = conf_fill_route(req->snapshot, req->service, d->mem, &c, e);
+
+	if (rc != RC_OK)
+		return rc;
+	copy_values(&c, &d->route);
+	rc = own_addresses(d, req->snapshot, e);
+	if (rc == RC_OK)
+		rc = open_lists(d, &c, e);
+	if (rc == RC_OK)
+		rc = open_route_tables(d, req, e);
+	return rc;
+}
+
+/* ---- the access configuration ---- */
+
+static enum rc
+compile_lists(struct decide *d, const struct conf_access *c, struct err *e)
+{
+	const struct {
+		const char *name;
+		struct str text;
+		enum access_stage stage;
+	} lists[] = {
+		{ "smtpd_client_restrictions", c->smtpd_client_restrictions,
+		    ACCESS_CLIENT },
+		{ "smtpd_helo_restrictions", c->smtpd_helo_restrictions, ACCESS_HELO },
+		{ "smtpd_sender_restrictions", c->smtpd_sender_restrictions,
+		    ACCESS_SENDER },
+		{ "smtpd_relay_restrictions", c->smtpd_relay_restrictions, ACCESS_RELAY },
+		{ "smtpd_recipient_restrictions", c->smtpd_recipient_restrictions,
+		    ACCESS_RECIPIENT },
+		{ "smtpd_data_restrictions", c->smtpd_data_restrictions, ACCESS_DATA },
+		{ "smtpd_end_of_data_restrictions", c->smtpd_end_of_data_restrictions,
+		    ACCESS_END_OF_DATA },
+		{ "smtpd_etrn_restrictions", c->smtpd_etrn_restrictions, ACCESS_ETRN },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+		enum rc rc = access_compile(
+		    lists[i].text, d->mem, &d->access.list[lists[i].stage], e);
+
+		if (rc != RC_OK)
+			return err_in(e, rc, "parameter %s", lists[i].name);
+	}
+	return RC_OK;
+}
+
+static enum rc
+fill_access(struct decide *d, const struct decide_request *req, struct err *e)
+{
+	struct conf_access c;
+	enum rc rc = conf_fill_access(req->snapshot, req->service, d->mem, &c, e);
+
+	if (rc != RC_OK)
+		return rc;
+	d->route.show_user_unknown_table_name = c.show_user_unknown_table_name;
+	d->access = (struct access_conf){
+		.route = &d->route,
+		.relay_before_recipient = c.smtpd_relay_before_recipient_restrictions,
+		.reject_unlisted_recipient = c.smtpd_reject_unlisted_recipient,
+		.reject_unlisted_sender = c.smtpd_reject_unlisted_sender,
+		.reject_code = (unsigned)c.reject_code,
+		.defer_code = (unsigned)c.defer_code,
+		.relay_domains_reject_code = (unsigned)c.relay_domains_reject_code,
+		.unknown_local_recipient_reject_code =
+		    (unsigned)c.unknown_local_recipient_reject_code,
+		.unknown_virtual_mailbox_reject_code =
+		    (unsigned)c.unknown_virtual_mailbox_reject_code,
+		.unknown_virtual_alias_reject_code =
+		    (unsigned)c.unknown_virtual_alias_reject_code,
+		.unknown_relay_recipient_reject_code =
+		    (unsigned)c.unknown_relay_recipient_reject_code,
+		.allow_untrusted_routing = c.allow_untrusted_routing,
+	};
+	rc = open_list(d, c.mynetworks,
+	    list_kind(c.parent_domain_matches_subdomains, "mynetworks"),
+	    &d->access.mynetworks, e);
+	if (rc != RC_OK)
+		return err_in(e, rc, "parameter mynetworks");
+	if (!req->with_access)
+		return RC_OK;
+	rc = compile_lists(d, &c, e);
+	if (rc == RC_OK)
+		rc = access_check_relay(&d->access, e);
+	return rc;
+}
+
+enum rc
+decide_new(const struct decide_request *req, struct decide **out, struct err *e)
+{
+	struct decide *d = mem_get(sizeof(*d));
+	struct str soft;
+	enum rc rc;
+
+	d->mem = arena_new(ARENA_MAX);
+	d->log = req->log;
+	d->has_own_maps = req->share == NULL;
+	d->maps = d->has_own_maps ? map_set_new(req->log) : req->share->maps;
+	rc = fill_route(d, req, e);
+	if (rc == RC_OK)
+		rc = fill_access(d, req, e);
+	if (rc != RC_OK) {
+		decide_free(&d);
+		return rc;
+	}
+	if (conf_get(req->snapshot, req->service, STR("soft_bounce"), d->mem, &soft,
+		NULL) == RC_OK)
+		d->access.soft_bounce = str_iis(soft, "yes");
+	*out = d;
+	return RC_OK;
+}
+
+/* ---- folders for the sandbox ---- */
+
+struct folders {
+	map_path_fn *fn;
+	void *ctx;
+	struct str last;
+};
+
+static void
+give_folder(void *ctx, struct str path)
+{
+	struct folders *f = ctx;
+	struct str folder = str_head(path, str_rfind(path, '/'));
+
+	if (folder.n == path.n || (f->last.p != NULL && str_eq(folder, f->last)))
+		return;
+	if (folder.n == 0)
+		folder = STR("/");
+	f->last = folder;
+	f->fn(f->ctx, folder);
+}
+
+void
+decide_paths(const struct decide *d, map_path_fn *fn, void *ctx)
+{
+	struct folders f = { .fn = fn, .ctx = ctx };
+
+	map_set_paths(d->maps, give_folder, &f);
+}
+
+/* ---- answers ---- */
+
+static enum rc
+answer_now(void *ctx, const struct ask_question *q, struct arena *mem, struct str *out)
+{
+	struct decide *d = ctx;
+	struct err e = { 0 };
+	struct map *m;
+	enum rc rc;
+
+	if (q->kind != ASK_MAP)
+		return RC_MORE;
+	m = map_set_get(d->maps, q->source);
+	if (m == NULL) {
+		*out = STR("the table is not open");
+		return RC_TEMP;
+	}
+	rc = map_find(m, q->key,
+	    ((q->flags & ASK_PARTIAL) != 0 ? MAP_PARTIAL : 0) |
+		((q->flags & ASK_NOFOLD) != 0 ? MAP_NOFOLD : 0),
+	    mem, out, &e);
+	if (rc == RC_TEMP)
+		*out = arena_str(mem, str_c(e.text));
+	return rc;
+}
+
+void
+decide_begin(struct decide *d, struct ask *a, struct arena *mem, int64_t now_us)
+{
+	map_set_refresh(d->maps, now_us);
+	ask_init(a, mem, 0);
+	a->now = answer_now;
+	a->now_ctx = d;
+}
