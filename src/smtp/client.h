@@ -52,9 +52,10 @@ struct smtp_client_rcpt {
 	unsigned notify;
 };
 
-/* One message. Lives with the caller until SMTP_CX_DONE. */
+/* One message, and who of its recipients. Lives with the caller until SMTP_CX_DONE. */
 struct smtp_client_job {
 	struct str queue_id; /* for log lines */
+	struct str nexthop;  /* for the text of a mail loop; empty: the peer's name */
 	struct str sender;   /* external form; empty for <> */
 	struct str envid;
 	enum smtp_ret ret;

@@ -1,0 +1,614 @@
+/* What a server's reply means, and what is sent next. Texts of outcomes are Postfix's
+ * (compat: all literals here). */
+#include "smtp/client_int.h"
+#include "addr/address.h"
+#include "smtp/reply.h"
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#define ALL (1u << RCPT_OPEN | 1u << RCPT_ACCEPTED)
+
+static const struct {
+	const char *name;
+	unsigned bit;
+} cap_names[] = { { "PIPELINING", SMTP_CAP_PIPELINING }, { "SIZE", SMTP_CAP_SIZE },
+	{ "8BITMIME", SMTP_CAP_8BITMIME }, { "ENHANCEDSTATUSCODES", SMTP_CAP_STATUS },
+	{ "DSN", SMTP_CAP_DSN }, { "STARTTLS", SMTP_CAP_STARTTLS },
+	{ "AUTH", SMTP_CAP_AUTH }, { "SMTPUTF8", SMTP_CAP_SMTPUTF8 },
+	{ "CHUNKING", SMTP_CAP_CHUNKING } };
+
+static unsigned
+cap_bit(struct str name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(cap_names); i++)
+		if (str_iis(name, cap_names[i].name))
+			return cap_names[i].bit;
+	return 0;
+}
+
+unsigned
+smtp_cap_bits(struct str names)
+{
+	unsigned bits = 0;
+	struct str word;
+
+	while (str_token(&names, " \t\r\n,", &word))
+		bits |= cap_bit(word);
+	return bits;
+}
+
+/* ---- outcomes ---- */
+
+/* The reply that is complete now, as text: its lines with blanks between. */
+static struct str
+reply_text(const struct smtp_client *c)
+{
+	return buf_view(&c->reply);
+}
+
+static struct str
+reply_dsn(struct smtp_client *c)
+{
+	char digit = (char)('0' + c->code / 100);
+	struct str s = smtp_reply_dsn(str_from(reply_text(c), 4), digit);
+
+	if (s.n > 0)
+		return cl_textf(c, "%.*s", STR_ARG(s));
+	if (digit != '2' && digit != '4' && digit != '5')
+		return STR("5.5.0");
+	return cl_textf(c, "%c.0.0", digit);
+}
+
+static struct smtp_client_outcome
+refusal(struct smtp_client *c, const char *command)
+{
+	struct smtp_client_outcome o = { .rc = c->code / 100 == 4 ? RC_TEMP : RC_PERM,
+		.dsn = reply_dsn(c),
+		.mta = c->name };
+	const char *oddity = "";
+
+	/* A success code where something else was asked for. */
+	if (o.dsn.p[0] == '2') {
+		o.dsn = STR("5.5.0");
+		oddity = "Protocol error: ";
+	}
+	o.diag = cl_textf(c, "%.*s", STR_ARG(reply_text(c)));
+	o.text = cl_textf(c, "%shost %.*s said: %.*s (in reply to %s command)", oddity,
+	    STR_ARG(c->namaddr), STR_ARG(reply_text(c)), command);
+	return o;
+}
+
+/* Greeting, EHLO or HELO refused. */
+static void
+refused_to_talk(struct smtp_client *c, bool soften)
+{
+	struct smtp_client_outcome o = { .rc = c->code / 100 == 5 && !soften ? RC_PERM
+									     : RC_TEMP,
+		.dsn = reply_dsn(c),
+		.mta = c->name };
+
+	if (o.rc == RC_TEMP && o.dsn.p[0] != '4')
+		o.dsn = cl_textf(c, "4%.*s", STR_ARG(str_from(o.dsn, 1)));
+	o.diag = cl_textf(c, "%.*s", STR_ARG(reply_text(c)));
+	o.text = cl_textf(c, "host %.*s refused to talk to me: %.*s", STR_ARG(c->namaddr),
+	    STR_ARG(reply_text(c)));
+	cl_fail_session(c, &o);
+}
+
+/* ---- the envelope ---- */
+
+/* Which step is number `at`: with_rset shifts all others by one. */
+static bool
+is_rset(const struct smtp_client *c, uint32_t at)
+{
+	return c->with_rset && at == 0;
+}
+static bool
+is_mail(const struct smtp_client *c, uint32_t at)
+{
+	return at == (c->with_rset ? 1u : 0u);
+}
+static uint32_t
+first_rcpt(const struct smtp_client *c)
+{
+	return c->with_rset ? 2u : 1u;
+}
+static bool
+is_data(const struct smtp_client *c, uint32_t at)
+{
+	return at == first_rcpt(c) + c->job->n_rcpt;
+}
+
+static void
+send_mail(struct smtp_client *c)
+{
+	const struct smtp_client_job *j = c->job;
+	char size[32] = "", envid[1200] = "";
+
+	if ((c->caps & SMTP_CAP_SIZE) != 0 && j->size_bytes > 0)
+		(void)snprintf(
+		    size, sizeof(size), " SIZE=%lld", (long long)j->size_bytes);
+	if ((c->caps & SMTP_CAP_DSN) != 0 && j->envid.n > 0) {
+		struct str x = addr_xtext_encode(j->envid, c->fx_mem);
+
+		if (x.p != NULL && x.n < sizeof(envid) - 8)
+			(void)snprintf(envid, sizeof(envid), " ENVID=%.*s", STR_ARG(x));
+	}
+	/* 8-bit content goes to a server without 8BITMIME as it is, unannounced: what
+	 * Postfix does with disable_mime_output_conversion. */
+	cl_sendf(c, "MAIL FROM:<%.*s>%s%s%s%s\r\n", STR_ARG(j->sender), size,
+	    (c->caps & SMTP_CAP_8BITMIME) != 0 && j->is_8bit ? " BODY=8BITMIME" : "",
+	    envid,
+	    (c->caps & SMTP_CAP_DSN) == 0 || j->ret == SMTP_RET_NONE ? ""
+	    : j->ret == SMTP_RET_FULL                                ? " RET=FULL"
+								     : " RET=HDRS");
+}
+
+static void
+format_notify(unsigned notify, char out[48])
+{
+	static const struct {
+		unsigned bit;
+		const char *name;
+	} names[] = { { SMTP_NOTIFY_NEVER, "NEVER" }, { SMTP_NOTIFY_SUCCESS, "SUCCESS" },
+		{ SMTP_NOTIFY_FAILURE, "FAILURE" }, { SMTP_NOTIFY_DELAY, "DELAY" } };
+	size_t n = 0;
+
+	out[0] = '\0';
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if ((notify & names[i].bit) != 0)
+			n += (size_t)snprintf(out + n, 48 - n, "%s%s",
+			    n == 0 ? " NOTIFY=" : ",", names[i].name);
+}
+
+static void
+send_rcpt(struct smtp_client *c, uint32_t index)
+{
+	const struct smtp_client_rcpt *r = &c->job->rcpts[index];
+	struct str type = STR("rfc822"), address = r->address, x;
+	char notify[48];
+
+	if ((c->caps & SMTP_CAP_DSN) == 0) {
+		cl_sendf(c, "RCPT TO:<%.*s>\r\n", STR_ARG(r->address));
+		return;
+	}
+	if (r->orcpt.n > 0)
+		(void)str_cut(r->orcpt, ';', &type, &address);
+	x = addr_xtext_encode(address, c->fx_mem);
+	format_notify(r->notify, notify);
+	/* RFC 3461 4.2 limits the parameter; one that got too long is worth less than the
+	 * mail. */
+	if (x.p == NULL || x.n > 1000)
+		cl_sendf(c, "RCPT TO:<%.*s>%s\r\n", STR_ARG(r->address), notify);
+	else
+		cl_sendf(c, "RCPT TO:<%.*s> ORCPT=%.*s;%.*s%s\r\n", STR_ARG(r->address),
+		    STR_ARG(type), STR_ARG(x), notify);
+}
+
+static void
+send_step(struct smtp_client *c, uint32_t at)
+{
+	if (is_rset(c, at))
+		cl_sendf(c, "RSET\r\n");
+	else if (is_mail(c, at))
+		send_mail(c);
+	else if (is_data(c, at))
+		cl_sendf(c, "DATA\r\n");
+	else
+		send_rcpt(c, at - first_rcpt(c));
+}
+
+static int64_t
+step_timeout(const struct smtp_client *c, uint32_t at)
+{
+	const struct smtp_client_conf *t = c->conf;
+
+	return is_rset(c, at)   ? t->rset_us
+	       : is_mail(c, at) ? t->mail_us
+	       : is_data(c, at) ? t->data_init_us
+				: t->rcpt_us;
+}
+
+/* Nobody is left to send the content to. */
+static void
+give_up_transaction(struct smtp_client *c)
+{
+	c->needs_rset = true;
+	cl_done(c);
+}
+
+/* Everything with PIPELINING, else one command. */
+void
+cl_send_steps(struct smtp_client *c)
+{
+	bool pipelining = (c->caps & SMTP_CAP_PIPELINING) != 0;
+	uint32_t window = !pipelining                 ? 1
+			  : c->conf->pipeline_max > 0 ? c->conf->pipeline_max
+						      : UINT32_MAX;
+
+	while (c->n_sent <= first_rcpt(c) + c->job->n_rcpt &&
+	       c->n_sent - c->n_got < window && c->fx_put < CL_FX_MAX - 3) {
+		/* DATA on its own is sent only when somebody wants the message. */
+		if (is_data(c, c->n_sent) && c->n_sent == c->n_got &&
+		    c->n_accepted == 0) {
+			give_up_transaction(c);
+			return;
+		}
+		if (c->mail_failed && c->n_sent == c->n_got) {
+			give_up_transaction(c);
+			return;
+		}
+		if (c->mail_failed)
+			break;
+		if (c->n_sent == c->n_got)
+			c->deadline_us = c->now_us + step_timeout(c, c->n_got);
+		send_step(c, c->n_sent++);
+	}
+}
+
+/* The server's size limit is known: do not send in vain. True: refused. */
+static bool
+is_too_big(struct smtp_client *c)
+{
+	struct smtp_client_outcome o = { .rc = RC_PERM, .dsn = STR("5.3.4") };
+
+	if (c->size_limit <= 0 || c->job->size_bytes <= c->size_limit)
+		return false;
+	o.text = cl_textf(c, "message size %lld exceeds size limit %lld of server %.*s",
+	    (long long)c->job->size_bytes, (long long)c->size_limit, STR_ARG(c->namaddr));
+	cl_outcome(c, ALL, &o);
+	cl_done(c);
+	return true;
+}
+
+void
+cl_start(struct smtp_client *c)
+{
+	if (is_too_big(c))
+		return;
+	c->state = CL_ENVELOPE;
+	c->n_sent = c->n_got = c->n_accepted = 0;
+	c->with_rset = c->needs_rset;
+	c->needs_rset = c->mail_failed = c->is_empty_end = false;
+	cl_send_steps(c);
+}
+
+static void
+mail_reply(struct smtp_client *c)
+{
+	struct smtp_client_outcome o;
+
+	if (c->code / 100 == 2)
+		return;
+	c->mail_failed = true;
+	o = refusal(c, "MAIL FROM");
+	cl_outcome(c, ALL, &o);
+}
+
+static void
+rcpt_reply(struct smtp_client *c, uint32_t index)
+{
+	struct smtp_client_outcome o;
+	struct cl_fx *fx;
+
+	if (c->mail_failed)
+		return;
+	if (c->code / 100 == 2) {
+		c->rcpt_state[index] = RCPT_ACCEPTED;
+		c->n_accepted++;
+		return;
+	}
+	o = refusal(c, "RCPT TO");
+	fx = cl_emit(c, SMTP_CX_OUTCOME, STR(""));
+	fx->outcome = o;
+	fx->index = index;
+	c->rcpt_state[index] = RCPT_DECIDED;
+}
+
+static void
+data_reply(struct smtp_client *c)
+{
+	struct smtp_client_outcome o;
+
+	if (c->code / 100 == 3 && c->n_accepted > 0) {
+		cl_data_start(c);
+		return;
+	}
+	if (c->code / 100 == 3) {
+		/* DATA was pipelined behind recipients that were all refused: the server
+		 * wants a message, and gets an empty one for nobody. RFC 2920 3.1. */
+		c->is_empty_end = true;
+		cl_lone_dot(c);
+		return;
+	}
+	if (c->n_accepted > 0) {
+		o = refusal(c, "DATA");
+		cl_outcome(c, ALL, &o);
+	}
+	give_up_transaction(c);
+}
+
+static void
+envelope_reply(struct smtp_client *c)
+{
+	uint32_t at = c->n_got++;
+
+	c->deadline_us = c->now_us + step_timeout(c, c->n_got);
+	if (is_data(c, at)) {
+		data_reply(c);
+		return;
+	}
+	if (is_mail(c, at))
+		mail_reply(c);
+	else if (!is_rset(c, at))
+		rcpt_reply(c, at - first_rcpt(c));
+	cl_send_steps(c);
+}
+
+/* ---- the end of the content ---- */
+
+static void
+accept_outcome(struct smtp_client *c, struct smtp_client_outcome *o)
+{
+	*o = (struct smtp_client_outcome){ .rc = RC_OK,
+		.dsn = reply_dsn(c),
+		.text = cl_textf(c, "%.*s", STR_ARG(reply_text(c))),
+		.is_relayed = (c->caps & SMTP_CAP_DSN) == 0 };
+	o->diag = o->text;
+	o->mta = c->name;
+}
+
+/* LMTP: one reply for each recipient that was accepted, in their order. RFC 2033 4.2. */
+static void
+lmtp_dot_reply(struct smtp_client *c)
+{
+	struct smtp_client_outcome o;
+	struct cl_fx *fx;
+
+	while (c->dot_at < c->job->n_rcpt && c->rcpt_state[c->dot_at] != RCPT_ACCEPTED)
+		c->dot_at++;
+	assert(c->dot_at < c->job->n_rcpt);
+	if (c->code / 100 == 2)
+		accept_outcome(c, &o);
+	else
+		o = refusal(c, "end of DATA");
+	fx = cl_emit(c, SMTP_CX_OUTCOME, STR(""));
+	fx->outcome = o;
+	fx->index = c->dot_at;
+	c->rcpt_state[c->dot_at++] = RCPT_DECIDED;
+	if (--c->n_accepted == 0)
+		cl_done(c);
+	else
+		cl_expect(c, CL_DOT, c->conf->data_done_us);
+}
+
+static void
+dot_reply(struct smtp_client *c)
+{
+	struct smtp_client_outcome o;
+
+	if (c->is_empty_end) {
+		cl_done(c);
+		return;
+	}
+	if (c->conf->is_lmtp) {
+		lmtp_dot_reply(c);
+		return;
+	}
+	if (c->code / 100 == 2)
+		accept_outcome(c, &o);
+	else
+		o = refusal(c, "end of DATA");
+	cl_outcome(c, ALL, &o);
+	cl_done(c);
+}
+
+/* ---- the beginning ---- */
+
+static void
+say_ehlo(struct smtp_client *c)
+{
+	cl_sendf(c, "%s %.*s\r\n", c->conf->is_lmtp ? "LHLO" : "EHLO",
+	    STR_ARG(c->conf->helo_name));
+	cl_expect(c, CL_EHLO, c->conf->helo_us);
+}
+
+static void
+say_helo(struct smtp_client *c)
+{
+	c->caps = 0;
+	cl_sendf(c, "HELO %.*s\r\n", STR_ARG(c->conf->helo_name));
+	cl_expect(c, CL_HELO, c->conf->helo_us);
+}
+
+static void
+greeting(struct smtp_client *c)
+{
+	bool esmtp = false;
+	struct str text = str_from(reply_text(c), 4), word;
+
+	if (c->code / 100 != 2) {
+		refused_to_talk(c, c->conf->skip_5xx_greeting);
+		return;
+	}
+	while (str_token(&text, " ", &word))
+		esmtp |= str_iis(word, "ESMTP");
+	if (c->conf->is_lmtp ||
+	    ((c->conf->always_send_ehlo || esmtp) && !c->conf->never_send_ehlo))
+		say_ehlo(c);
+	else
+		say_helo(c);
+}
+
+/* One line of the reply to EHLO; the first names the server. */
+static void
+ehlo_line(struct smtp_client *c, struct str line)
+{
+	struct str rest = str_from(line, 4), word, arg;
+	uint64_t n;
+	unsigned bit;
+
+	if (!str_token(&rest, " \t=", &word))
+		return;
+	bit = cap_bit(word) & ~c->conf->hide;
+	c->caps |= bit;
+	if (bit == SMTP_CAP_SIZE && str_token(&rest, " \t", &arg) &&
+	    str_u64(arg, INT64_MAX, &n) == RC_OK)
+		c->size_limit = (int64_t)n;
+}
+
+static void
+greeted(struct smtp_client *c)
+{
+	c->is_greeted = true;
+	cl_expect(c, CL_READY, 0);
+	if (c->job != NULL)
+		cl_start(c);
+}
+
+static bool
+is_ourselves(const struct smtp_client *c)
+{
+	struct str text = str_from(reply_text(c), 4), word;
+
+	return c->conf->remember_own_name && str_token(&text, " ", &word) &&
+	       str_ieq(word, c->conf->helo_name);
+}
+
+static void
+ehlo_reply(struct smtp_client *c)
+{
+	struct smtp_client_outcome o = { .rc = RC_PERM, .dsn = STR("5.4.6") };
+
+	if (c->code / 100 != 2) {
+		if (c->code == 421 || c->conf->is_lmtp)
+			refused_to_talk(c, false);
+		else
+			say_helo(c);
+		return;
+	}
+	if (is_ourselves(c)) {
+		struct str to =
+		    c->job != NULL && c->job->nexthop.n > 0 ? c->job->nexthop : c->name;
+
+		o.text = cl_textf(c, "mail for %.*s loops back to myself", STR_ARG(to));
+		cl_fail_session(c, &o);
+		return;
+	}
+	greeted(c);
+}
+
+static void
+helo_reply(struct smtp_client *c)
+{
+	if (c->code / 100 == 2)
+		greeted(c);
+	else
+		refused_to_talk(c, false);
+}
+
+/* ---- dispatch ---- */
+
+static void
+complete_reply(struct smtp_client *c)
+{
+	if (c->code == 421)
+		c->is_dying = true;
+	switch (c->state) {
+	case CL_GREETING:
+		greeting(c);
+		break;
+	case CL_EHLO:
+		ehlo_reply(c);
+		break;
+	case CL_HELO:
+		helo_reply(c);
+		break;
+	case CL_ENVELOPE:
+		envelope_reply(c);
+		break;
+	case CL_DOT:
+		dot_reply(c);
+		break;
+	case CL_QUIT:
+		cl_close(c);
+		break;
+	case CL_READY: /* "421 too quiet": nobody asked, and nothing more comes */
+	case CL_BODY:  /* the server gave up in the middle */
+		if (c->code == 421 && c->job == NULL)
+			cl_close(c);
+		break;
+	case CL_CLOSED:
+		break;
+	}
+}
+
+static void
+keep_text(struct smtp_client *c, struct str line)
+{
+	bool is_first = c->reply.n == 0;
+	char *p = buf_room(&c->reply, line.n + 1);
+
+	if (p == NULL)
+		return; /* long enough to know what it is about */
+	if (!is_first)
+		*p++ = ' ';
+	memcpy(p, line.p, line.n);
+	buf_added(&c->reply, line.n + (is_first ? 0 : 1));
+}
+
+void
+cl_reply_line(struct smtp_client *c, struct str line)
+{
+	bool is_last;
+	int code;
+
+	if (!smtp_reply_line(line, &code, &is_last)) {
+		/* compat: said and skipped; the time limit ends an endless babble */
+		if (c->job != NULL)
+			cl_emit(c, SMTP_CX_LOG,
+			    cl_textf(c, "warning: %.*s: non-%s response from %.*s: %.*s",
+				STR_ARG(c->job->queue_id),
+				c->conf->is_lmtp ? "LMTP" : "ESMTP",
+				STR_ARG(c->namaddrport), STR_ARG(str_head(line, 100))));
+		return;
+	}
+	if (c->state == CL_EHLO && c->reply.n > 0 && code / 100 == 2)
+		ehlo_line(c, line);
+	keep_text(c, line);
+	if (!is_last)
+		return;
+	c->code = code;
+	complete_reply(c);
+	buf_reset(&c->reply);
+}
+
+const char *
+cl_doing(const struct smtp_client *c)
+{
+	switch (c->state) {
+	case CL_GREETING:
+		return "receiving the initial server greeting";
+	case CL_EHLO:
+		return c->conf->is_lmtp ? "performing the LHLO handshake"
+					: "performing the EHLO handshake";
+	case CL_HELO:
+		return "performing the HELO handshake";
+	case CL_ENVELOPE:
+		return is_rset(c, c->n_got)   ? "sending RSET"
+		       : is_mail(c, c->n_got) ? "sending MAIL FROM"
+		       : is_data(c, c->n_got) ? "sending DATA command"
+					      : "sending RCPT TO";
+	case CL_BODY:
+		return "sending message body";
+	case CL_DOT:
+		return "sending end of data -- message may be sent more than once";
+	case CL_QUIT:
+		return "sending QUIT command";
+	case CL_READY:
+	case CL_CLOSED:
+		break;
+	}
+	return "idle";
+}
