@@ -1,0 +1,120 @@
+/* Owns the connections that wait for another message, found by next hop and by server.
+ * The latest to become idle is used first, so that the others can end. */
+#include "prog/smtp/agent.h"
+#include "os/random.h"
+#include <string.h>
+
+void
+pool_init(struct pool *p)
+{
+	uint64_t seed[2];
+
+	os_random_seed(seed);
+	hmap_init(&p->by_site, seed);
+	hmap_init(&p->by_endpoint, seed);
+	list_init(&p->idle);
+	p->n = 0;
+}
+
+void
+pool_fini(struct pool *p)
+{
+	hmap_fini(&p->by_site);
+	hmap_fini(&p->by_endpoint);
+}
+
+/* The service takes part in the key, because its parameters made the session what it is.
+ */
+static uint64_t
+site_hash(const struct pool *p, const struct service *s, struct str site)
+{
+	return hmap_hash_ci(&p->by_site, site) ^ hmap_hash_u64(&p->by_site, (uintptr_t)s);
+}
+
+static uint64_t
+endpoint_hash(
+    const struct pool *p, const struct service *s, const struct net_endpoint *to)
+{
+	return hmap_hash(&p->by_endpoint, str_n(&to->u, to->len)) ^
+	       hmap_hash_u64(&p->by_endpoint, (uintptr_t)s);
+}
+
+static bool
+is_same_endpoint(const struct net_endpoint *a, const struct net_endpoint *b)
+{
+	return a->len == b->len && memcmp(&a->u, &b->u, a->len) == 0;
+}
+
+void
+pool_put(struct pool *p, struct conn *c)
+{
+	if (c->is_best)
+		hmap_put(&p->by_site, site_hash(p, c->service, c->site), &c->by_site);
+	hmap_put(&p->by_endpoint, endpoint_hash(p, c->service, &c->to), &c->by_endpoint);
+	list_add_tail(&p->idle, &c->idle);
+	p->n++;
+}
+
+void
+pool_take(struct pool *p, struct conn *c)
+{
+	if (c->is_best)
+		hmap_remove(&p->by_site, &c->by_site);
+	hmap_remove(&p->by_endpoint, &c->by_endpoint);
+	list_remove(&c->idle);
+	p->n--;
+}
+
+static bool
+may_reuse(const struct conn *c, int64_t now_us)
+{
+	const struct conf_smtp *conf = &c->service->conf;
+
+	if (conf->smtp_connection_reuse_count_limit > 0 &&
+	    c->uses > conf->smtp_connection_reuse_count_limit)
+		return false;
+	return now_us - c->born_us < conf->smtp_connection_reuse_time_limit_us;
+}
+
+static struct conn *
+better(struct conn *found, struct conn *c, int64_t now_us)
+{
+	if (!may_reuse(c, now_us))
+		return found;
+	return found == NULL || c->idle_since_us >= found->idle_since_us ? c : found;
+}
+
+struct conn *
+pool_find_site(struct pool *p, const struct service *s, struct str site, int64_t now_us)
+{
+	struct hmap_node *node = hmap_first(&p->by_site, site_hash(p, s, site));
+	struct conn *found = NULL;
+
+	for (; node != NULL; node = hmap_more(node)) {
+		struct conn *c = CONTAINER_OF(node, struct conn, by_site);
+
+		if (c->service == s && str_ieq(c->site, site))
+			found = better(found, c, now_us);
+	}
+	if (found != NULL)
+		pool_take(p, found);
+	return found;
+}
+
+struct conn *
+pool_find_endpoint(struct pool *p, const struct service *s, const struct net_endpoint *to,
+    int64_t now_us)
+{
+	struct hmap_node *node = hmap_first(&p->by_endpoint, endpoint_hash(p, s, to));
+	struct conn *found = NULL;
+
+	for (; node != NULL; node = hmap_more(node)) {
+		struct conn *c = CONTAINER_OF(node, struct conn, by_endpoint);
+
+		if (c->service == s && is_same_endpoint(&c->to, to))
+			found = better(found, c, now_us);
+	}
+	if (found != NULL)
+		pool_take(p, found);
+	return found;
+}

@@ -1,0 +1,35 @@
+/* Any bytes as a hosts file, as a next hop and as a services file. */
+#include "net/endpoint.h"
+#include "net/hosts.h"
+#include <assert.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const uint64_t seed[2] = { 1, 2 };
+	struct dns_addr addrs[NET_HOSTS_ADDRS_MAX];
+	struct str text = str_n(data, size), rest = text, word, name;
+	struct net_hosts *h = NULL;
+	struct net_dest dest;
+	uint16_t port = 0;
+
+	if (net_hosts_parse(text, seed, &h, NULL) == RC_OK) {
+		while (str_token(&rest, " \t\n", &word)) {
+			struct dns_addr a;
+
+			assert(net_hosts_addrs(h, word, addrs, ARRAY_LEN(addrs)) <=
+			       ARRAY_LEN(addrs));
+			if (dns_addr_parse(word, &a) == RC_OK &&
+			    net_hosts_name(h, &a, &name) == RC_OK)
+				assert(dns_name_is_host(name));
+		}
+		net_hosts_free(&h);
+	}
+	if (net_dest_parse(text, 25, &dest, NULL) == RC_OK)
+		assert(dest.host.n > 0 && dest.host.n <= 255 && dest.port > 0);
+	if (net_port_find(STR("foo"), text, &port) == RC_OK)
+		assert(port > 0);
+	return 0;
+}
