@@ -9,8 +9,8 @@ struct ipc_channel;
 struct log;
 struct loop;
 struct submit;
+struct wire_put; /* wire/messages.h */
 
-/* `ids_changed`-style callbacks run from the channel's callbacks, in the loop. */
 struct submit *submit_new(struct loop *loop, struct log *log);
 void submit_free(struct submit **s);
 
@@ -23,26 +23,35 @@ void submit_connect(struct submit *s, int channel_fd);
  * or "Queue is not available". */
 MUST_USE enum rc submit_can_store(
     const struct submit *s, uint64_t size_bytes, struct err *e);
-/* Calls back once when the ids arrive or can_store turns true: for pickup. */
-void submit_when_ready(struct submit *s, void (*ready)(void *arg), void *arg);
+/* Calls `ready` whenever mail can be accepted after a time when it could not: for pickup.
+ * One listener. */
+void submit_on_ready(struct submit *s, void (*ready)(void *arg), void *arg);
 
-/* Takes one id of the grant. RC_TEMP: none at hand. */
-MUST_USE enum rc submit_take_id(struct submit *s, uint64_t *out, struct err *e);
+/* Takes one id of the grant. RC_TEMP: none at hand. *out_epoch is for submit_put(): ids
+ * die with the channel that granted them. */
+MUST_USE enum rc submit_take_id(
+    struct submit *s, uint64_t *out, uint32_t *out_epoch, struct err *e);
 
 /* Asks for a stage file; `done` is called later, once: rc RC_OK and the descriptor (now
- * the caller's) with its number, or RC_TEMP. Cancel with submit_forget(arg). */
+ * the receiver's) with its number, or RC_TEMP. Returns the request for submit_forget(),
+ * 0: cannot ask now (done will not be called). */
 typedef void submit_stage_fn(
     void *arg, enum rc rc, int fd, uint32_t number, struct str text);
-void submit_stage_open(struct submit *s, submit_stage_fn *done, void *arg);
-void submit_stage_drop(struct submit *s, uint32_t number);
+MUST_USE uint32_t submit_stage_open(struct submit *s, submit_stage_fn *done, void *arg);
+/* Gives a stage file back that no put will name; harmless when its channel is gone. */
+void submit_stage_drop(struct submit *s, uint32_t number, uint32_t epoch);
+uint32_t submit_epoch(const struct submit *s); /* of the channel in use */
 
-/* Sends a put (struct ipc_put of the generated messages, .request is filled in); `done`
- * is called later, once. RC_TEMP: cannot send now (no channel or too much outstanding),
- * done will not be called. */
-struct wire_put;
+/* Sends a put (.request is filled in); `done` is called later, once, RC_TEMP when queue
+ * goes away before it answered. Returns the request, 0: cannot send now (no channel,
+ * another epoch, too much outstanding); `done` will not be called then and a stage file
+ * is still the caller's. */
 typedef void submit_put_fn(void *arg, enum rc rc, struct str text);
-MUST_USE enum rc submit_put(struct submit *s, struct wire_put *put, submit_put_fn *done,
-    void *arg, struct err *e);
-/* No callback to `arg` will come any more; a put that was sent still happens. */
-void submit_forget(struct submit *s, void *arg);
+MUST_USE uint32_t submit_put(struct submit *s, struct wire_put *put, uint32_t epoch,
+    submit_put_fn *done, void *arg);
+/* `done` of this request will not be called; a put that was sent still happens, a stage
+ * file that comes is given back. */
+void submit_forget(struct submit *s, uint32_t request);
+/* Requests that have no answer yet: a worker drains when there are none. */
+size_t submit_open_requests(const struct submit *s);
 #endif

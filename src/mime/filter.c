@@ -241,6 +241,8 @@ flush_field(struct mime_filter *f, struct err *e)
 	if (h == MIME_HDR_RECEIVED &&
 	    ++f->n_received >= f->conf->hopcount_limit) /* compat */
 		return err_set(e, RC_PERM, "5.4.0 Error: too many hops");
+	if (h == MIME_HDR_MIME_VERSION)
+		f->facts |= MIME_VERSION;
 	if (h == MIME_HDR_MESSAGE_ID)
 		keep_id(&f->id, value);
 	if (h == MIME_HDR_RESENT_MESSAGE_ID)

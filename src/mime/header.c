@@ -32,6 +32,7 @@ static const struct {
 	[MIME_HDR_ERRORS_TO] = { STR_INIT("Errors-To"), true },
 	[MIME_HDR_FROM] = { STR_INIT("From"), true },
 	[MIME_HDR_MESSAGE_ID] = { STR_INIT("Message-Id"), false },
+	[MIME_HDR_MIME_VERSION] = { STR_INIT("MIME-Version"), false },
 	[MIME_HDR_RECEIVED] = { STR_INIT("Received"), false },
 	[MIME_HDR_REPLY_TO] = { STR_INIT("Reply-To"), true },
 	[MIME_HDR_RESENT_BCC] = { STR_INIT("Resent-Bcc"), true },

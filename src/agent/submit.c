@@ -1,0 +1,368 @@
+/* The client side of the submission channel. Owns the grant of queue ids and the requests
+ * that queue has not answered; survives queue: every new channel is a new epoch, and what
+ * belonged to the old one is answered RC_TEMP. */
+#include "agent/submit.h"
+#include <stdlib.h>
+#include "base/hmap.h"
+#include "ipc/channel.h"
+#include "log/log.h"
+#include "loop/loop.h"
+#include "os/fd.h"
+#include "os/random.h"
+
+#define TEXT_NO_QUEUE                                                                    \
+	"4.3.0 Error: queue file write error"             /* compat: the store is away */
+#define TEXT_NO_SPACE "4.3.1 Insufficient system storage" /* compat */
+
+enum { PENDING_OUT_MAX = 24 << 20 };
+
+/* One question to queue. */
+struct request {
+	struct hmap_node by_number;
+	uint32_t number;
+	uint32_t epoch;
+	submit_stage_fn *stage_done; /* one of the two; both NULL: forgotten */
+	submit_put_fn *put_done;
+	void *arg;
+	bool is_stage;
+};
+
+struct range {
+	uint64_t first;
+	uint32_t count;
+};
+
+struct submit {
+	struct loop *loop;
+	struct log *log;
+	struct ipc_channel *ch; /* NULL: no queue */
+	uint32_t epoch;
+	uint32_t last_request;
+	struct hmap requests;
+	struct range now, next; /* ids at hand */
+	uint32_t granted;
+	bool has_asked, can_store, was_ready;
+	uint64_t free_bytes;
+	void (*ready)(void *arg);
+	void *ready_arg;
+};
+
+struct submit *
+submit_new(struct loop *loop, struct log *log)
+{
+	struct submit *s = mem_get(sizeof(*s));
+	uint64_t seed[2];
+
+	os_random_seed(seed);
+	hmap_init(&s->requests, seed);
+	s->loop = loop;
+	s->log = log;
+	return s;
+}
+
+/* ---- requests ---- */
+
+static struct request *
+request_find(struct submit *s, uint32_t number)
+{
+	struct hmap_node *n =
+	    hmap_first(&s->requests, hmap_hash_u64(&s->requests, number));
+
+	for (; n != NULL; n = hmap_more(n))
+		if (CONTAINER_OF(n, struct request, by_number)->number == number)
+			return CONTAINER_OF(n, struct request, by_number);
+	return NULL;
+}
+
+static struct request *
+request_new(struct submit *s, void *arg)
+{
+	struct request *r = mem_get(sizeof(*r));
+
+	do
+		s->last_request++;
+	while (s->last_request == 0 || request_find(s, s->last_request) != NULL);
+	r->number = s->last_request;
+	r->epoch = s->epoch;
+	r->arg = arg;
+	hmap_put(&s->requests, hmap_hash_u64(&s->requests, r->number), &r->by_number);
+	return r;
+}
+
+static void
+request_answer(struct request *r, enum rc rc, int fd, uint32_t number, struct str text)
+{
+	if (r->stage_done != NULL)
+		r->stage_done(r->arg, rc, fd, number, text);
+	else if (r->put_done != NULL)
+		r->put_done(r->arg, rc, text);
+	free(r);
+}
+
+/* Everything that was asked of a queue that is gone. New requests may be made meanwhile:
+ * they belong to a later epoch and are left alone. */
+static void
+answer_all(struct submit *s)
+{
+	struct hmap old = s->requests;
+	struct hmap_node *n;
+	uint64_t seed[2];
+
+	os_random_seed(seed);
+	hmap_init(&s->requests, seed);
+	while ((n = hmap_drain(&old)) != NULL)
+		request_answer(CONTAINER_OF(n, struct request, by_number), RC_TEMP, -1, 0,
+		    STR(TEXT_NO_QUEUE));
+	hmap_fini(&old);
+}
+
+/* ---- ids and state ---- */
+
+static bool
+is_ready(const struct submit *s)
+{
+	return s->ch != NULL && s->can_store && s->now.count > 0;
+}
+
+static void
+tell_ready(struct submit *s)
+{
+	bool now = is_ready(s);
+
+	if (now && !s->was_ready && s->ready != NULL) {
+		s->was_ready = now;
+		s->ready(s->ready_arg);
+		return;
+	}
+	s->was_ready = now;
+}
+
+static void
+on_ids(void *arg, const struct wire_ids *m)
+{
+	struct submit *s = arg;
+
+	s->has_asked = false;
+	s->granted = m->count;
+	if (s->now.count == 0)
+		s->now = (struct range){ m->first, m->count };
+	else
+		s->next = (struct range){ m->first, m->count };
+	tell_ready(s);
+}
+
+static void
+on_state(void *arg, const struct wire_state *m)
+{
+	struct submit *s = arg;
+
+	s->can_store = m->can_store;
+	s->free_bytes = m->free_bytes;
+	tell_ready(s);
+}
+
+enum rc
+submit_take_id(struct submit *s, uint64_t *out, uint32_t *out_epoch, struct err *e)
+{
+	static const struct wire_ids_want want = { 0 };
+
+	if (s->ch == NULL || s->now.count == 0) {
+		s->was_ready = false;
+		return err_set(e, RC_TEMP, TEXT_NO_QUEUE);
+	}
+	*out = s->now.first++;
+	*out_epoch = s->epoch;
+	s->now.count--;
+	if (s->now.count == 0) {
+		s->now = s->next;
+		s->next.count = 0;
+	}
+	if (!s->has_asked && s->next.count == 0 && s->now.count <= s->granted / 2) {
+		s->has_asked = true;
+		ipc_send_ids_want(s->ch, &want);
+	}
+	return RC_OK;
+}
+
+enum rc
+submit_can_store(const struct submit *s, uint64_t size_bytes, struct err *e)
+{
+	if (s->ch == NULL || s->now.count == 0)
+		return err_set(e, RC_TEMP, TEXT_NO_QUEUE);
+	if (!s->can_store || size_bytes > s->free_bytes)
+		return err_set(e, RC_TEMP, TEXT_NO_SPACE);
+	return RC_OK;
+}
+
+void
+submit_on_ready(struct submit *s, void (*ready)(void *arg), void *arg)
+{
+	s->ready = ready;
+	s->ready_arg = arg;
+}
+
+/* ---- stage files and puts ---- */
+
+static void
+on_stage(void *arg, const struct wire_stage *m)
+{
+	struct submit *s = arg;
+	struct request *r = request_find(s, m->request);
+	enum rc rc = m->rc == RC_OK && m->file >= 0 ? RC_OK : RC_TEMP;
+	int fd = m->file;
+
+	if (r == NULL || !r->is_stage) {
+		os_fd_close(&fd);
+		ipc_channel_finish(s->ch);
+		return;
+	}
+	hmap_remove(&s->requests, &r->by_number);
+	if (r->stage_done == NULL || rc != RC_OK) {
+		os_fd_close(&fd);
+		if (rc == RC_OK)
+			submit_stage_drop(s, m->number, s->epoch);
+	}
+	request_answer(r, rc, fd, m->number, m->text);
+}
+
+static void
+on_put_done(void *arg, const struct wire_put_done *m)
+{
+	struct submit *s = arg;
+	struct request *r = request_find(s, m->request);
+	enum rc rc = m->rc == RC_OK ? RC_OK : m->rc == RC_PERM ? RC_PERM : RC_TEMP;
+
+	if (r == NULL || r->is_stage) {
+		ipc_channel_finish(s->ch);
+		return;
+	}
+	hmap_remove(&s->requests, &r->by_number);
+	request_answer(r, rc, -1, 0, m->text);
+}
+
+uint32_t
+submit_stage_open(struct submit *s, submit_stage_fn *done, void *arg)
+{
+	struct request *r;
+	struct wire_stage_open m = { 0 };
+
+	if (s->ch == NULL)
+		return 0;
+	r = request_new(s, arg);
+	r->is_stage = true;
+	r->stage_done = done;
+	m.request = r->number;
+	ipc_send_stage_open(s->ch, &m);
+	return m.request;
+}
+
+void
+submit_stage_drop(struct submit *s, uint32_t number, uint32_t epoch)
+{
+	struct wire_stage_drop m = { .number = number };
+
+	if (s->ch != NULL && epoch == s->epoch)
+		ipc_send_stage_drop(s->ch, &m);
+}
+
+uint32_t
+submit_epoch(const struct submit *s)
+{
+	return s->epoch;
+}
+
+uint32_t
+submit_put(struct submit *s, struct wire_put *put, uint32_t epoch, submit_put_fn *done,
+    void *arg)
+{
+	struct request *r;
+
+	if (s->ch == NULL || epoch != s->epoch ||
+	    ipc_channel_pending(s->ch) > PENDING_OUT_MAX)
+		return 0;
+	r = request_new(s, arg);
+	r->put_done = done;
+	put->request = r->number;
+	ipc_send_put(s->ch, put);
+	return put->request;
+}
+
+void
+submit_forget(struct submit *s, uint32_t request)
+{
+	struct request *r = request_find(s, request);
+
+	if (r == NULL)
+		return;
+	r->stage_done = NULL;
+	r->put_done = NULL;
+}
+
+size_t
+submit_open_requests(const struct submit *s)
+{
+	return s->requests.n;
+}
+
+/* ---- the channel ---- */
+
+static void
+disconnect(struct submit *s)
+{
+	if (s->ch == NULL)
+		return;
+	ipc_channel_free(&s->ch);
+	s->now.count = s->next.count = 0;
+	s->has_asked = s->can_store = s->was_ready = false;
+	answer_all(s);
+}
+
+static void
+on_close(void *arg, const char *why)
+{
+	struct submit *s = arg;
+
+	if (why != NULL)
+		log_warn(s->log, "submission channel: %s", why);
+	disconnect(s);
+}
+
+void
+submit_connect(struct submit *s, int channel_fd)
+{
+	static const struct ipc_handlers on = {
+		.on_ids = on_ids,
+		.on_state = on_state,
+		.on_stage = on_stage,
+		.on_put_done = on_put_done,
+	};
+	struct ipc_channel_conf conf = {
+		.me = WIRE_SUBMITTER,
+		.peer = WIRE_QUEUE,
+		.on = &on,
+		.on_close = on_close,
+		.arg = s,
+		.out_max = 2 * (size_t)PENDING_OUT_MAX,
+	};
+
+	disconnect(s);
+	s->epoch++;
+	s->ch = ipc_channel_new(s->loop, channel_fd, &conf);
+}
+
+void
+submit_free(struct submit **sp)
+{
+	struct submit *s = *sp;
+	struct hmap_node *n;
+
+	if (s == NULL)
+		return;
+	if (s->ch != NULL)
+		ipc_channel_free(&s->ch);
+	while ((n = hmap_drain(&s->requests)) != NULL)
+		free(CONTAINER_OF(n, struct request, by_number));
+	hmap_fini(&s->requests);
+	free(s);
+	*sp = NULL;
+}
