@@ -8,8 +8,9 @@ struct buf;
 /* A message as the spool keeps it: envelope, facts, the state of its recipients. All
  * strings are views; who made the structure says into what. */
 
-#define SPOOL_INLINE_MAX ((size_t)64 * 1024) /* content up to here stays in the record   \
-					      */
+#define SPOOL_INLINE_MAX                                                                 \
+	((size_t)64 * 1024) /* content up to here stays in the record                    \
+			     */
 #define SPOOL_RCPTS_MAX   ((size_t)100000)
 #define SPOOL_REASONS_MAX ((size_t)60000)
 #define SPOOL_TEXT_MAX    ((size_t)4000) /* any one text of a reason */

@@ -66,7 +66,7 @@ MUST_USE enum rc spool_grant_ids(
  * spool_commit_end(). All bytes are copied before the return.
  * Returns: RC_TEMP no space, read-only, failing disk, or too much waits already: call
  *          again later; RC_PERM number not granted or in use, stage file not lent, or
- *          something exceeds its limit. */
+ *          something exceeds its limit. Then a stage file is still lent. */
 MUST_USE enum rc spool_put(
     struct spool *sp, const struct spool_message *m, uint64_t cookie, struct err *e);
 
@@ -138,7 +138,7 @@ void spool_retry(struct spool *sp);
 
 /* Moves at most about `budget_bytes` of live records out of the emptiest segment into
  * the batch, when segments hold too much garbage or one is poisoned.
- * Returns: RC_OK moved something (commit it); RC_NONE nothing to do now.
+ * Returns: RC_OK worked: commit what waits, and call again; RC_NONE nothing to do now.
  * Blocks:  on reads of `budget_bytes`. */
 MUST_USE enum rc spool_compact_step(struct spool *sp, size_t budget_bytes);
 

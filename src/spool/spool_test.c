@@ -1,0 +1,515 @@
+/* The store on a real directory: one life after another. What a crash leaves is the
+ * business of tests/crash. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/crc32c.h"
+#include "os/file.h"
+#include "spool/index.h"
+#include "spool/spool.h"
+
+#define SEGMENT ((uint64_t)256 * 1024)
+
+struct fixture {
+	char dir[64];
+	struct spool *sp;
+	struct spool_report report;
+	struct arena *mem;
+};
+
+static void
+open_it(struct fixture *f)
+{
+	struct spool_conf conf = { .segment_bytes = SEGMENT,
+		.seed = { 1, (uint64_t)rand() } };
+	struct err e = { 0 };
+
+	f->report = (struct spool_report){ 0 };
+	if (spool_open(os_files_real(), f->dir, &conf, &f->report, &f->sp, &e) != RC_OK)
+		fail_msg("open: %s", e.text);
+}
+
+static void
+reopen(struct fixture *f)
+{
+	spool_close(&f->sp);
+	open_it(f);
+}
+
+static int
+setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	strcpy(f->dir, "/tmp/spool_test.XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	f->mem = arena_new((size_t)64 << 20);
+	open_it(f);
+	*state = f;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct fixture *f = *state;
+	char command[128];
+
+	spool_close(&f->sp);
+	arena_free(&f->mem);
+	(void)snprintf(command, sizeof(command), "rm -rf %s", f->dir);
+	assert_int_equal(system(command), 0);
+	free(f);
+	return 0;
+}
+
+/* ---- helpers ---- */
+
+static uint64_t
+grant(struct fixture *f)
+{
+	uint64_t number;
+	struct err e;
+
+	if (spool_grant_ids(f->sp, 1, &number, &e) != RC_OK)
+		fail_msg("grant: %s", e.text);
+	return number;
+}
+
+static const struct spool_rcpt two[] = {
+	{ .address = STR_INIT("a@example.com"),
+	    .orcpt = STR_INIT("rfc822;a@example.com") },
+	{ .address = STR_INIT("b@example.com"), .orig = STR_INIT("bee"), .notify = 4 },
+};
+
+static struct spool_message
+message(uint64_t number, struct str content)
+{
+	return (struct spool_message){ .number = number,
+		.arrival_us = INT64_C(1700000000123456) + (int64_t)number,
+		.sender = STR("s@example.org"),
+		.envid = STR("env"),
+		.ret = 2,
+		.facts = MESSAGE_HAS_8BIT,
+		.origin = STR("smtpd"),
+		.client_name = STR("client.example"),
+		.client_addr = STR("192.0.2.1"),
+		.rcpts = two,
+		.n_rcpts = 2,
+		.size_bytes = content.n,
+		.content = content };
+}
+
+static void
+commit(struct fixture *f)
+{
+	struct err e = { 0 };
+
+	if (spool_sync(f->sp, &e) != RC_OK)
+		fail_msg("sync: %s", e.text);
+}
+
+static void
+housekeep(struct fixture *f)
+{
+	struct spool_outcomes out;
+	struct spool_job *j;
+
+	while (spool_prepare_begin(f->sp, &j)) {
+		spool_job_run(j);
+		spool_prepare_end(f->sp, &j, &out);
+	}
+}
+
+static uint64_t
+put(struct fixture *f, struct str content)
+{
+	uint64_t number = grant(f);
+	struct spool_message m = message(number, content);
+	struct err e = { 0 };
+
+	if (spool_put(f->sp, &m, number, &e) != RC_OK)
+		fail_msg("put: %s", e.text);
+	return number;
+}
+
+static void
+expect_content(struct fixture *f, uint64_t number, struct str content)
+{
+	struct spool_loaded got;
+
+	arena_reset(f->mem);
+	assert_int_equal(spool_load(f->sp, number,
+			     SPOOL_ENVELOPE | SPOOL_CONTENT | SPOOL_STATE, f->mem, &got),
+	    RC_OK);
+	assert_int_equal(got.m.n_rcpts, 2);
+	assert_true(str_eq(got.m.rcpts[0].address, two[0].address));
+	assert_true(str_eq(got.m.rcpts[1].orig, two[1].orig));
+	assert_int_equal(got.m.rcpts[1].notify, 4);
+	assert_true(str_is(got.m.sender, "s@example.org"));
+	assert_int_equal(got.st.n_rcpts, 2);
+	assert_true(str_eq(got.m.content, content));
+}
+
+/* ---- cases ---- */
+
+static void
+test_put_is_there_after_commit_and_reopen(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t number = put(f, STR("Subject: x\r\n\r\nhello\r\n"));
+	struct spool_info info;
+
+	assert_int_equal(spool_find(f->sp, number, &info), RC_NONE);
+	commit(f);
+	for (int life = 0; life < 3; life++) {
+		assert_int_equal(spool_find(f->sp, number, &info), RC_OK);
+		assert_int_equal(info.n_rcpts, 2);
+		expect_content(f, number, STR("Subject: x\r\n\r\nhello\r\n"));
+		assert_int_equal(
+		    spool_find_id(f->sp, str_c(spool_info_id(&info).text), &info), RC_OK);
+		reopen(f);
+	}
+	assert_int_equal(f->report.n_messages, 1);
+}
+
+static void
+test_outcome_tells_the_cookie(void **state)
+{
+	struct fixture *f = *state;
+	struct spool_outcomes out;
+	struct spool_job *j;
+	struct err e;
+	uint64_t a = put(f, STR("a")), b = put(f, STR("b"));
+
+	assert_int_equal(spool_waiting(f->sp), SPOOL_WAITING_PUTS);
+	assert_int_equal(spool_commit_begin(f->sp, &j, &e), RC_OK);
+	assert_int_equal(spool_waiting(f->sp), SPOOL_WAITING_NONE);
+	spool_job_run(j);
+	spool_commit_end(f->sp, &j, &out);
+	assert_int_equal(out.n, 2);
+	assert_int_equal(out.v[0].cookie, a);
+	assert_int_equal(out.v[1].cookie, b);
+	assert_int_equal(out.v[1].rc, RC_OK);
+}
+
+static void
+test_update_is_seen_before_during_and_after_commit(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t number = put(f, STR("x"));
+	const struct spool_rcpt_state rs[] = { { .what = SPOOL_RCPT_DONE },
+		{ .what = SPOOL_RCPT_DEFERRED, .reason = 1 } };
+	const struct spool_reason why = { .dsn = STR_INIT("4.4.1"),
+		.text = STR_INIT("no") };
+	struct spool_state st = { .next_try_us = 77,
+		.n_attempts = 3,
+		.flags = SPOOL_DEFERRED,
+		.rcpts = rs,
+		.n_rcpts = 2,
+		.reasons = &why,
+		.n_reasons = 1 };
+	struct spool_outcomes out;
+	struct spool_loaded got;
+	struct spool_job *j;
+	struct err e;
+
+	commit(f);
+	assert_int_equal(spool_update(f->sp, number, &st, &e), RC_OK);
+	for (int stage = 0; stage < 4; stage++) {
+		arena_reset(f->mem);
+		assert_int_equal(
+		    spool_load(f->sp, number, SPOOL_STATE, f->mem, &got), RC_OK);
+		assert_int_equal(got.st.next_try_us, 77);
+		assert_int_equal(got.st.n_attempts, 3);
+		assert_int_equal(got.st.rcpts[0].what, SPOOL_RCPT_DONE);
+		assert_int_equal(got.st.rcpts[1].reason, 1);
+		assert_true(str_is(got.st.reasons[0].text, "no"));
+		if (stage == 0)
+			assert_int_equal(spool_commit_begin(f->sp, &j, &e), RC_OK);
+		if (stage == 1) {
+			spool_job_run(j);
+			spool_commit_end(f->sp, &j, &out);
+		}
+		if (stage == 2)
+			reopen(f);
+	}
+}
+
+static void
+test_due_order_hold_and_claim(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t a = put(f, STR("a")), b = put(f, STR("b"));
+	struct spool_mark hold = { .set = SPOOL_HELD, .next_try_us = -1 };
+	struct spool_mark release = { .clear = SPOOL_HELD, .next_try_us = 5 };
+	struct spool_info info;
+	struct spool_totals t;
+
+	commit(f);
+	assert_int_equal(spool_first_due(f->sp, &info), RC_OK);
+	assert_int_equal(info.number, a);
+	assert_int_equal(spool_mark(f->sp, a, &hold, NULL), RC_OK);
+	assert_int_equal(spool_first_due(f->sp, &info), RC_OK);
+	assert_int_equal(info.number, b);
+	spool_claim(f->sp, b);
+	assert_int_equal(spool_first_due(f->sp, &info), RC_NONE);
+	spool_get_totals(f->sp, &t);
+	assert_int_equal(t.n_held, 1);
+	assert_int_equal(t.n_claimed, 1);
+	commit(f);
+	reopen(f);
+	assert_int_equal(f->report.n_held, 1);
+	assert_int_equal(spool_mark(f->sp, a, &release, NULL), RC_OK);
+	assert_int_equal(spool_first_due(f->sp, &info), RC_OK);
+	assert_int_equal(info.number, a);
+	assert_int_equal(info.next_try_us, 5);
+}
+
+static void
+test_deleted_is_gone_and_segments_come_back(void **state)
+{
+	struct fixture *f = *state;
+	static char body[8000];
+	struct spool_totals t;
+	uint64_t kept = 0;
+
+	memset(body, 'x', sizeof(body));
+	for (int i = 0; i < 2000; i++) {
+		uint64_t n = put(f, str_n(body, sizeof(body)));
+
+		commit(f);
+		if (i == 1)
+			kept = n;
+		else
+			assert_int_equal(spool_delete(f->sp, n, NULL), RC_OK);
+		housekeep(f);
+		while (spool_compact_step(f->sp, 65536) == RC_OK) {
+			commit(f);
+			housekeep(f);
+		}
+	}
+	commit(f);
+	housekeep(f);
+	spool_get_totals(f->sp, &t);
+	assert_in_range(t.n_segments, 2, 20);
+	reopen(f);
+	assert_int_equal(f->report.n_messages, 1);
+	expect_content(f, kept, str_n(body, sizeof(body)));
+}
+
+static void
+test_staged_message(void **state)
+{
+	struct fixture *f = *state;
+	struct spool_message m = message(grant(f), STR(""));
+	struct spool_loaded got;
+	struct err e = { 0 };
+	int fd;
+
+	assert_int_equal(spool_stage_open(f->sp, &m.stage, &fd, &e), RC_OK);
+	assert_int_equal(write(fd, "0123456789", 10), 10);
+	(void)close(fd);
+	m.size_bytes = 10;
+	m.stage_crc = crc32c(0, STR("0123456789"));
+	assert_int_equal(spool_put(f->sp, &m, 1, &e), RC_OK);
+	commit(f);
+	reopen(f);
+	assert_int_equal(
+	    spool_load(f->sp, m.number, SPOOL_ENVELOPE, f->mem, &got), RC_OK);
+	assert_int_equal(spool_stage_read(f->sp, m.number, &fd, &e), RC_OK);
+	assert_int_equal(
+	    spool_stage_check(os_files_real(), fd, 10, got.m.stage_crc), RC_OK);
+	assert_int_equal(
+	    spool_stage_check(os_files_real(), fd, 9, got.m.stage_crc), RC_PERM);
+	(void)close(fd);
+	assert_int_equal(spool_delete(f->sp, m.number, &e), RC_OK);
+	commit(f);
+	housekeep(f);
+	assert_int_equal(spool_stage_read(f->sp, m.number, &fd, &e), RC_NONE);
+}
+
+static void
+test_short_stage_file_fails_its_message_only(void **state)
+{
+	struct fixture *f = *state;
+	struct spool_message m = message(grant(f), STR(""));
+	struct spool_outcomes out;
+	struct spool_job *j;
+	struct err e = { 0 };
+	uint64_t other = put(f, STR("y"));
+	int fd;
+
+	assert_int_equal(spool_stage_open(f->sp, &m.stage, &fd, &e), RC_OK);
+	(void)close(fd);
+	m.size_bytes = 10;
+	assert_int_equal(spool_put(f->sp, &m, 1, &e), RC_OK);
+	assert_int_equal(spool_commit_begin(f->sp, &j, &e), RC_OK);
+	spool_job_run(j);
+	spool_commit_end(f->sp, &j, &out);
+	assert_int_equal(out.n, 2);
+	assert_int_equal(out.v[0].rc, RC_OK);
+	assert_int_equal(out.v[1].rc, RC_TEMP);
+	reopen(f);
+	assert_int_equal(f->report.n_messages, 1);
+	expect_content(f, other, STR("y"));
+}
+
+static void
+test_refusals(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t n = put(f, STR("x"));
+	struct spool_message again = message(n, STR("x"));
+	struct spool_message strange = message(n + 1000000, STR("x"));
+	struct spool_message staged = message(grant(f), STR(""));
+	struct spool_state st = { .n_rcpts = 0 };
+	struct spool_report report = { 0 };
+	struct spool_conf conf = { .segment_bytes = SEGMENT };
+	struct spool *second = NULL;
+	struct err e = { 0 };
+
+	staged.stage = 17;
+	assert_int_equal(spool_put(f->sp, &again, 0, &e), RC_PERM);
+	assert_int_equal(spool_put(f->sp, &strange, 0, &e), RC_PERM);
+	assert_int_equal(spool_put(f->sp, &staged, 0, &e), RC_PERM);
+	assert_int_equal(spool_update(f->sp, n, &st, &e), RC_NONE);
+	assert_int_equal(spool_delete(f->sp, n, &e), RC_NONE);
+	assert_int_equal(
+	    spool_open(os_files_real(), f->dir, &conf, &report, &second, &e), RC_TEMP);
+}
+
+static void
+test_numbers_never_repeat(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t last = 0, first;
+
+	for (int life = 0; life < 5; life++) {
+		for (int i = 0; i < 200; i++) {
+			assert_int_equal(
+			    spool_grant_ids(f->sp, 500, &first, NULL), RC_OK);
+			assert_true(first > last);
+			last = first + 499;
+			commit(f);
+		}
+		reopen(f);
+	}
+}
+
+static void
+test_encodings_round_trip_and_refuse_cuts(void **state)
+{
+	struct fixture *f = *state;
+	struct spool_message m = message(9, STR("")), got;
+	struct buf b;
+
+	buf_init(&b, 100000);
+	assert_int_equal(spool_envelope_encode(&m, &b), RC_OK);
+	assert_int_equal(spool_envelope_decode(buf_view(&b), f->mem, &got), RC_OK);
+	assert_int_equal(got.n_rcpts, 2);
+	assert_true(str_eq(got.rcpts[0].orcpt, two[0].orcpt));
+	for (size_t n = 0; n < b.n; n++)
+		assert_int_equal(
+		    spool_envelope_decode(str_head(buf_view(&b), n), f->mem, &got),
+		    RC_PERM);
+	buf_fini(&b);
+}
+
+static void
+test_queue_ids(void **state)
+{
+	static const struct {
+		uint64_t number;
+		int64_t us;
+		bool is_long;
+		const char *text;
+	} cases[] = {
+		{ 0xabcdef, INT64_C(1700000000654321), false, "9FBF1ABCDEF" },
+		{ 1, 0, false, "000001" },
+		{ 0, 0, true, "0000000000z0" },
+		{ 51, INT64_C(1000000), true, "0000010000z10" },
+		{ 50, INT64_C(1), true, "0000000001zy" },
+	};
+	static const char *const bad[] = { "", "12345", "zzz", "9FBF1abc", "FFFFFFF1",
+		"A-B", "0000000000z", "00000000z0", "aeiou00000z0",
+		"9FBF1FFFFFFFFFFFFFFFFF" };
+	struct queue_id_parts p;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		assert_string_equal(
+		    queue_id_format(cases[i].number, cases[i].us, cases[i].is_long).text,
+		    cases[i].text);
+		assert_int_equal(queue_id_parse(str_c(cases[i].text), &p), RC_OK);
+		assert_int_equal(p.number, cases[i].number);
+		assert_int_equal(p.is_long, cases[i].is_long);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		assert_int_equal(queue_id_parse(str_c(bad[i]), &p), RC_PERM);
+}
+
+static void
+test_index_against_a_plain_array(void **state)
+{
+	static int64_t due[3000];
+	struct index ix;
+
+	(void)state;
+	index_init(&ix);
+	srand(7);
+	for (int i = 0; i < 200000; i++) {
+		uint32_t n = (uint32_t)rand() % 3000, id = index_find(&ix, n + 1), first;
+		int64_t least = INT64_MAX;
+
+		assert_int_equal(id != INDEX_NONE, due[n] != 0);
+		if (id == INDEX_NONE) {
+			id = index_put(&ix, n + 1);
+			due[n] = 1 + rand() % 1000000;
+			index_at(&ix, id)->next_try_us = due[n];
+			index_due_set(&ix, id);
+		} else {
+			index_remove(&ix, id);
+			due[n] = 0;
+		}
+		if (i % 500 != 0)
+			continue;
+		for (size_t k = 0; k < 3000; k++)
+			if (due[k] != 0 && due[k] < least)
+				least = due[k];
+		first = index_due_first(&ix);
+		if (first != INDEX_NONE)
+			assert_int_equal(index_at(&ix, first)->next_try_us, least);
+	}
+	index_fini(&ix);
+}
+
+#define WITH_SPOOL(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WITH_SPOOL(test_put_is_there_after_commit_and_reopen),
+		WITH_SPOOL(test_outcome_tells_the_cookie),
+		WITH_SPOOL(test_update_is_seen_before_during_and_after_commit),
+		WITH_SPOOL(test_due_order_hold_and_claim),
+		WITH_SPOOL(test_deleted_is_gone_and_segments_come_back),
+		WITH_SPOOL(test_staged_message),
+		WITH_SPOOL(test_short_stage_file_fails_its_message_only),
+		WITH_SPOOL(test_refusals),
+		WITH_SPOOL(test_numbers_never_repeat),
+		WITH_SPOOL(test_encodings_round_trip_and_refuse_cuts),
+		cmocka_unit_test(test_queue_ids),
+		cmocka_unit_test(test_index_against_a_plain_array),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
