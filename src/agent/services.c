@@ -28,7 +28,7 @@ static const struct {
 	{ "scache", "" },
 	{ "tlsmgr", "" },
 	{ "tlsproxy", "" },
-	{ "flush", "" },
+	{ "flush", "queue" },
 	{ "verify", "" },
 	{ "proxymap", "" },
 	{ "postlogd", "" },

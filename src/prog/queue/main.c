@@ -1,0 +1,320 @@
+/* The queue process: the only writer of the spool. Start here, then README.md. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "agent/queue_view.h"
+#include "conf/snapshot.h"
+#include "os/file.h"
+#include "os/random.h"
+#include "os/users.h"
+#include "prog/queue/queue.h"
+
+#define CONF_MEM_MAX ((size_t)64 << 20)
+#define SCRATCH_MAX  ((size_t)256 << 20)
+#define STOP_US      (4 * US_PER_SEC) /* how long deliveries may still end at a stop */
+#define PATHS_MAX    64
+
+/* ---- configuration ---- */
+
+static enum rc
+read_conf(struct queue *q, struct err *e)
+{
+	struct arena *mem = arena_new(CONF_MEM_MAX);
+	struct decide_request req = { .snapshot = q->w.snapshot, .log = q->log };
+	struct worker_service *s = worker_service(&q->w, STR("qmgr"));
+	struct decide *d = NULL;
+	struct conf_queue c = { 0 };
+	enum rc rc;
+
+	if (s != NULL)
+		req.service = s->entry;
+	rc = conf_fill_queue(q->w.snapshot, req.service, mem, &c, e);
+	if (rc == RC_OK)
+		rc = decide_new(&req, &d, e);
+	if (rc != RC_OK) {
+		arena_free(&mem);
+		return rc;
+	}
+	if (c.bounce_queue_lifetime_us > c.maximal_queue_lifetime_us) {
+		/* compat */
+		log_warn(q->log,
+		    "bounce_queue_lifetime is larger than maximal_queue_lifetime "
+		    "- adjusting bounce_queue_lifetime");
+		c.bounce_queue_lifetime_us = c.maximal_queue_lifetime_us;
+	}
+	decide_free(&q->decide);
+	arena_free(&q->conf_mem);
+	q->decide = d;
+	q->conf_mem = mem;
+	q->conf = c;
+	q->fate = (struct fate_conf){ .minimal_backoff_us = c.minimal_backoff_time_us,
+		.maximal_backoff_us = c.maximal_backoff_time_us,
+		.maximal_lifetime_us = c.maximal_queue_lifetime_us,
+		.bounce_lifetime_us = c.bounce_queue_lifetime_us,
+		.delay_warning_us = c.delay_warning_time_us };
+	return RC_OK;
+}
+
+static void
+open_logs(struct queue *q)
+{
+	struct worker_service *s = worker_service(&q->w, STR("qmgr"));
+	struct str name = STR_INIT("postfix");
+	char tag[256];
+
+	q->log = s != NULL ? s->log : q->w.log;
+	if (conf_get(q->w.snapshot, NULL, STR("syslog_name"), q->w.mem, &name, NULL) !=
+	    RC_OK)
+		name = STR("postfix");
+	(void)snprintf(tag, sizeof(tag), "%.*s/error", STR_ARG(name));
+	q->error_log = log_with_tag(q->w.log, tag);
+}
+
+/* ---- what master says ---- */
+
+static void
+on_peer(void *arg, const struct wire_peer *m)
+{
+	struct queue *q = arg;
+	char role[32];
+
+	if (str_is(m->purpose, "submit")) {
+		submit_attach(q, m->channel);
+		return;
+	}
+	(void)snprintf(role, sizeof(role), "%.*s", STR_ARG(m->role));
+	dispatch_attach(q, role, m->instance, m->channel);
+}
+
+static void
+on_trigger(void *arg, struct str service)
+{
+	(void)service;
+	activate_wake(arg);
+}
+
+void
+queue_check_stop(struct queue *q)
+{
+	if (!q->is_stopping || !commit_is_idle(q))
+		return;
+	if (q->jobs.n == 0 || q->is_hurried)
+		loop_stop(q->w.loop);
+}
+
+static void
+hurry(void *arg)
+{
+	struct queue *q = arg;
+
+	q->is_hurried = true;
+	commit_wake(q);
+	queue_check_stop(q);
+}
+
+/* Nothing new; deliveries that are open may end; what they say is written down. */
+static void
+on_stop(void *arg)
+{
+	struct queue *q = arg;
+
+	if (q->is_stopping)
+		return;
+	q->is_stopping = true;
+	submit_state(q);
+	door_close_all(q);
+	loop_timer_set(q->w.loop, &q->stop_timer, loop_now_us(q->w.loop) + STOP_US);
+	commit_wake(q);
+	queue_check_stop(q);
+}
+
+static void
+on_new_conf(void *arg)
+{
+	struct queue *q = arg;
+	struct err e = { 0 };
+
+	if (read_conf(q, &e) != RC_OK) {
+		log_error(q->log, "the new configuration is not used: %s", e.text);
+		return;
+	}
+	transport_reload(q);
+	submit_state(q);
+}
+
+static const struct worker_ops ops = {
+	.on_peer = on_peer,
+	.on_trigger = on_trigger,
+	.on_drain = on_stop,
+	.on_stop = on_stop,
+	.on_new_conf = on_new_conf,
+};
+
+/* ---- the spool ---- */
+
+static void
+die(struct queue *q, const char *what, const struct err *e)
+{
+	log_fatal(q->log, "%s: %s", what, e->text);
+	log_flush(q->log);
+	exit(1);
+}
+
+static void
+on_damage(void *arg, const struct spool_damage *d)
+{
+	struct queue *q = arg;
+
+	if (d->is_new)
+		log_warn(q->log,
+		    "spool: %s: damage at offset %llu, %llu bytes: %s; see corrupt/",
+		    d->file, (unsigned long long)d->offset, (unsigned long long)d->length,
+		    d->what);
+}
+
+/* Before privileges go: the directory must be there and belong to mail_owner. */
+static void
+make_directory(struct queue *q, const char *path)
+{
+	struct str owner = STR_INIT("");
+	struct os_user user;
+	struct err e = { 0 };
+
+	if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+		(void)err_sys(&e, RC_TEMP, "mkdir %s", path);
+		die(q, "spool", &e);
+	}
+	if (!q->w.is_root)
+		return;
+	if (conf_get(q->w.snapshot, NULL, STR("mail_owner"), q->w.mem, &owner, &e) !=
+		RC_OK ||
+	    os_users_find(arena_cstr(q->w.mem, owner), &user, &e) != RC_OK)
+		die(q, "mail_owner", &e);
+	if (lchown(path, user.uid, user.gid) != 0) {
+		(void)err_sys(&e, RC_TEMP, "chown %s", path);
+		die(q, "spool", &e);
+	}
+}
+
+static void
+open_spool(struct queue *q, const char *path)
+{
+	struct spool_conf conf = { 0 };
+	struct spool_report r = { .arg = q, .on_damage = on_damage };
+	struct err e = { 0 };
+
+	os_random(conf.seed, sizeof(conf.seed));
+	if (spool_open(os_files_real(), path, &conf, &r, &q->spool, &e) != RC_OK)
+		die(q, "spool", &e);
+	if (r.n_messages + r.n_damages + r.torn_bytes > 0)
+		log_info(q->log,
+		    "spool: %llu messages (%llu on hold) in %llu segments, %llu damaged "
+		    "records, "
+		    "%llu bytes of unfinished commits cut",
+		    (unsigned long long)r.n_messages, (unsigned long long)r.n_held,
+		    (unsigned long long)r.n_segments, (unsigned long long)r.n_damages,
+		    (unsigned long long)r.torn_bytes);
+	if (r.is_read_only)
+		log_error(q->log, "spool: the file system is read-only");
+}
+
+/* ---- confinement ---- */
+
+struct paths {
+	struct arena *mem;
+	const char *v[PATHS_MAX + 1];
+	size_t n;
+};
+
+static void
+path_add(void *ctx, struct str path)
+{
+	struct paths *p = ctx;
+
+	if (p->n < PATHS_MAX)
+		p->v[p->n++] = arena_cstr(p->mem, path);
+}
+
+static void
+confine(struct queue *q, const char *spool_path)
+{
+	struct paths p = { .mem = q->w.mem };
+	const char *const writes[] = { spool_path, NULL };
+	struct os_sandbox box = { .may = OS_MAY_READ | OS_MAY_WRITE | OS_MAY_UNIX,
+		.read = p.v,
+		.write = writes };
+
+	/* Tables that a reload names are most often here. */
+	path_add(&p, str_c(q->w.config_dir));
+	decide_paths(q->decide, path_add, &p);
+	worker_confine(&q->w, &box);
+}
+
+/* ---- endpoints ---- */
+
+static void
+open_doors(struct queue *q)
+{
+	for (size_t i = 0; i < q->w.n_services; i++) {
+		const struct worker_service *s = &q->w.services[i];
+		void (*visit)(struct queue *, int) = NULL;
+
+		if (str_is(s->command, "showq"))
+			visit = showq_visit;
+		else if (str_is(s->command, "qmgr") || str_is(s->command, "oqmgr"))
+			visit = trigger_visit;
+		else if (str_is(s->command, "flush"))
+			visit = flush_visit;
+		else if (str_is(s->command, "queue"))
+			visit = admin_visit;
+		for (size_t k = 0; visit != NULL && k < s->n_listen; k++)
+			door_open(q, s->listen[k], visit);
+	}
+}
+
+static void
+build(struct queue *q)
+{
+	list_init(&q->clients);
+	list_init(&q->doors);
+	list_init(&q->admins);
+	q->sched = sched_new(q->seed);
+	loop_timer_init(&q->stop_timer, hurry, q);
+	activate_init(q);
+	dispatch_init(q);
+	commit_init(q);
+	submit_init(q);
+	scan_init(q);
+	open_doors(q);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct queue *q = mem_get(sizeof(*q));
+	const char *spool_path;
+	struct err e = { 0 };
+	int status;
+
+	worker_init(&q->w, argc, argv, "queue", &ops, q);
+	os_random_seed(q->seed);
+	q->scratch = arena_new(SCRATCH_MAX);
+	list_init(&q->transports);
+	open_logs(q);
+	if (read_conf(q, &e) != RC_OK)
+		die(q, "configuration", &e);
+	spool_path = arena_printf(
+	    q->w.mem, "%.*s/" QUEUE_SPOOL_DIR, STR_ARG(q->conf.queue_directory))
+			 .p;
+	make_directory(q, spool_path);
+	confine(q, spool_path);
+	open_spool(q, spool_path);
+	build(q);
+	status = worker_run(&q->w);
+	if (!q->is_committing && !q->is_preparing)
+		spool_close(&q->spool);
+	return status;
+}

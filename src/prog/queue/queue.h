@@ -1,0 +1,269 @@
+#ifndef PROG_QUEUE_H
+#define PROG_QUEUE_H
+/* The queue process's structures, and what its files offer to one another. Who owns what:
+ * README.md. One thread; only commit.c and check.c hand work to the pool. */
+#include "agent/decide.h"
+#include "agent/worker.h"
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/heap.h"
+#include "base/hmap.h"
+#include "base/list.h"
+#include "conf/generated.h"
+#include "ipc/channel.h"
+#include "log/log.h"
+#include "loop/loop.h"
+#include "sched/fate.h"
+#include "sched/sched.h"
+#include "spool/spool.h"
+#include "wire/messages.h"
+
+struct active;
+struct agent;
+struct job;
+struct transport;
+
+/* Numbers of fresh messages that wait for a place in the active queue. When it is full,
+ * mail is found again by a scan, so nothing depends on it. */
+struct fresh {
+	struct fresh_item {
+		uint64_t number;
+		bool is_flushed;
+	} * v; /* ring */
+	size_t at, n;
+};
+#define FRESH_MAX ((size_t)65536)
+
+struct queue {
+	struct worker w;
+	struct log *log;       /* postfix/qmgr */
+	struct log *error_log; /* postfix/error: for outcomes that no agent has seen */
+	struct arena *scratch; /* reset by whoever uses it next */
+	uint64_t seed[2];
+
+	/* configuration, replaced by a reload */
+	struct arena *conf_mem;
+	struct conf_queue conf;
+	struct fate_conf fate;
+	struct decide *decide;
+	struct list transports;
+
+	struct spool *spool;
+	struct sched *sched;
+
+	/* commit.c */
+	struct spool_job *commit_job, *prepare_job;
+	struct loop_task commit_task;
+	struct loop_timer commit_timer, compact_timer;
+	bool is_committing, is_preparing;
+	struct list dirty; /* active messages with an update to write */
+
+	/* submit.c */
+	struct list submitters;
+	struct hmap waiters; /* puts that wait for their commit */
+	uint64_t next_cookie;
+	struct loop_timer state_timer;
+	bool can_store;
+	const char *why_not;
+	uint64_t free_bytes;
+
+	/* activate.c, scan.c */
+	struct hmap active; /* by number */
+	size_t n_active, n_rcpts;
+	struct fresh fresh;
+	struct loop_task activate_task;
+	bool is_scanning, takes_fresh;
+	struct loop_timer scan_timer;
+	bool is_flushing;   /* due times are being set to now */
+	bool is_flush_scan; /* what is found was asked for: defer_transports do not hold
+			       it */
+	uint64_t flush_cursor;
+	struct loop_task flush_task;
+
+	/* dispatch.c */
+	struct list agents, parked;
+	struct hmap jobs; /* by number */
+	uint32_t next_job;
+	struct loop_task dispatch_task;
+	struct loop_timer dispatch_timer, parked_timer;
+
+	/* showq.c, trigger.c, admin.c */
+	struct list clients, doors, admins;
+	size_t n_clients;
+
+	bool is_stopping, is_hurried;
+	struct loop_timer stop_timer;
+};
+
+/* One recipient of an active message. */
+struct active_rcpt {
+	uint8_t what;       /* enum spool_rcpt_what */
+	bool is_open;       /* in the scheduler, no outcome yet */
+	uint16_t reason;    /* 0 or 1 + index in reasons */
+	struct str address; /* rewritten */
+};
+
+/* A message in memory: the spool has its envelope, this is the newest state. */
+struct active {
+	struct hmap_node by_number;
+	struct list in_dirty;
+	struct queue *q;
+	struct arena *mem; /* everything below lives here */
+	uint64_t number;
+	struct queue_id id;
+	struct str qid;
+	struct spool_loaded l;
+	struct active_rcpt *rcpts; /* l.m.n_rcpts of them */
+	struct spool_reason *reasons;
+	size_t n_reasons, cap_reasons;
+	struct sched_msg *sched; /* NULL: not there yet */
+	struct list jobs;
+	int64_t active_us; /* wall clock */
+	uint8_t flags;     /* SPOOL_STORED_FLAGS */
+	unsigned told;     /* notices tried in this round: enum fate_news */
+	bool is_busy;      /* on the pool's threads: must stay */
+	bool is_gone;      /* deleted while active */
+	bool is_flushed;   /* asked for: defer_transports do not hold it */
+	bool is_settled;   /* the round is over: freed once the spool has its state */
+	bool is_finished;  /* the same, and the message is deleted */
+	int64_t next_try_us;
+	uint32_t n_attempts;
+	int64_t last_try_us;
+};
+
+enum job_kind { JOB_DELIVER, JOB_NOTICE };
+
+struct job {
+	struct hmap_node by_number;
+	struct list in_active;
+	struct list in_agent; /* agent.jobs, or queue.parked while it waits for one */
+	struct queue *q;
+	struct active *a;
+	struct agent *agent; /* NULL: parked */
+	struct transport *t;
+	uint32_t number;
+	enum job_kind kind;
+	enum fate_news news;             /* JOB_NOTICE */
+	bool is_durable;                 /* JOB_NOTICE: its notification is on disk */
+	const struct sched_entry *entry; /* JOB_DELIVER */
+	uint32_t *rcpts; /* positions in the envelope; JOB_NOTICE: owned */
+	size_t n_rcpts;
+	int64_t since_us; /* parked: monotonic */
+};
+
+/* ---- transport.c ---- */
+struct transport {
+	struct list in_queue;
+	struct sched_transport *sched;
+	char *name;
+	const char *role; /* whose workers deliver for it; NULL: nobody */
+	bool is_deferred; /* defer_transports */
+};
+/* By master.cf service name; one is made for names that nobody serves, too. */
+struct transport *transport_get(struct queue *q, struct str name);
+struct transport *transport_of(struct queue *q, const struct sched_transport *s);
+/* New limits and roles for all of them. */
+void transport_reload(struct queue *q);
+void transport_free_all(struct queue *q);
+
+/* ---- commit.c ---- */
+void commit_init(struct queue *q);
+/* Something waits to be written. */
+void commit_wake(struct queue *q);
+/* Nothing waits and nothing is in flight. */
+bool commit_is_idle(const struct queue *q);
+
+/* ---- submit.c ---- */
+void submit_init(struct queue *q);
+void submit_attach(struct queue *q, int fd);
+/* A put's commit is over. */
+void submit_outcome(struct queue *q, const struct spool_outcome *o);
+/* Looks at the disk and tells the submitters when the answer changed. */
+void submit_state(struct queue *q);
+
+/* ---- activate.c ---- */
+void activate_init(struct queue *q);
+void activate_fresh(struct queue *q, uint64_t number, bool is_flushed);
+void activate_wake(struct queue *q);
+struct active *active_find(struct queue *q, uint64_t number);
+/* Out of memory and of the spool's claims; the message itself stays as it is. */
+void active_free(struct active **a);
+
+/* ---- dispatch.c ---- */
+void dispatch_init(struct queue *q);
+void dispatch_attach(struct queue *q, const char *role, uint32_t instance, int fd);
+void dispatch_wake(struct queue *q);
+/* Sends a notice job about these recipients (ownership of `rcpts` passes). */
+void dispatch_notice(struct active *a, enum fate_news news, uint32_t *rcpts, size_t n);
+/* The notification of this job is durable. */
+void dispatch_durable(struct queue *q, uint32_t job);
+void job_free(struct job **j);
+
+/* ---- results.c ---- */
+struct outcome {
+	uint8_t what; /* enum delivery_what */
+	struct spool_reason why;
+};
+/* Notes what became of one recipient. Texts are copied. */
+void results_note(struct active *a, uint32_t rcpt, const struct outcome *o);
+/* Logs "to=…, status=…" for an outcome that no agent has seen. */
+void results_log(
+    struct active *a, struct log *log, uint32_t rcpt, const struct outcome *o);
+/* Has the round ended? Then the message goes on its way: notices, deletion, deferral. */
+void results_check(struct active *a);
+/* A notice job is over. */
+void results_notice(struct active *a, const struct job *j, bool ok);
+/* Hands the newest states to the spool: before each commit. What the spool does not take
+ * now stays in memory and on the list. */
+void results_flush(struct queue *q);
+void results_dirty(struct active *a);
+/* The message's state as it is now, without unused reasons. Memory: in `mem`. */
+enum rc results_state(const struct active *a, struct arena *mem, struct spool_state *out);
+
+/* ---- notify.c ---- */
+/* Starts the next notice that is due in this round. False: none is. */
+bool notify_next(struct active *a);
+
+/* ---- scan.c ---- */
+void scan_init(struct queue *q);
+void scan_deferred(struct queue *q);
+void scan_flush_all(struct queue *q);
+/* Tries one message now. RC_NONE: no such message. */
+MUST_USE enum rc scan_flush_one(struct queue *q, struct str id);
+
+/* ---- door.c: who knocks at the public and private endpoints ---- */
+#define CLIENTS_MAX 500 /* of all endpoints together */
+
+/* A connection that is read or written in plain bytes. */
+struct client {
+	struct list in_queue; /* queue.clients */
+	struct queue *q;
+	struct loop_io io;
+	struct loop_timer timeout;
+	struct buf in, out;
+	uint64_t cursor;
+	bool is_over; /* nothing more is produced: close when `out` is empty */
+	void (*step)(struct client *c, unsigned events);
+};
+void door_open(struct queue *q, int listen_fd, void (*visit)(struct queue *q, int fd));
+void door_close_all(struct queue *q);
+/* Takes over `fd`; `step` is called on events until it frees the client. */
+struct client *client_new(
+    struct queue *q, int fd, void (*step)(struct client *, unsigned));
+void client_free(struct client **c);
+/* Reads what is there, at most `max` bytes in all. RC_NONE: the peer has ended; RC_TEMP:
+ * it is gone or sent too much. */
+MUST_USE enum rc client_read(struct client *c);
+/* Writes what it can. RC_MORE: some is left; RC_TEMP: the peer is gone. */
+MUST_USE enum rc client_write(struct client *c);
+
+void showq_visit(struct queue *q, int fd);
+void trigger_visit(struct queue *q, int fd);
+void trigger_bytes(struct queue *q, struct str bytes);
+void flush_visit(struct queue *q, int fd);
+void admin_visit(struct queue *q, int fd);
+
+/* ---- main.c ---- */
+/* After anything that could have been the last open thing. */
+void queue_check_stop(struct queue *q);
+#endif
