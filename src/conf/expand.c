@@ -5,11 +5,11 @@
  *   ${name?text} ${name?{text}}     text if the value is not empty
  *   ${name:text} ${name:{text}}     text if it is empty
  *   ${name?{text}:{text}}           either
- *   ${{a} OP {b} ?{text} :{text}}   OP: == != < <= > >=, of numbers when both are; with "level"
- *                                   behind it, of dotted release numbers
+ *   ${{a} OP {b} ?{text} :{text}}   OP: == != < <= > >=, of numbers when both are; with
+ * "level" behind it, of dotted release numbers
  *
- * Blanks are allowed between tokens; text without braces reaches to the closing brace. Whether
- * a value is empty is asked of it as written, before expansion. compat */
+ * Blanks are allowed between tokens; text without braces reaches to the closing brace.
+ * Whether a value is empty is asked of it as written, before expansion. compat */
 #include "conf/expand.h"
 #include "base/arena.h"
 #include "base/buf.h"
@@ -82,8 +82,8 @@ take_braced(struct run *r, struct at *a, struct str *out)
 	size_t end = find_close(a->rest, '{', '}');
 
 	if (end == a->rest.n)
-		return err_set(r->e, RC_PERM, "unbalanced {} in attribute expression: \"%.*s\"",
-		    STR_ARG(a->rest));
+		return err_set(r->e, RC_PERM,
+		    "unbalanced {} in attribute expression: \"%.*s\"", STR_ARG(a->rest));
 	*out = str_n(a->rest.p + 1, end - 1);
 	a->token = a->rest.p + 1;
 	a->rest = str_from(a->rest, end + 1);
@@ -142,7 +142,8 @@ parse_branches(struct run *r, struct at *a, struct branches *b)
 	skip_blanks(a);
 	if (a->rest.n == 0)
 		return RC_OK;
-	return a->rest.p[0] == ':' ? parse_false(r, a, b) : expected(r, "\":\" expected", a);
+	return a->rest.p[0] == ':' ? parse_false(r, a, b)
+				   : expected(r, "\":\" expected", a);
 }
 
 enum relation { EQ, NE, LT, LE, GT, GE };
@@ -173,8 +174,8 @@ parse_operator(struct run *r, struct at *a, enum relation *op, bool *is_level)
 	static const struct {
 		const char *text;
 		enum relation op;
-	} operators[] = { { "==", EQ }, { "!=", NE }, { "<=", LE }, { ">=", GE }, { "<", LT },
-		{ ">", GT } };
+	} operators[] = { { "==", EQ }, { "!=", NE }, { "<=", LE }, { ">=", GE },
+		{ "<", LT }, { ">", GT } };
 	size_t n = 0, i;
 	struct str text;
 
@@ -274,10 +275,10 @@ compare(struct run *r, bool is_level, struct str left, struct str right, int *ou
 	return RC_OK;
 }
 
-/* Both operands expanded at the end of the output, compared there, and taken off again. */
+/* Both operands expanded at the end of the output, compared there, and taken off again.
+ */
 static enum rc
-compare_expanded(
-    struct run *r, bool is_level, const struct str operand[2], int *out)
+compare_expanded(struct run *r, bool is_level, const struct str operand[2], int *out)
 {
 	size_t start = r->out.n, middle;
 	struct str view;
@@ -337,8 +338,8 @@ get(struct run *r, struct str name, struct str *out)
 	enum rc rc;
 
 	if (++r->steps > EXPAND_STEPS_MAX)
-		return err_set(r->e, RC_PERM, "unreasonable number of macro calls: \"%.*s\"",
-		    STR_ARG(name));
+		return err_set(r->e, RC_PERM,
+		    "unreasonable number of macro calls: \"%.*s\"", STR_ARG(name));
 	rc = r->from->get(r->from->arg, name, out, r->e);
 	if (rc == RC_NONE) {
 		*out = STR("");
@@ -389,8 +390,8 @@ expand_inside(struct run *r, struct str inside, struct str whole)
 
 	skip_blanks(&a);
 	if (inside.n == 0)
-		return err_set(
-		    r->e, RC_PERM, "empty macro name: \"%.*s\"", STR_ARG(whole)); /* compat */
+		return err_set(r->e, RC_PERM, "empty macro name: \"%.*s\"",
+		    STR_ARG(whole)); /* compat */
 	if (a.rest.n > 0 && a.rest.p[0] == '{')
 		return expand_relation(r, &a);
 	while (n < a.rest.n && is_name_char(a.rest.p[n]))
@@ -425,7 +426,8 @@ expand_reference(struct run *r, struct str s, struct str whole, size_t *used)
 		size_t end = find_close(from_open, open, open == '{' ? '}' : ')');
 
 		if (end == from_open.n)
-			return err_set(r->e, RC_PERM, "truncated macro reference: \"%.*s\"",
+			return err_set(r->e, RC_PERM,
+			    "truncated macro reference: \"%.*s\"",
 			    STR_ARG(whole)); /* compat */
 		*used = end + 2;
 		return expand_inside(r, str_n(from_open.p + 1, end - 1), whole);
@@ -437,8 +439,8 @@ expand_reference(struct run *r, struct str s, struct str whole, size_t *used)
 	while (n < s.n && is_name_char(s.p[n]))
 		n++;
 	if (n == 1)
-		return err_set(
-		    r->e, RC_PERM, "empty macro name: \"%.*s\"", STR_ARG(whole)); /* compat */
+		return err_set(r->e, RC_PERM, "empty macro name: \"%.*s\"",
+		    STR_ARG(whole)); /* compat */
 	*used = n;
 	return expand_name(r, str_n(s.p + 1, n - 1));
 }
@@ -506,7 +508,7 @@ expand_names(struct str text, void (*fn)(void *arg, struct str name), void *arg)
 			continue;
 		}
 		while (i < text.n &&
-		    (text.p[i] == '{' || text.p[i] == '(' || text.p[i] == ' '))
+		       (text.p[i] == '{' || text.p[i] == '(' || text.p[i] == ' '))
 			i++;
 		start = i;
 		while (i < text.n && is_name_char(text.p[i]))

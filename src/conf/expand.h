@@ -5,7 +5,7 @@
 
 struct arena;
 
-#define EXPAND_DEPTH_MAX 30	/* values inside values */
+#define EXPAND_DEPTH_MAX 30     /* values inside values */
 #define EXPAND_STEPS_MAX 100000 /* references evaluated, so that no value takes long */
 
 /* Where names come from. */
@@ -16,12 +16,12 @@ struct expand_source {
 };
 
 /* Memory:  *out views `text` when it has no $, else lives in `mem`.
- * Returns: RC_PERM syntax error, loop, or too long (Postfix's words); RC_TEMP memory limit.
- * Limits:  EXPAND_DEPTH_MAX, EXPAND_STEPS_MAX, `max` bytes of result. */
-MUST_USE enum rc expand_text(const struct expand_source *from, struct str text, size_t max,
-    struct arena *mem, struct str *out, struct err *e);
+ * Returns: RC_PERM syntax error, loop, or too long (Postfix's words); RC_TEMP memory
+ * limit. Limits:  EXPAND_DEPTH_MAX, EXPAND_STEPS_MAX, `max` bytes of result. */
+MUST_USE enum rc expand_text(const struct expand_source *from, struct str text,
+    size_t max, struct arena *mem, struct str *out, struct err *e);
 
-/* Calls `fn` for every name that `text` refers to, evaluated or not: for "undefined parameter"
- * and "unused parameter" warnings. What cannot be parsed is passed over. */
+/* Calls `fn` for every name that `text` refers to, evaluated or not: for "undefined
+ * parameter" and "unused parameter" warnings. What cannot be parsed is passed over. */
 void expand_names(struct str text, void (*fn)(void *arg, struct str name), void *arg);
 #endif

@@ -1,7 +1,7 @@
 /* Owns logical lines: what main.cf and master.cf have in common.
  *
- * A line that begins with a blank continues the one before; lines that are empty or whose first
- * character that is no blank is '#' do not count, wherever they stand. */
+ * A line that begins with a blank continues the one before; lines that are empty or whose
+ * first character that is no blank is '#' do not count, wherever they stand. */
 #include "base/arena.h"
 #include "conf/main_cf.h"
 #include <string.h>

@@ -1,4 +1,5 @@
-/* Owns main.cf as text: which names are set to what, where. What values mean is elsewhere. */
+/* Owns main.cf as text: which names are set to what, where. What values mean is
+ * elsewhere. */
 #include "conf/main_cf.h"
 #include "base/arena.h"
 #include <stdlib.h>
@@ -55,8 +56,8 @@ drop_duplicates(struct main_cf *m, struct arena *mem)
 }
 
 static enum rc
-parse_lines(struct str path, struct str text, struct arena *mem, struct main_cf *m,
-    struct err *e)
+parse_lines(
+    struct str path, struct str text, struct arena *mem, struct main_cf *m, struct err *e)
 {
 	struct conf_lines l = conf_lines(text);
 	struct conf_entry *at;
@@ -79,12 +80,13 @@ parse_lines(struct str path, struct str text, struct arena *mem, struct main_cf 
 		if (rc != RC_OK)
 			return err_in(e, rc, "%.*s, line %u", STR_ARG(path), l.line);
 	}
-	return rc == RC_NONE ? RC_OK : err_set(e, rc, "%.*s: memory limit", STR_ARG(path));
+	return rc == RC_NONE ? RC_OK
+			     : err_set(e, rc, "%.*s: memory limit", STR_ARG(path));
 }
 
 enum rc
-main_cf_parse(
-    struct str path, struct str text, struct arena *mem, struct main_cf *out, struct err *e)
+main_cf_parse(struct str path, struct str text, struct arena *mem, struct main_cf *out,
+    struct err *e)
 {
 	struct main_cf m = { 0 };
 	size_t max = count_lines(text);

@@ -11,7 +11,7 @@ struct arena;
 struct conf_entry {
 	struct str name, value; /* value: continuation lines joined, blanks trimmed */
 	unsigned line;          /* where it begins in the file */
-	unsigned by_line; /* of a duplicate: the setting that replaced it */
+	unsigned by_line;       /* of a duplicate: the setting that replaced it */
 };
 
 /* Sorted by name, each name once. Immutable after parsing. */

@@ -1,15 +1,19 @@
-/* Owns master.cf as text: which services there are. What a role does with them is elsewhere. */
+/* Owns master.cf as text: which services there are. What a role does with them is
+ * elsewhere. */
 #include "conf/master_cf.h"
 #include "base/arena.h"
 #include "conf/list.h"
 #include "conf/main_cf.h"
 #include <string.h>
 
-#define BLANKS	 " \t\r\n"
+#define BLANKS   " \t\r\n"
 #define ARGS_MAX 1000
 
-static const char *const type_names[] = { [MASTER_INET] = "inet", [MASTER_UNIX] = "unix",
-	[MASTER_UNIX_DGRAM] = "unix-dgram", [MASTER_FIFO] = "fifo", [MASTER_PASS] = "pass" };
+static const char *const type_names[] = { [MASTER_INET] = "inet",
+	[MASTER_UNIX] = "unix",
+	[MASTER_UNIX_DGRAM] = "unix-dgram",
+	[MASTER_FIFO] = "fifo",
+	[MASTER_PASS] = "pass" };
 
 const char *
 master_type_name(enum master_type type)
@@ -59,8 +63,7 @@ next_field(struct str *rest, const char *name, bool has_default, struct field *o
 }
 
 static enum rc
-next_bool(
-    struct str *rest, const char *name, bool by_default, bool *out, struct err *e)
+next_bool(struct str *rest, const char *name, bool by_default, bool *out, struct err *e)
 {
 	struct field f;
 	enum rc rc = next_field(rest, name, true, &f, e);
@@ -139,7 +142,7 @@ parse_fields(struct str *rest, struct master_service *s, struct err *e)
 	if ((rc = next_bool(rest, "unprivileged", true, &s->is_unpriv, e)) != RC_OK)
 		return rc;
 	s->has_chroot = !str_starts(str_trim(*rest), STR("- ")) &&
-	    !str_starts(str_trim(*rest), STR("-\t"));
+			!str_starts(str_trim(*rest), STR("-\t"));
 	if ((rc = next_bool(rest, "chroot", false, &s->is_chroot, e)) != RC_OK)
 		return rc;
 	if ((rc = next_wakeup(rest, s, e)) != RC_OK)
@@ -149,8 +152,8 @@ parse_fields(struct str *rest, struct master_service *s, struct err *e)
 	if ((rc = next_field(rest, "command", false, &f, e)) != RC_OK)
 		return rc;
 	if (memchr(f.text.p, '/', f.text.n) != NULL)
-		return err_set(e, RC_PERM, "field \"command\": \"%.*s\" is not a file name",
-		    STR_ARG(f.text));
+		return err_set(e, RC_PERM,
+		    "field \"command\": \"%.*s\" is not a file name", STR_ARG(f.text));
 	s->command = f.text;
 	return RC_OK;
 }
@@ -216,7 +219,7 @@ static bool
 is_option(struct str arg)
 {
 	return str_starts(arg, STR("-o")) || str_is(arg, "-v") || str_is(arg, "-vv") ||
-	    str_is(arg, "-vvv") || str_is(arg, "-D");
+	       str_is(arg, "-vvv") || str_is(arg, "-D");
 }
 
 static enum rc
@@ -293,12 +296,13 @@ parse_file(struct str path, struct str text, struct arena *mem, struct master_cf
 			return err_in(e, rc, "%.*s: line %u", STR_ARG(path), l.line);
 		add_service(m, &s);
 	}
-	return rc == RC_NONE ? RC_OK : err_set(e, rc, "%.*s: memory limit", STR_ARG(path));
+	return rc == RC_NONE ? RC_OK
+			     : err_set(e, rc, "%.*s: memory limit", STR_ARG(path));
 }
 
 enum rc
-master_cf_parse(struct str path, struct str text, struct arena *mem, struct master_cf *out,
-    struct err *e)
+master_cf_parse(struct str path, struct str text, struct arena *mem,
+    struct master_cf *out, struct err *e)
 {
 	struct master_cf m = { 0 };
 	struct str rest = text, line;

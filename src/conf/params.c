@@ -25,7 +25,8 @@ conf_template_find(struct str name, struct str *out_transport)
 {
 	const struct conf_param *best = NULL;
 
-	/* The longest suffix: "_destination_recipient_limit" before "_recipient_limit". */
+	/* The longest suffix: "_destination_recipient_limit" before "_recipient_limit".
+	 */
 	for (size_t i = 0; i < conf_n_templates; i++) {
 		const struct conf_param *t = &conf_templates[i];
 

@@ -32,9 +32,10 @@ struct conf_snapshot {
 	struct conf_host host;
 	struct str process_name; /* of this process: "smtpd" */
 	int64_t process_id;
-	const struct master_override *extra; /* -o of the command line: before the files */
+	const struct master_override
+	    *extra; /* -o of the command line: before the files */
 	size_t n_extra;
-	uint64_t generation;     /* counts loads within one master */
+	uint64_t generation; /* counts loads within one master */
 };
 
 struct conf_load {
@@ -89,12 +90,13 @@ struct str conf_service_name(const struct master_service *service);
 /* One address with the length of its network. */
 struct conf_ip {
 	unsigned char ip[16]; /* IPv4 as ::ffff:a.b.c.d */
-	unsigned bits; /* 0..128 */
+	unsigned bits;        /* 0..128 */
 };
-/* The addresses that inet_interfaces (or `parameter`, for proxy_interfaces) means, limited to
- * inet_protocols. Not for binding to "all", which is the wildcard.
+/* The addresses that inet_interfaces (or `parameter`, for proxy_interfaces) means,
+ * limited to inet_protocols. Not for binding to "all", which is the wildcard.
  *
- * Returns: RC_PERM an address that is not of this host ("parameter inet_interfaces: …"). */
+ * Returns: RC_PERM an address that is not of this host ("parameter inet_interfaces: …").
+ */
 MUST_USE enum rc conf_own_addresses(const struct conf_snapshot *s, struct str parameter,
     struct arena *mem, struct conf_ip **out, size_t *out_n, struct err *e);
 /* inet_protocols. RC_PERM: "unknown inet_protocols value …". */

@@ -1,4 +1,5 @@
-/* Owns the step from text to bool, number, size and time, and Postfix's words when it fails. */
+/* Owns the step from text to bool, number, size and time, and Postfix's words when it
+ * fails. */
 #include "conf/value.h"
 #include "conf/params.h"
 #include <inttypes.h>
@@ -32,8 +33,8 @@ parse_signed(struct str text, int64_t max, int64_t *out)
 }
 
 enum rc
-conf_value_int(
-    const struct conf_param *p, struct str name, struct str text, int64_t *out, struct err *e)
+conf_value_int(const struct conf_param *p, struct str name, struct str text, int64_t *out,
+    struct err *e)
 {
 	int64_t v;
 
@@ -43,12 +44,12 @@ conf_value_int(
 		    STR_ARG(name), STR_ARG(text));
 	if (p->min != 0 && v < p->min)
 		return err_set(e, RC_PERM,
-		    "invalid %.*s parameter value %" PRId64 " < %" PRId64, STR_ARG(name), v,
-		    p->min);
+		    "invalid %.*s parameter value %" PRId64 " < %" PRId64, STR_ARG(name),
+		    v, p->min);
 	if (p->max != 0 && v > p->max)
 		return err_set(e, RC_PERM,
-		    "invalid %.*s parameter value %" PRId64 " > %" PRId64, STR_ARG(name), v,
-		    p->max);
+		    "invalid %.*s parameter value %" PRId64 " > %" PRId64, STR_ARG(name),
+		    v, p->max);
 	*out = v;
 	return RC_OK;
 }
@@ -96,8 +97,8 @@ conf_parse_time(struct str text, char default_unit, int64_t *out_us)
 }
 
 enum rc
-conf_value_time(
-    const struct conf_param *p, struct str name, struct str text, int64_t *out_us, struct err *e)
+conf_value_time(const struct conf_param *p, struct str name, struct str text,
+    int64_t *out_us, struct err *e)
 {
 	int64_t v;
 
@@ -121,11 +122,13 @@ conf_value_string(
 {
 	/* compat */
 	if (p->min != 0 && text.n < (size_t)p->min)
-		return err_set(e, RC_PERM, "bad string length %zu < %" PRId64 ": %.*s = %.*s",
-		    text.n, p->min, STR_ARG(name), STR_ARG(text));
+		return err_set(e, RC_PERM,
+		    "bad string length %zu < %" PRId64 ": %.*s = %.*s", text.n, p->min,
+		    STR_ARG(name), STR_ARG(text));
 	if (p->max != 0 && text.n > (size_t)p->max)
-		return err_set(e, RC_PERM, "bad string length %zu > %" PRId64 ": %.*s = %.*s",
-		    text.n, p->max, STR_ARG(name), STR_ARG(text));
+		return err_set(e, RC_PERM,
+		    "bad string length %zu > %" PRId64 ": %.*s = %.*s", text.n, p->max,
+		    STR_ARG(name), STR_ARG(text));
 	return RC_OK;
 }
 

@@ -1,0 +1,495 @@
+/* Owns defaults that depend on the host: its name, its domain, its networks.
+ *
+ * The facts are gathered once, by who loads the files, and travel in the snapshot: a
+ * confined worker computes the same values without asking the kernel or a resolver. */
+#include "conf/host_int.h"
+#include "base/arena.h"
+#include "base/buf.h"
+#include "conf/list.h"
+#include "conf/snapshot.h"
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define ADDRESSES_MAX 4096
+#define FACTS_MAX     (1 << 20)
+
+static const unsigned char v4_prefix[12] = { [10] = 0xff, [11] = 0xff };
+
+static bool
+is_v4(const unsigned char ip[16])
+{
+	return memcmp(ip, v4_prefix, 12) == 0;
+}
+
+static bool
+is_loopback(const unsigned char ip[16])
+{
+	static const unsigned char v6[16] = { [15] = 1 };
+
+	return is_v4(ip) ? ip[12] == 127 : memcmp(ip, v6, 16) == 0;
+}
+
+/* ---- gathering ---- */
+
+static unsigned
+mask_bits(const struct sockaddr *mask)
+{
+	const unsigned char *p;
+	unsigned bits = 0;
+	size_t n;
+
+	if (mask == NULL)
+		return 0;
+	if (mask->sa_family == AF_INET) {
+		p = (const void *)&((const struct sockaddr_in *)(const void *)mask)
+			->sin_addr;
+		n = 4;
+	} else {
+		p = (const void *)&((const struct sockaddr_in6 *)(const void *)mask)
+			->sin6_addr;
+		n = 16;
+	}
+	for (size_t i = 0; i < n; i++)
+		for (unsigned bit = 0x80; bit != 0 && (p[i] & bit) != 0; bit >>= 1)
+			bits++;
+	return bits;
+}
+
+static bool
+put_address(struct buf *b, const struct sockaddr *sa, unsigned bits)
+{
+	char text[INET6_ADDRSTRLEN];
+	const void *ip;
+
+	if (sa->sa_family == AF_INET)
+		ip = &((const struct sockaddr_in *)(const void *)sa)->sin_addr;
+	else
+		ip = &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr;
+	if (inet_ntop(sa->sa_family, ip, text, sizeof(text)) == NULL)
+		return true;
+	return buf_printf(b, "%s/%u ", text, bits) == RC_OK;
+}
+
+/* IPv4 before IPv6, each in the kernel's order, as Postfix lists them. */
+static enum rc
+put_interfaces(struct buf *b, struct err *e)
+{
+	static const int families[] = { AF_INET, AF_INET6 };
+	struct ifaddrs *all, *i;
+	bool ok = true;
+
+	if (getifaddrs(&all) != 0)
+		return err_sys(e, RC_TEMP, "getifaddrs");
+	for (size_t f = 0; f < ARRAY_LEN(families); f++)
+		for (i = all; i != NULL && ok; i = i->ifa_next)
+			if (i->ifa_addr != NULL && (i->ifa_flags & IFF_UP) != 0 &&
+			    i->ifa_addr->sa_family == families[f])
+				ok = put_address(
+				    b, i->ifa_addr, mask_bits(i->ifa_netmask));
+	freeifaddrs(all);
+	return ok ? RC_OK : err_set(e, RC_TEMP, "too many network interfaces");
+}
+
+enum rc
+conf_host_load(struct arena *mem, struct conf_host *out, struct err *e)
+{
+	char name[256];
+	struct conf_host h = { 0 };
+	struct buf b;
+	enum rc rc;
+
+	if (gethostname(name, sizeof(name)) != 0)
+		return err_sys(e, RC_TEMP, "gethostname");
+	name[sizeof(name) - 1] = '\0';
+	h.name = arena_str(mem, str_c(name[0] != '\0' ? name : "localhost"));
+	buf_init(&b, FACTS_MAX);
+	rc = put_interfaces(&b, e);
+	if (rc == RC_OK) {
+		h.addresses = arena_str(mem, buf_view(&b));
+		if (h.name.p == NULL || h.addresses.p == NULL)
+			rc = err_set(e, RC_TEMP, "memory limit");
+	}
+	buf_fini(&b);
+	if (rc == RC_OK)
+		*out = h;
+	return rc;
+}
+
+static bool
+is_keyword(struct str item)
+{
+	return str_is(item, "all") || str_is(item, "loopback-only");
+}
+
+/* "[::1]" and "::1" alike. */
+static struct str
+without_brackets(struct str s)
+{
+	if (s.n >= 2 && s.p[0] == '[' && s.p[s.n - 1] == ']')
+		return str_n(s.p + 1, s.n - 2);
+	return s;
+}
+
+static enum rc
+resolve_name(struct str name, struct arena *mem, struct buf *b)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *all, *i;
+	const char *cname = arena_cstr(mem, name);
+	enum rc rc = RC_OK;
+
+	if (cname == NULL)
+		return RC_TEMP;
+	/* A name that does not resolve is reported when it is used. */
+	if (getaddrinfo(cname, NULL, &hints, &all) != 0)
+		return RC_OK;
+	for (i = all; i != NULL && rc == RC_OK; i = i->ai_next) {
+		rc = buf_printf(b, "%s=", cname);
+		if (rc == RC_OK &&
+		    !put_address(b, i->ai_addr, i->ai_family == AF_INET ? 32 : 128))
+			rc = RC_TEMP;
+	}
+	freeaddrinfo(all);
+	return rc;
+}
+
+enum rc
+conf_host_resolve(
+    const struct conf_snapshot *s, struct arena *mem, struct str *out, struct err *e)
+{
+	static const struct str parameters[] = { STR_INIT("inet_interfaces"),
+		STR_INIT("proxy_interfaces") };
+	unsigned char ip[16];
+	struct str list, item;
+	struct buf b;
+	enum rc rc = RC_OK;
+
+	buf_init(&b, FACTS_MAX);
+	for (size_t i = 0; i < ARRAY_LEN(parameters) && rc == RC_OK; i++) {
+		rc = conf_get(s, NULL, parameters[i], mem, &list, e);
+		while (rc == RC_OK && conf_list_next(&list, &item) == RC_OK)
+			if (!is_keyword(item) &&
+			    conf_parse_ip(without_brackets(item), ip) != RC_OK &&
+			    resolve_name(item, mem, &b) != RC_OK)
+				rc = err_set(e, RC_TEMP, "memory limit");
+	}
+	if (rc == RC_OK && b.n > 0) {
+		*out = arena_str(mem, buf_view(&b));
+		if (out->p == NULL)
+			rc = err_set(e, RC_TEMP, "memory limit");
+	}
+	buf_fini(&b);
+	return rc;
+}
+
+/* ---- names ---- */
+
+static enum rc
+default_hostname(const struct conf_lookup *l, struct str *out, struct err *e)
+{
+	const struct conf_snapshot *s = l->snapshot;
+	struct str domain = STR("localdomain");
+	enum rc rc;
+
+	if (memchr(s->host.name.p, '.', s->host.name.n) != NULL) {
+		*out = s->host.name;
+		return RC_OK;
+	}
+	/* Only a mydomain that somebody set: its own default comes from myhostname. */
+	if (main_cf_find(&s->main, STR("mydomain")) != NULL) {
+		rc = conf_lookup_get(l, STR("mydomain"), &domain, e);
+		if (rc != RC_OK)
+			return rc;
+	}
+	*out = arena_printf(l->mem, "%.*s.%.*s", STR_ARG(s->host.name), STR_ARG(domain));
+	return out->p != NULL ? RC_OK : err_set(e, RC_TEMP, "memory limit");
+}
+
+/* ---- addresses ---- */
+
+struct addresses {
+	struct conf_ip *v;
+	size_t n, max;
+};
+
+static bool
+parse_prefixed(struct str text, struct conf_ip *out)
+{
+	struct str ip, bits;
+	uint64_t n;
+
+	if (!str_cut(text, '/', &ip, &bits) || conf_parse_ip(ip, out->ip) != RC_OK ||
+	    str_u64(bits, 128, &n) != RC_OK)
+		return false;
+	out->bits = (unsigned)n + (is_v4(out->ip) ? 96 : 0);
+	return out->bits <= 128;
+}
+
+static void
+add_address(struct addresses *a, const struct conf_ip *ip, struct conf_protocols p)
+{
+	if (a->n == a->max || (is_v4(ip->ip) ? !p.has_ipv4 : !p.has_ipv6))
+		return;
+	for (size_t i = 0; i < a->n; i++)
+		if (memcmp(a->v[i].ip, ip->ip, 16) == 0)
+			return;
+	a->v[a->n++] = *ip;
+}
+
+/* The length of the interface's network for an address of this host. */
+static bool
+find_interface(const struct conf_snapshot *s, struct conf_ip *ip)
+{
+	struct str rest = s->host.addresses, text;
+	struct conf_ip of;
+
+	while (str_token(&rest, " ", &text))
+		if (parse_prefixed(text, &of) && memcmp(of.ip, ip->ip, 16) == 0) {
+			ip->bits = of.bits;
+			return true;
+		}
+	return false;
+}
+
+static void
+add_interfaces(const struct conf_snapshot *s, bool loopback_only, struct conf_protocols p,
+    struct addresses *a)
+{
+	struct str rest = s->host.addresses, text;
+	struct conf_ip ip;
+
+	while (str_token(&rest, " ", &text))
+		if (parse_prefixed(text, &ip) && (!loopback_only || is_loopback(ip.ip)))
+			add_address(a, &ip, p);
+}
+
+/* Adds what `item` was resolved to when the snapshot was made; false: nothing. */
+static bool
+add_name(const struct conf_snapshot *s, struct str item, struct conf_protocols p,
+    struct addresses *a)
+{
+	struct str rest = s->host.names, text, name, address;
+	struct conf_ip ip;
+	bool any = false;
+
+	while (str_token(&rest, " ", &text))
+		if (str_cut(text, '=', &name, &address) && str_ieq(name, item) &&
+		    parse_prefixed(address, &ip)) {
+			any = true;
+			if (find_interface(s, &ip))
+				add_address(a, &ip, p);
+		}
+	return any;
+}
+
+static enum rc
+add_item(const struct conf_snapshot *s, struct str parameter, struct str item,
+    struct conf_protocols p, struct addresses *a, struct err *e)
+{
+	bool is_inet = str_is(parameter, "inet_interfaces");
+	struct conf_ip ip = { .bits = 128 };
+
+	if (conf_parse_ip(without_brackets(item), ip.ip) != RC_OK) {
+		if (add_name(s, item, p, a) || !is_inet)
+			return RC_OK;
+		return err_set(e, RC_PERM, "config variable %.*s: host not found: %.*s",
+		    STR_ARG(parameter), STR_ARG(item)); /* compat */
+	}
+	if (is_inet && !find_interface(s, &ip))
+		return err_set(e, RC_PERM,
+		    "parameter %.*s: no local interface found for %.*s",
+		    STR_ARG(parameter), STR_ARG(item)); /* compat */
+	add_address(a, &ip, p);
+	return RC_OK;
+}
+
+static enum rc
+protocols(const struct conf_lookup *l, struct conf_protocols *out, struct err *e)
+{
+	struct conf_protocols p = { false, false };
+	struct str list, item, rest;
+	enum rc rc;
+
+	rc = conf_lookup_get(l, STR("inet_protocols"), &list, e);
+	rest = list;
+	while (rc == RC_OK && conf_list_next(&rest, &item) == RC_OK) {
+		if (str_is(item, "all"))
+			p.has_ipv4 = p.has_ipv6 = true;
+		else if (str_is(item, "ipv4"))
+			p.has_ipv4 = true;
+		else if (str_is(item, "ipv6"))
+			p.has_ipv6 = true;
+		else
+			rc = err_set(e, RC_PERM,
+			    "unknown inet_protocols value \"%.*s\" in \"%.*s\"",
+			    STR_ARG(item), STR_ARG(list)); /* compat */
+	}
+	if (rc == RC_OK)
+		*out = p;
+	return rc;
+}
+
+enum rc
+conf_protocols(const struct conf_snapshot *s, const struct master_service *service,
+    struct conf_protocols *out, struct err *e)
+{
+	struct conf_lookup l = { s, service, arena_new((size_t)CONF_VALUE_MAX * 2), 0 };
+	enum rc rc = protocols(&l, out, e);
+
+	arena_free(&l.mem);
+	return rc;
+}
+
+static enum rc
+own_addresses(const struct conf_lookup *l, struct str parameter, struct addresses *out,
+    struct err *e)
+{
+	const struct conf_snapshot *s = l->snapshot;
+	struct addresses a = { .max = ADDRESSES_MAX };
+	struct conf_protocols p;
+	struct str list, item;
+	enum rc rc;
+
+	rc = protocols(l, &p, e);
+	if (rc == RC_OK)
+		rc = conf_lookup_get(l, parameter, &list, e);
+	if (rc != RC_OK)
+		return rc;
+	a.v = arena_array(l->mem, a.max, sizeof(*a.v));
+	if (a.v == NULL)
+		return err_set(e, RC_TEMP, "memory limit");
+	if (str_is(list, "all") || str_is(list, "loopback-only")) {
+		add_interfaces(s, !str_is(list, "all"), p, &a);
+		list = STR("");
+	}
+	while (rc == RC_OK && conf_list_next(&list, &item) == RC_OK)
+		rc = add_item(s, parameter, item, p, &a, e);
+	if (rc == RC_OK)
+		*out = a;
+	return rc;
+}
+
+enum rc
+conf_own_addresses(const struct conf_snapshot *s, struct str parameter, struct arena *mem,
+    struct conf_ip **out, size_t *out_n, struct err *e)
+{
+	struct conf_lookup l = { s, NULL, mem, 0 };
+	struct addresses a;
+	enum rc rc = own_addresses(&l, parameter, &a, e);
+
+	if (rc == RC_OK) {
+		*out = a.v;
+		*out_n = a.n;
+	}
+	return rc;
+}
+
+/* ---- mynetworks ---- */
+
+static unsigned
+class_bits(const unsigned char ip[16])
+{
+	if (ip[12] < 128)
+		return 96 + 8;
+	return ip[12] < 192 ? 96 + 16 : 96 + 24;
+}
+
+static void
+mask_address(struct conf_ip *ip)
+{
+	for (unsigned i = 0; i < 128; i++)
+		if (i >= ip->bits)
+			ip->ip[i / 8] &= (unsigned char)~(0x80U >> (i % 8));
+}
+
+static enum rc
+put_network(struct buf *b, const struct conf_ip *net)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	if (is_v4(net->ip)) {
+		(void)inet_ntop(AF_INET, net->ip + 12, text, sizeof(text));
+		return buf_printf(
+		    b, "%s%s/%u", b->n > 0 ? " " : "", text, net->bits - 96);
+	}
+	(void)inet_ntop(AF_INET6, net->ip, text, sizeof(text));
+	return buf_printf(b, "%s[%s]/%u", b->n > 0 ? " " : "", text, net->bits);
+}
+
+static bool
+seen_before(const struct conf_ip *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (v[i].bits == v[n].bits && memcmp(v[i].ip, v[n].ip, 16) == 0)
+			return true;
+	return false;
+}
+
+static enum rc
+put_networks(struct addresses *a, struct str style, struct buf *b)
+{
+	enum rc rc = RC_OK;
+
+	for (size_t i = 0; i < a->n && rc == RC_OK; i++) {
+		if (str_is(style, "host"))
+			a->v[i].bits = 128;
+		else if (str_is(style, "class") && is_v4(a->v[i].ip))
+			a->v[i].bits = class_bits(a->v[i].ip);
+		mask_address(&a->v[i]);
+		if (!seen_before(a->v, i))
+			rc = put_network(b, &a->v[i]);
+	}
+	return rc;
+}
+
+static enum rc
+default_networks(const struct conf_lookup *l, struct str *out, struct err *e)
+{
+	struct addresses a;
+	struct str style, value = { NULL, 0 };
+	struct buf b;
+	enum rc rc;
+
+	rc = conf_lookup_get(l, STR("mynetworks_style"), &style, e);
+	if (rc == RC_OK)
+		rc = own_addresses(l, STR("inet_interfaces"), &a, e);
+	if (rc != RC_OK)
+		return rc;
+	if (!str_is(style, "host") && !str_is(style, "subnet") && !str_is(style, "class"))
+		return err_set(e, RC_PERM,
+		    "unknown mynetworks mask style value \"%.*s\" in \"%.*s\"",
+		    STR_ARG(style), STR_ARG(style)); /* compat */
+	buf_init(&b, CONF_VALUE_MAX);
+	if (put_networks(&a, style, &b) == RC_OK)
+		value = arena_str(l->mem, buf_view(&b));
+	buf_fini(&b);
+	if (value.p == NULL)
+		return err_set(e, RC_TEMP, "memory limit");
+	*out = value;
+	return RC_OK;
+}
+
+enum rc
+conf_host_default(
+    const struct conf_lookup *l, struct str name, struct str *out, struct err *e)
+{
+	struct str host, head, domain;
+	enum rc rc;
+
+	if (str_is(name, "myhostname"))
+		return default_hostname(l, out, e);
+	if (str_is(name, "mynetworks"))
+		return default_networks(l, out, e);
+	if (!str_is(name, "mydomain"))
+		return RC_NONE;
+	rc = conf_lookup_get(l, STR("myhostname"), &host, e);
+	if (rc == RC_OK)
+		*out = str_cut(host, '.', &head, &domain) && domain.n > 0
+			   ? domain
+			   : STR("localdomain");
+	return rc;
+}
