@@ -1,0 +1,86 @@
+/* The roles: who exists, how many of each. */
+#include "prog/master/master.h"
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "log/log.h"
+
+static const struct {
+	const char *name;
+	bool is_doubled;
+	unsigned most; /* processes; 0: one a processor */
+} table[ROLES] = {
+	[ROLE_QUEUE] = { "queue", false, 1 },
+	[ROLE_SMTPD] = { "smtpd", true, 0 },
+	[ROLE_SMTP] = { "smtp", true, 4 },
+	[ROLE_VIRTUAL] = { "virtual", true, 1 },
+	[ROLE_PICKUP] = { "pickup", true, 1 },
+	[ROLE_BOUNCE] = { "bounce", true, 1 },
+};
+
+static unsigned
+processors(void)
+{
+	cpu_set_t set;
+	int n;
+
+	if (sched_getaffinity(0, sizeof(set), &set) != 0)
+		return 1;
+	n = CPU_COUNT(&set);
+	return n < 1 ? 1 : n > ROLE_WORKERS_MAX ? ROLE_WORKERS_MAX : (unsigned)n;
+}
+
+void
+roles_init(struct master *m)
+{
+	for (size_t i = 0; i < ROLES; i++) {
+		m->roles[i].name = table[i].name;
+		m->roles[i].is_doubled = table[i].is_doubled;
+	}
+}
+
+struct role *
+role_find(struct master *m, const char *name)
+{
+	for (size_t i = 0; i < ROLES; i++)
+		if (strcmp(m->roles[i].name, name) == 0)
+			return &m->roles[i];
+	return NULL;
+}
+
+static bool
+is_wanted(const struct master *m, size_t at)
+{
+	if (at == ROLE_QUEUE)
+		return true;
+	for (size_t i = 0; i < m->config->snapshot->master.n; i++) {
+		const char *name = config_role(m->config, i);
+
+		if (name != NULL && strcmp(name, table[at].name) == 0)
+			return true;
+	}
+	return false;
+}
+
+void
+roles_plan(struct master *m)
+{
+	unsigned cpus = processors();
+
+	for (size_t i = 0; i < ROLES; i++) {
+		struct role *r = &m->roles[i];
+		char path[sizeof(m->libexec) + 32];
+
+		r->is_wanted = is_wanted(m, i);
+		(void)snprintf(path, sizeof(path), "%s/%s", m->libexec, r->name);
+		if (r->is_wanted && access(path, X_OK) != 0) {
+			log_error(m->log,
+			    "cannot execute %s: %m; its services are not offered", path);
+			r->is_wanted = false;
+		}
+		r->n = table[i].most != 0 && cpus > table[i].most ? table[i].most : cpus;
+		if (!r->is_wanted)
+			r->n = 0;
+	}
+}
