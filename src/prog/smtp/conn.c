@@ -316,6 +316,7 @@ message_done(struct conn *c, const struct smtp_cx *fx)
 	if (has_failed)
 		failed = *fx->outcome;
 	c->job = NULL;
+	c->wants_content = false;
 	if (fx->is_closing)
 		c->state = CONN_CLOSING;
 	/* The outcome's texts belong to the session, which no further call touches before
@@ -420,6 +421,8 @@ set_timer(struct conn *c)
 {
 	int64_t at_us = smtp_client_deadline(c->session);
 
+	if (at_us == INT64_MAX)
+		return;
 	if (!loop_timer_is_set(&c->timer) || c->timer.node.key > at_us)
 		loop_timer_set(loop_of(c), &c->timer, at_us);
 }

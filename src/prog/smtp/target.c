@@ -5,6 +5,7 @@
 #include "prog/smtp/agent.h"
 #include <string.h>
 
+#define SMTP_PORT    25
 #define MX_HOSTS_MAX 50 /* hosts of one domain whose addresses are looked up */
 
 struct target_query {
@@ -86,7 +87,7 @@ static void
 arrange(const struct service *s, uint16_t port, struct str domain, struct arena *mem,
     struct target *t)
 {
-	if (port == s->port && dns_mx_drop_self(t->hosts, &t->n, s->own, s->n_own))
+	if (port == SMTP_PORT && dns_mx_drop_self(t->hosts, &t->n, s->own, s->n_own))
 		t->is_final = true;
 	if (t->n == 0) {
 		t->why = (struct failure){ .dsn = STR("5.4.6"),
