@@ -30,6 +30,7 @@ enum kind { KIND_NONE, KIND_FD, KIND_SYSLOG };
 struct sink {
 	enum kind kind;
 	int fd, copy_fd;
+	enum log_level copy_level;
 	int facility;
 	unsigned n_handles;
 	struct buf pending;
@@ -122,9 +123,10 @@ log_to_fd(struct log *l, int fd)
 }
 
 void
-log_copy_to(struct log *l, int fd)
+log_copy_to(struct log *l, int fd, enum log_level least)
 {
 	l->sink->copy_fd = fd;
+	l->sink->copy_level = least;
 }
 
 void
@@ -395,7 +397,7 @@ log_end(struct log *l)
 
 	if (text.n > 0)
 		make_printable((unsigned char *)s->line.p + s->line.start, text.n);
-	if (s->copy_fd >= 0)
+	if (s->copy_fd >= 0 && l->level >= s->copy_level)
 		copy_line(l, text);
 	if (put_head(l) != RC_OK || buf_put(&s->pending, text) != RC_OK ||
 	    buf_put(&s->pending, STR("\n")) != RC_OK) {

@@ -35,9 +35,10 @@ void log_to_fd(struct log *l, int fd);
 /* Datagrams to /dev/log with this facility (LOG_MAIL of syslog.h); host is left to the
  * syslog daemon, as Postfix does. */
 void log_to_syslog(struct log *l, int facility);
-/* A second copy of every line on this descriptor as "postfix/master: text", not owned;
- * -1: no copy. For programs on a terminal (Postfix's msg_vstream). */
-void log_copy_to(struct log *l, int fd);
+/* A second copy of every line of at least this level on this descriptor, as
+ * "postfix/master: text"; the descriptor is not owned; -1: no copy. For programs on a
+ * terminal (compat: Postfix's msg_vstream). */
+void log_copy_to(struct log *l, int fd, enum log_level least);
 
 void log_info(struct log *l, const char *fmt, ...) PRINTF(2, 3);
 void log_warn(struct log *l, const char *fmt, ...) PRINTF(2, 3);  /* "warning: " */

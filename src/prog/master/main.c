@@ -73,7 +73,7 @@ make_log(struct master *m)
 	log_free(&m->log);
 	m->log = log_new(tag, name);
 	log_set_verbose(m->log, m->verbose);
-	log_copy_to(m->log, STDERR_FILENO);
+	log_copy_to(m->log, STDERR_FILENO, LOG_LEVEL_WARN);
 }
 
 static void
@@ -203,7 +203,7 @@ main(int argc, char **argv)
 	list_init(&m.endpoints);
 	list_init(&m.processes);
 	m.log = log_new("postfix/master", "localhost");
-	log_copy_to(m.log, STDERR_FILENO);
+	log_copy_to(m.log, STDERR_FILENO, LOG_LEVEL_WARN);
 	if (!read_arguments(&m, argc, argv, &is_test)) {
 		log_fatal(
 		    m.log, "usage: master [-c config_dir] [-d] [-i] [-s] [-t] [-v] [-w]");
@@ -217,11 +217,11 @@ main(int argc, char **argv)
 		log_fatal(m.log, "%s", e.text);
 		return 1;
 	}
-	make_log(&m);
 	if (is_test)
 		return directories_locked(&m) ? 1 : 0;
 	if (!m.is_foreground)
 		go_into_background(&m);
+	make_log(&m); /* has our process number in it */
 	raise_limits(&m);
 	if (start(&m, &e) != RC_OK) {
 		log_fatal(m.log, "%s", e.text);

@@ -111,7 +111,7 @@ supervise_report(struct master *m)
 		return;
 	m->phase = PHASE_RUNNING;
 	loop_timer_cancel(m->loop, &m->deadline);
-	log_copy_to(m->log, -1);
+	log_copy_to(m->log, -1, LOG_LEVEL_WARN);
 	if (m->report_fd >= 0 && os_fd_write_all(m->report_fd, STR("k"), &e) != RC_OK)
 		log_debug(m->log, "who started us has left: %s", e.text);
 	os_fd_close(&m->report_fd);
