@@ -29,7 +29,7 @@ struct net_dest {
 	uint16_t port; /* default_port when !has_port */
 };
 
-/* Returns: RC_PERM e: what is wrong ("unknown service: foo", "empty host"). */
+/* Returns: RC_PERM e: what is wrong ("unknown service: foo/tcp"). */
 MUST_USE enum rc net_dest_parse(
     struct str s, uint16_t default_port, struct net_dest *out, struct err *e);
 

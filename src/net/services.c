@@ -93,12 +93,27 @@ split_literal(struct str s, struct str *host, struct str *rest, struct err *e)
 	size_t close = str_find(s, ']');
 
 	if (close == s.n)
-		return err_set(e, RC_PERM, "missing ] in \"%.*s\"", STR_ARG(s));
+		return err_set(e, RC_PERM,
+		    "missing \"]\" in server description: %.*s", /* compat */
+		    STR_ARG(s));
 	*host = (struct str){ s.p + 1, close - 1 };
 	*rest = str_from(s, close + 1);
 	if (str_istarts(*host, STR("IPv6:")))
 		*host = str_from(*host, 5);
 	return RC_OK;
+}
+
+/* What can be asked for at all. A name beyond ASCII is the resolver's to refuse. */
+static bool
+is_host(struct str host)
+{
+	struct dns_addr a;
+
+	for (size_t i = 0; i < host.n; i++) {
+		if ((unsigned char)host.p[i] >= 0x80)
+			return host.n <= 255;
+	}
+	return dns_name_is_host(host) || dns_addr_parse(host, &a) == RC_OK;
 }
 
 enum rc
@@ -116,21 +131,21 @@ net_dest_parse(struct str s, uint16_t default_port, struct net_dest *out, struct
 		d.host = str_head(s, str_find(s, ':'));
 		rest = str_from(s, d.host.n);
 	}
-	if (d.host.n == 0)
-		return err_set(e, RC_PERM, "empty host name in \"%.*s\"", STR_ARG(s));
-	if (d.host.n > 255 || memchr(d.host.p, '\0', d.host.n) != NULL)
-		return err_set(e, RC_PERM, "bad host name");
-	/* "host:" means the default port, as Postfix reads it. */
+	if (rest.n > 0 && rest.p[0] != ':')
+		return err_set(e, RC_PERM,
+		    "garbage after \"]\" in server description: %.*s", STR_ARG(s));
+	if (!is_host(d.host))
+		return err_set(e, RC_PERM,
+		    "valid hostname or network address required in server description: "
+		    "%.*s",
+		    STR_ARG(s)); /* compat */
+	/* "host:" means the default port (compat). */
 	if (rest.n > 1) {
-		if (rest.p[0] != ':')
-			return err_set(
-			    e, RC_PERM, "garbage after ] in \"%.*s\"", STR_ARG(s));
-		if (net_port_parse(str_from(rest, 1), &d.port) != RC_OK)
-			return err_set(e, RC_PERM, "unknown service: %.*s",
-			    STR_ARG(str_from(rest, 1)));
+		rest = str_from(rest, 1);
+		if (net_port_parse(rest, &d.port) != RC_OK)
+			return err_set(e, RC_PERM, "unknown service: %.*s/tcp",
+			    STR_ARG(rest)); /* compat */
 		d.has_port = true;
-	} else if (rest.n == 1 && rest.p[0] != ':') {
-		return err_set(e, RC_PERM, "garbage after ] in \"%.*s\"", STR_ARG(s));
 	}
 	*out = d;
 	return RC_OK;

@@ -165,6 +165,9 @@ finish(struct job *j)
 		}; /* compat */
 	soften(j);
 	is_soft = j->why.dsn.p[0] == '4';
+	/* compat: looking for a server in vain counts as setting up the connection. */
+	if (j->dj->setup_us == 0)
+		j->dj->setup_us = loop_wall_us(j->service->agent->loop);
 	out.what = is_soft ? DELIVERY_DEFERRED : DELIVERY_BOUNCED;
 	out.dsn = j->why.dsn;
 	out.text = j->why.text;
@@ -267,9 +270,7 @@ begin_site(struct job *j)
 	struct err e = { 0 };
 
 	if (net_dest_parse(site, j->service->port, &dest, &e) != RC_OK) {
-		t.why = keep_failure(dj->mem, STR("4.3.5"),
-		    arena_printf(
-			dj->mem, "%s in destination %.*s", e.text, STR_ARG(site)));
+		t.why = keep_failure(dj->mem, STR("4.3.5"), str_c(e.text));
 		log_warn(dj->log, "%.*s", STR_ARG(t.why.text));
 		use_target(j, &t);
 		return true;
@@ -280,12 +281,6 @@ begin_site(struct job *j)
 		return true;
 	}
 	j->asking = target_find(j->service, &dest, dj->mem, on_target, j);
-	if (j->asking == NULL) {
-		t.why =
-		    (struct failure){ .dsn = STR("4.3.0"), .text = STR("memory limit") };
-		use_target(j, &t);
-		return true;
-	}
 	return false;
 }
 

@@ -3,6 +3,7 @@
 #include "agent/worker.h"
 #include "log/log.h"
 #include "prog/smtp/agent.h"
+#include <stdlib.h>
 #include <string.h>
 
 #define SMTP_PORT    25
@@ -51,6 +52,7 @@ failure_of(enum dns_status status, struct str text)
 	return f;
 }
 
+/* The job and its memory may be gone after the call; the query itself is not in there. */
 static void
 finish(struct target_query *q, const struct target *t)
 {
@@ -77,7 +79,7 @@ target_cancel(struct target_query **q_p)
 	net_query_cancel(&q->asking_mx);
 	for (size_t i = 0; i < q->n_hosts; i++)
 		net_query_cancel(&q->host[i].asking);
-	/* The memory is the job's arena. */
+	free(q);
 }
 
 /* Ours? Then a shorter list, in which no mail comes back to us; else in the order of
@@ -252,7 +254,7 @@ target_at_once(
 	struct target t = { .n = 1 };
 	struct dns_addr addr;
 
-	if (!dest->is_literal || dns_addr_parse(dest->host, &addr) != RC_OK)
+	if (dns_addr_parse(dest->host, &addr) != RC_OK)
 		return false;
 	t.hosts = arena_get(mem, sizeof(*t.hosts));
 	if (t.hosts == NULL)
@@ -267,10 +269,8 @@ struct target_query *
 target_find(struct service *s, const struct net_dest *dest, struct arena *mem,
     target_fn *done, void *arg)
 {
-	struct target_query *q = arena_get(mem, sizeof(*q));
+	struct target_query *q = mem_get(sizeof(*q));
 
-	if (q == NULL)
-		return NULL;
 	q->service = s;
 	q->mem = mem;
 	q->done = done;
