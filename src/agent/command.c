@@ -1,0 +1,201 @@
+/* Start-up, words and connections of the queue commands: see command.h. */
+#include "agent/command.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <syslog.h>
+#include <unistd.h>
+#include "agent/queue_view.h"
+#include "log/log.h"
+#include "os/file.h"
+#include "os/random.h"
+#include "os/sock.h"
+
+#define MEM_MAX     ((size_t)64 << 20)
+#define DEFAULT_DIR "/etc/postfix"
+#define TEXT_MAX    4000
+
+/* ---- words ---- */
+
+enum say { SAY_INFO, SAY_WARN, SAY_FATAL };
+
+static void say(struct command *c, enum say how, const char *fmt, va_list ap)
+    PRINTF(3, 0);
+
+static void
+say(struct command *c, enum say how, const char *fmt, va_list ap)
+{
+	static const char *const before[] = { "", "warning: ", "fatal: " };
+	char text[TEXT_MAX];
+
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	(void)fprintf(stderr, "%s: %s%s\n", c->name, before[how], text);
+	if (c->log == NULL)
+		return;
+	switch (how) {
+	case SAY_INFO:
+		log_info(c->log, "%s", text);
+		break;
+	case SAY_WARN:
+		log_warn(c->log, "%s", text);
+		break;
+	case SAY_FATAL:
+		log_fatal(c->log, "%s", text);
+		break;
+	}
+	log_flush(c->log);
+}
+
+void
+command_say(struct command *c, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(c, SAY_INFO, fmt, ap);
+	va_end(ap);
+}
+
+void
+command_warn(struct command *c, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(c, SAY_WARN, fmt, ap);
+	va_end(ap);
+}
+
+void
+command_fatal(struct command *c, int status, const char *fmt, ...)
+{
+	va_list ap;
+
+	(void)fflush(stdout);
+	va_start(ap, fmt);
+	say(c, SAY_FATAL, fmt, ap);
+	va_end(ap);
+	exit(status);
+}
+
+/* ---- start ---- */
+
+static const struct conf_snapshot *
+load(struct command *c, const char *dir)
+{
+	struct conf_load what = { .config_directory = str_c(dir),
+		.process_name = str_c(c->name),
+		.without_master = true };
+	const struct conf_snapshot *s = NULL;
+	struct err e = { 0 };
+
+	if (conf_load(&what, c->mem, &s, &e) != RC_OK)
+		command_fatal(c, 1, "%s", e.text);
+	return s;
+}
+
+static bool
+is_set_id(void)
+{
+	return getuid() != geteuid() || getgid() != getegid();
+}
+
+/* A set-gid command must not read its rules from wherever the caller likes. */
+static void
+check_alternate(struct command *c, const char *dir)
+{
+	const struct conf_snapshot *s = load(c, DEFAULT_DIR);
+	struct str list = STR_INIT(""), word;
+	struct err e = { 0 };
+
+	if (conf_get(s, NULL, STR("alternate_config_directories"), c->mem, &list, &e) !=
+	    RC_OK)
+		command_fatal(c, 1, "%s", e.text);
+	while (str_token(&list, " ,\t\n", &word))
+		if (str_is(word, dir))
+			return;
+	command_fatal(c, 1, "unauthorized configuration directory name: %s", dir);
+}
+
+/* The log is a convenience here: who may not write it still gets an answer. */
+static void
+open_log(struct command *c)
+{
+	struct str tag = STR_INIT("postfix"), host = STR_INIT("localhost"), file;
+	struct err e = { 0 };
+	int fd;
+
+	if (conf_get(c->snapshot, NULL, STR("syslog_name"), c->mem, &tag, &e) != RC_OK)
+		tag = STR("postfix");
+	if (conf_get(c->snapshot, NULL, STR("myhostname"), c->mem, &host, &e) != RC_OK)
+		host = STR("localhost");
+	host = str_head(host, str_find(host, '.'));
+	tag = arena_printf(c->mem, "%.*s/%s", STR_ARG(tag), c->name);
+	file = c->conf.maillog_file;
+	if (file.n == 0) {
+		c->log = log_new(tag.p, arena_cstr(c->mem, host));
+		log_to_syslog(c->log, LOG_MAIL);
+		return;
+	}
+	fd = open(arena_cstr(c->mem, file), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0)
+		return;
+	c->log = log_new(tag.p, arena_cstr(c->mem, host));
+	log_to_fd(c->log, fd);
+}
+
+void
+command_init(struct command *c, const char *name, const char *config_dir)
+{
+	const char *env = getenv("MAIL_CONFIG");
+	const char *dir = config_dir != NULL ? config_dir : env;
+	struct err e = { 0 };
+
+	*c = (struct command){ .name = name, .mem = arena_new(MEM_MAX) };
+	if (dir == NULL || dir[0] == '\0')
+		dir = DEFAULT_DIR;
+	if (is_set_id() && getuid() != 0 && strcmp(dir, DEFAULT_DIR) != 0)
+		check_alternate(c, dir);
+	c->snapshot = load(c, dir);
+	if (conf_fill_cmd(c->snapshot, NULL, c->mem, &c->conf, &e) != RC_OK)
+		command_fatal(c, 1, "%s", e.text);
+	c->queue_dir = arena_cstr(c->mem, c->conf.queue_directory);
+	open_log(c);
+}
+
+bool
+command_may_administer(const struct command *c)
+{
+	struct stat st;
+
+	if (geteuid() == 0)
+		return getuid() == 0;
+	return stat(c->queue_dir, &st) == 0 && st.st_uid == getuid() &&
+	       getuid() == geteuid();
+}
+
+enum rc
+command_connect(const struct command *c, const char *endpoint, int *out_fd, struct err *e)
+{
+	struct str path = arena_printf(c->mem, "%s/%s", c->queue_dir, endpoint);
+
+	return os_sock_connect_unix(path.p, out_fd, e);
+}
+
+enum rc
+command_open_spool(const struct command *c, struct spool **out, struct err *e)
+{
+	struct str path = arena_printf(c->mem, "%s/" QUEUE_SPOOL_DIR, c->queue_dir);
+	struct spool_conf conf = { .is_command = true };
+	struct spool_report report = { 0 };
+	struct stat st;
+
+	if (stat(path.p, &st) != 0 && errno == ENOENT)
+		return RC_NONE;
+	os_random(conf.seed, sizeof(conf.seed));
+	return spool_open(os_files_real(), path.p, &conf, &report, out, e);
+}

@@ -1,0 +1,248 @@
+/* postqueue: what any user may do with the queue: list it, flush it. */
+#include <errno.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "agent/command.h"
+#include "agent/queue_view.h"
+#include "conf/list.h"
+#include "log/log.h"
+#include "os/fd.h"
+#include "prog/admin/postqueue/listing.h"
+
+#define USAGE                                                                            \
+	"usage: postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | "    \
+	"postqueue -s site"
+#define UNAVAILABLE 69 /* EX_UNAVAILABLE of sysexits.h, also for usage (compat) */
+#define CHUNK_MAX   ((size_t)64 << 20)
+
+/* authorized_*_users: user names, "static:anyone". */
+static bool
+is_authorized(struct command *c, struct str list)
+{
+	struct passwd *pw = getpwuid(getuid());
+	struct match_list m;
+	struct err e = { 0 };
+
+	if (getuid() == 0 || str_is(str_trim(list), "static:anyone"))
+		return true;
+	if (match_list_parse(list, &match_files_os, c->mem, &m, &e) != RC_OK)
+		command_fatal(c, UNAVAILABLE, "%s", e.text);
+	return match_list_pure(&m, str_c(pw != NULL ? pw->pw_name : "unknown"), STR(""));
+}
+
+static void
+authorize(struct command *c, struct str list, const char *what)
+{
+	struct passwd *pw = getpwuid(getuid());
+
+	if (is_authorized(c, list))
+		return;
+	command_fatal(c, UNAVAILABLE, "User %s(%ld) is not allowed to %s",
+	    pw != NULL ? pw->pw_name : "unknown", (long)getuid(), what); /* compat */
+}
+
+/* ---- listing ---- */
+
+static void
+list_stream(struct command *c, struct listing *l, int fd)
+{
+	char piece[65536];
+	ssize_t n;
+
+	if (os_fd_nonblock(fd, false, NULL) != RC_OK)
+		command_fatal(c, UNAVAILABLE, "%s", strerror(errno));
+	while ((n = read(fd, piece, sizeof(piece))) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 || listing_feed(l, str_n(piece, (size_t)n)) != RC_OK)
+			break;
+	}
+}
+
+static void
+feed(struct command *c, struct listing *l, struct buf *out)
+{
+	if (listing_feed(l, buf_view(out)) != RC_OK)
+		command_fatal(c, UNAVAILABLE, "malformed queue listing");
+	buf_reset(out);
+}
+
+static void
+list_spool(struct command *c, struct listing *l, struct spool *sp)
+{
+	struct arena *scratch = arena_new(CHUNK_MAX * 4);
+	struct spool_info info;
+	uint64_t cursor = 0;
+	struct buf out;
+
+	buf_init(&out, CHUNK_MAX);
+	if (queue_view_list_head(&out) != RC_OK)
+		command_fatal(c, UNAVAILABLE, "no memory");
+	while (sp != NULL && spool_list(sp, &cursor, &info) == RC_OK) {
+		feed(c, l, &out);
+		if (queue_view_list_item(sp, &info, scratch, &out) == RC_TEMP)
+			command_warn(
+			    c, "%s: too large to be listed", spool_info_id(&info).text);
+	}
+	if (queue_view_list_end(&out) != RC_OK)
+		command_fatal(c, UNAVAILABLE, "no memory");
+	feed(c, l, &out);
+	buf_fini(&out);
+	arena_free(&scratch);
+}
+
+static int
+list_queue(struct command *c, bool is_json)
+{
+	struct str is_long = STR_INIT("no");
+	struct spool *sp = NULL;
+	struct listing l;
+	struct err e = { 0 };
+	int fd;
+
+	authorize(c, c->conf.authorized_mailq_users, "view the mail queue");
+	if (conf_get(c->snapshot, NULL, STR("enable_long_queue_ids"), c->mem, &is_long,
+		&e) != RC_OK)
+		is_long = STR("no");
+	listing_init(&l, stdout, is_json, str_iis(is_long, "yes"));
+	if (command_connect(c, "public/showq", &fd, &e) == RC_OK) {
+		list_stream(c, &l, fd);
+	} else {
+		/* compat */
+		command_warn(c,
+		    "Mail system is down -- accessing queue directly (Connect to the "
+		    "Postfix "
+		    "showq service: %s)",
+		    e.sys != 0 ? strerror(e.sys) : "Connection refused");
+		if (command_open_spool(c, &sp, &e) == RC_TEMP)
+			command_fatal(c, UNAVAILABLE, "%s", e.text);
+		list_spool(c, &l, sp);
+		if (sp != NULL)
+			spool_close(&sp);
+	}
+	if (listing_end(&l) != RC_OK)
+		command_fatal(c, UNAVAILABLE, "the queue listing broke off");
+	return fflush(stdout) == 0 ? 0 : UNAVAILABLE;
+}
+
+/* ---- flushing ---- */
+
+static int
+flush_all(struct command *c)
+{
+	struct err e = { 0 };
+	int fd;
+
+	authorize(c, c->conf.authorized_flush_users, "flush the mail queue");
+	/* compat: dead destinations, whatever the time, deferred mail */
+	if (command_connect(c, "public/qmgr", &fd, &e) != RC_OK ||
+	    os_fd_write_all(fd, STR("FAD"), &e) != RC_OK)
+		command_fatal(
+		    c, UNAVAILABLE, "Cannot flush mail queue - mail system is down");
+	(void)close(fd);
+	return 0;
+}
+
+static bool
+is_queue_id(const char *id)
+{
+	size_t n =
+	    strspn(id, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_");
+
+	return n > 0 && n < QUEUE_ID_MAX && id[n] == '\0';
+}
+
+static int
+flush_one(struct command *c, const char *id)
+{
+	struct str request;
+	struct err e = { 0 };
+	char answer[32];
+	int fd;
+
+	authorize(c, c->conf.authorized_flush_users, "flush the mail queue");
+	if (!is_queue_id(id)) /* compat */
+		command_fatal(
+		    c, UNAVAILABLE, "Cannot flush queue ID - invalid name: \"%s\"", id);
+	if (command_connect(c, "public/flush", &fd, &e) != RC_OK) {
+		command_warn(c, "connect to public/flush: %s",
+		    e.sys != 0 ? strerror(e.sys) : "Connection refused");
+		command_fatal(
+		    c, UNAVAILABLE, "Cannot flush mail queue - mail system is down");
+	}
+	request = arena_printf(
+	    c->mem, "request%csend_file%cqueue_id%c%s%c%c", 0, 0, 0, id, 0, 0);
+	if (os_fd_nonblock(fd, false, &e) != RC_OK ||
+	    os_fd_write_all(fd, request, &e) != RC_OK ||
+	    read(fd, answer, sizeof(answer)) <= 0)
+		command_fatal(
+		    c, UNAVAILABLE, "Cannot flush mail queue - mail system is down");
+	(void)close(fd);
+	return 0;
+}
+
+/* ---- the command line ---- */
+
+struct request {
+	char verb; /* f i j p s; 0: none */
+	const char *arg, *config_dir;
+	bool is_bad;
+};
+
+static void
+parse(int argc, char **argv, struct request *r)
+{
+	int c;
+
+	while ((c = getopt(argc, argv, "c:fi:jps:v")) != -1) {
+		switch (c) {
+		case 'c':
+			r->config_dir = optarg;
+			break;
+		case 'v':
+			break;
+		case 'f':
+		case 'i':
+		case 'j':
+		case 'p':
+		case 's':
+			r->is_bad |= r->verb != 0;
+			r->verb = (char)c;
+			r->arg = optarg;
+			break;
+		default:
+			r->is_bad = true;
+			break;
+		}
+	}
+	r->is_bad |= r->verb == 0 || optind < argc;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct request r = { 0 };
+	struct command c;
+
+	(void)signal(SIGPIPE, SIG_DFL); /* mailq | head */
+	parse(argc, argv, &r);
+	command_init(&c, "postqueue", r.config_dir);
+	if (r.is_bad)
+		command_fatal(&c, UNAVAILABLE, USAGE);
+	switch (r.verb) {
+	case 'f':
+		return flush_all(&c);
+	case 'i':
+		return flush_one(&c, r.arg);
+	case 's': /* compat: words for a site without fast flush, which every site is here
+		   */
+		command_fatal(&c, UNAVAILABLE,
+		    "Flush service is not configured for destination \"%s\"", r.arg);
+	default:
+		return list_queue(&c, r.verb == 'j');
+	}
+}
