@@ -404,8 +404,9 @@ facts(const struct ingest *in, const struct ingest_envelope *env)
 	for (size_t i = 0; i < ARRAY_LEN(map); i++)
 		if (noted & map[i].from)
 			out |= map[i].to;
+	/* Local programs end their lines with LF: nothing was repaired. */
 	if (in->client->via != MIME_VIA_SMTP)
-		out |= MESSAGE_IS_LOCAL;
+		out = (out & ~(uint32_t)MESSAGE_HAS_BARE_LF) | MESSAGE_IS_LOCAL;
 	if (in->client->via == MIME_VIA_SELF)
 		out |= MESSAGE_IS_NOTICE;
 	return out;
