@@ -238,6 +238,8 @@ fill_route(struct decide *d, const struct decide_request *req, struct err *e)
 	if (rc != RC_OK)
 		return rc;
 	copy_values(&c, &d->route);
+	if (req->only_search)
+		return RC_OK;
 	rc = own_addresses(d, req->snapshot, e);
 	if (rc == RC_OK)
 		rc = open_lists(d, &c, e);
@@ -332,7 +334,7 @@ decide_new(const struct decide_request *req, struct decide **out, struct err *e)
 	d->has_own_maps = req->share == NULL;
 	d->maps = d->has_own_maps ? map_set_new(req->log) : req->share->maps;
 	rc = fill_route(d, req, e);
-	if (rc == RC_OK)
+	if (rc == RC_OK && !req->only_search)
 		rc = fill_access(d, req, e);
 	if (rc != RC_OK) {
 		decide_free(&d);

@@ -23,6 +23,10 @@ struct decide_request {
 	const struct master_service *service;
 	struct log *log;
 	bool with_access; /* compile the smtpd restriction lists, too */
+	/* Only what searching a table for an address needs: the routing tables stay
+	 * closed, and decide_open_tables() opens the program's own. For delivery agents.
+	 */
+	bool only_search;
 	/* Tables shared with another struct decide of this process, which must outlive
 	 * this one; NULL: its own. */
 	struct decide *share;

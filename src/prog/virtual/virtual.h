@@ -1,0 +1,93 @@
+#ifndef PROG_VIRTUAL_H
+#define PROG_VIRTUAL_H
+#include "agent/decide.h"
+#include "agent/delivery.h"
+#include "agent/worker.h"
+#include "conf/snapshot.h"
+#include <sys/types.h>
+
+/* virtual: delivers into mailboxes of people who need no UNIX account. The loop thread
+ * looks mailboxes up and talks to the queue; pool threads write files, each under the
+ * recipient's file system ids, so that many syncs share one journal commit. */
+
+/* What one master.cf service of ours is told. Immutable while the process lives. */
+struct service {
+	struct str name; /* in master.cf: "virtual" */
+	struct conf_virtual conf;
+	struct ask_tables mailboxes, uids, gids;
+	int base_fd;      /* virtual_mailbox_base, O_PATH; -1: it does not exist */
+	const char *base; /* its name, for texts */
+	bool use_dotlock, use_fcntl, use_flock;
+};
+
+struct virtual
+{
+	struct worker w;
+	struct delivery *delivery;
+	struct decide *decide;
+	struct service *services;
+	size_t n_services;
+	const char *host; /* in names of Maildir files */
+	bool change_ids;  /* false when we run as an ordinary user */
+};
+
+/* Where one recipient's mail goes. */
+struct box {
+	const char *path; /* relative to the base, without / at the front */
+	bool is_maildir;
+	uid_t uid;
+	gid_t gid;
+};
+
+/* Why a delivery failed; an empty dsn: it did not. */
+struct failure {
+	char dsn[8];
+	char text[400];
+	char warning[400]; /* for the log, when there is more to say */
+};
+
+/* One recipient of one job on its way through the pool. */
+struct task {
+	struct virtual *v;
+	const struct service *s;
+	struct delivery_job *job;
+	uint32_t rcpt;
+	struct box box;
+	struct failure why;
+	int64_t wall_us; /* when it was given in: names and dates */
+};
+
+/* ---- lookup.c: the loop thread ---- */
+/* Returns: RC_OK; RC_PERM unknown user; RC_TEMP trouble. `why` is set unless RC_OK. */
+MUST_USE enum rc lookup_box(struct virtual *v, const struct service *s,
+    struct delivery_job *job, struct str recipient, struct box *out, struct failure *why);
+
+/* ---- task.c ---- */
+void task_start(struct task *t);
+
+/* ---- the pool's threads; false: t->why says it ---- */
+bool maildir_deliver(struct task *t);
+bool mbox_deliver(struct task *t);
+
+/* ---- open.c ---- */
+/* Opens below the base; symbolic links may not lead out of it. -1 and errno. */
+int open_beneath(int base_fd, const char *path, int flags, mode_t mode);
+/* Makes each folder of `path` that is missing, with mode 0700. */
+bool make_folders(int base_fd, const char *path);
+
+/* ---- text.c: what goes into the file ---- */
+struct writer {
+	int fd;
+	uint64_t size, limit; /* written so far; 0: no limit */
+	char *p;              /* what waits to be written */
+	size_t n;
+	bool is_mbox;    /* quote "From " lines */
+	bool at_line;    /* the next byte begins a line */
+	bool pending_cr; /* a CR was the last byte of the piece before */
+};
+/* The header lines that deliveries begin with, then the message with LF line ends. False:
+ * errno (EFBIG: the limit). */
+bool text_write(struct writer *w, const struct task *t);
+
+void fail_errno(struct failure *f, int error);
+#endif
