@@ -1,0 +1,38 @@
+#ifndef PROG_ADMIN_POSTFIX_H
+#define PROG_ADMIN_POSTFIX_H
+/* The postfix command: one struct, and the verbs. */
+#include "base/base.h"
+#include "conf/snapshot.h"
+#include <sys/types.h>
+
+struct arena;
+struct log;
+
+struct postfix {
+	const char *config_dir; /* absolute */
+	char libexec[4000];
+	bool has_debug;
+	int verbose;
+	struct arena *mem;
+	const struct conf_snapshot *snapshot;
+	struct conf_master master;
+	struct conf_cmd cmd;
+	struct conf_common common;
+	struct log
+	    *log; /* tag "postfix/postfix-script" (compat); terminal and mail log */
+};
+
+/* The number of the running master; 0: none runs (its lock is free). */
+pid_t running_pid(const struct postfix *p);
+
+/* The verbs: exit status. */
+int verb_start(struct postfix *p);
+int verb_start_fg(struct postfix *p);
+int verb_stop(struct postfix *p);
+int verb_abort(struct postfix *p);
+int verb_reload(struct postfix *p);
+int verb_status(struct postfix *p);
+int verb_check(struct postfix *p);
+int verb_flush(struct postfix *p);
+int verb_logrotate(struct postfix *p);
+#endif
