@@ -47,7 +47,7 @@ dest_free(struct sched_dest *d)
 }
 
 void
-dest_update(struct sched_dest *d)
+sched_dest_update(struct sched_dest *d)
 {
 	struct sched_transport *t = d->transport;
 
@@ -110,7 +110,7 @@ dest_find(const struct sched_transport *t, struct str key)
 }
 
 struct sched_dest *
-dest_get(const struct sched_rcpt *r)
+sched_dest_get(const struct sched_rcpt *r)
 {
 	struct sched_transport *t = r->transport;
 	char space[4096], *at;
@@ -136,7 +136,7 @@ dest_get(const struct sched_rcpt *r)
 }
 
 void
-dest_revive(struct sched_dest *d)
+sched_dest_revive(struct sched_dest *d)
 {
 	if (d->state == DEST_DEAD) {
 		d->window = window_initial(&d->transport->conf);
@@ -144,7 +144,7 @@ dest_revive(struct sched_dest *d)
 	}
 	d->state = DEST_READY;
 	heap_remove(&d->transport->s->wake, &d->wake.node);
-	dest_update(d);
+	sched_dest_update(d);
 }
 
 /* ---- what waits at a destination ---- */
@@ -152,7 +152,7 @@ dest_revive(struct sched_dest *d)
 /* By job order. New mail goes to the tail; refilled or overtaking mail is near the head.
  */
 void
-entry_insert(struct entry *e)
+sched_entry_insert(struct entry *e)
 {
 	struct list *todo = &e->dest->todo, *at = todo;
 
@@ -167,7 +167,7 @@ entry_insert(struct entry *e)
 
 /* Dead: what waits is handed out to be deferred. */
 void
-entry_to_defer(struct entry *e)
+sched_entry_to_defer(struct entry *e)
 {
 	struct sched *s = e->job->msg->s;
 
@@ -182,12 +182,12 @@ static void
 dest_defer_all(struct sched_dest *d)
 {
 	LIST_EACH_SAFE (it, next, &d->todo)
-		entry_to_defer(CONTAINER_OF(it, struct entry, in_dest));
-	dest_update(d);
+		sched_entry_to_defer(CONTAINER_OF(it, struct entry, in_dest));
+	sched_dest_update(d);
 }
 
 void
-dest_kill(struct sched_dest *d, const struct sched_verdict *v, int64_t now_us)
+sched_dest_kill(struct sched_dest *d, const struct sched_verdict *v, int64_t now_us)
 {
 	d->state = DEST_DEAD;
 	verdict_keep(&d->why, v);
@@ -237,7 +237,8 @@ sched_transport_name(const struct sched_transport *t)
 }
 
 void
-transport_kill(struct sched_transport *t, const struct sched_verdict *v, int64_t now_us)
+sched_transport_kill(
+    struct sched_transport *t, const struct sched_verdict *v, int64_t now_us)
 {
 	struct hmap_node *node = NULL;
 	size_t at = 0;
@@ -251,21 +252,21 @@ transport_kill(struct sched_transport *t, const struct sched_verdict *v, int64_t
 		struct sched_dest *d = CONTAINER_OF(node, struct sched_dest, by_key);
 
 		LIST_EACH_SAFE (it, next, &d->todo)
-			entry_to_defer(CONTAINER_OF(it, struct entry, in_dest));
-		/* Not dest_update(): the table must not change under the walk. */
+			sched_entry_to_defer(CONTAINER_OF(it, struct entry, in_dest));
+		/* Not sched_dest_update(): the table must not change under the walk. */
 		heap_remove(&t->ready, &d->ready);
 	}
 }
 
 void
-transport_revive(struct sched_transport *t)
+sched_transport_revive(struct sched_transport *t)
 {
 	t->is_dead = false;
 	heap_remove(&t->s->wake, &t->dead.node);
 }
 
 void
-transport_free(struct sched_transport *t)
+sched_transport_free(struct sched_transport *t)
 {
 	struct hmap_node *node;
 

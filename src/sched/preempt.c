@@ -12,7 +12,7 @@
 /* By order. A new job is the last one; one whose recipients were refilled is near the
  * front. */
 void
-job_insert(struct sched_job *job)
+sched_job_insert(struct sched_job *job)
 {
 	struct list *jobs = &job->transport->jobs, *at = jobs;
 
@@ -26,7 +26,7 @@ job_insert(struct sched_job *job)
 }
 
 void
-job_forget(struct sched_job *job)
+sched_job_forget(struct sched_job *job)
 {
 	list_remove(&job->in_transport);
 	if (job->transport->candidate == job)
@@ -87,13 +87,13 @@ overtake(struct sched_job *job)
 
 		if (e->pub.what == SCHED_DEFER)
 			continue;
-		entry_insert(e);
-		dest_update(e->dest);
+		sched_entry_insert(e);
+		sched_dest_update(e->dest);
 	}
 }
 
 void
-preempt(struct sched_transport *t, int64_t now_us)
+sched_preempt(struct sched_transport *t, int64_t now_us)
 {
 	const struct sched_conf *c = &t->conf;
 	struct heap_node *top = heap_min(&t->ready);

@@ -29,11 +29,11 @@ entry_new(struct sched_job *job, struct sched_dest *d, uint32_t ordinal)
 	job->n_waiting++;
 	job->msg->n_waiting++;
 	job->msg->s->n_waiting++;
-	entry_insert(e);
+	sched_entry_insert(e);
 	d->n_todo++;
 	if (d->state == DEST_DEAD || d->transport->is_dead)
-		entry_to_defer(e);
-	dest_update(d);
+		sched_entry_to_defer(e);
+	sched_dest_update(d);
 	return e;
 }
 
@@ -74,7 +74,7 @@ entry_take(struct entry *e)
 	job->msg->n_waiting--;
 	job->msg->s->n_waiting--;
 	if (job->n_waiting == 0)
-		job_forget(job);
+		sched_job_forget(job);
 }
 
 /* ---- messages ---- */
@@ -142,8 +142,8 @@ sched_msg_add(struct sched_msg *m, const struct sched_rcpt *rcpts, size_t n, boo
 		if (limit <= 0 || limit > RECIPIENTS_MAX)
 			limit = RECIPIENTS_MAX;
 		if (job->n_waiting == 0)
-			job_insert(job);
-		entry_add(entry_for(job, dest_get(r), (uint32_t)limit), r->index);
+			sched_job_insert(job);
+		entry_add(entry_for(job, sched_dest_get(r), (uint32_t)limit), r->index);
 	}
 	m->is_complete = is_last;
 }
@@ -164,7 +164,7 @@ sched_msg_withdraw(struct sched_msg *m)
 				d->n_todo--;
 			entry_take(e);
 			entry_free(e);
-			dest_update(d);
+			sched_dest_update(d);
 		}
 	}
 }
@@ -194,7 +194,7 @@ sched_msg_free(struct sched_msg **m)
 		struct sched_job *job = CONTAINER_OF(first, struct sched_job, in_msg);
 
 		list_remove(first);
-		job_forget(job);
+		sched_job_forget(job);
 		free(job);
 	}
 	(*m)->s->n_msg--;
@@ -215,10 +215,11 @@ wake_up(struct sched *s, int64_t now_us)
 		heap_remove(&s->wake, top);
 		switch (w->kind) {
 		case WAKE_DESTINATION:
-			dest_revive(CONTAINER_OF(w, struct sched_dest, wake));
+			sched_dest_revive(CONTAINER_OF(w, struct sched_dest, wake));
 			break;
 		case WAKE_TRANSPORT_DEAD:
-			transport_revive(CONTAINER_OF(w, struct sched_transport, dead));
+			sched_transport_revive(
+			    CONTAINER_OF(w, struct sched_transport, dead));
 			break;
 		case WAKE_TRANSPORT_DELAY:
 			CONTAINER_OF(w, struct sched_transport, delay)->is_delayed =
@@ -238,8 +239,8 @@ entry_is_saved(struct entry *e)
 	e->pub.what = SCHED_DELIVER;
 	e->dest->n_defer--;
 	e->dest->n_todo++;
-	entry_insert(e);
-	dest_update(e->dest);
+	sched_entry_insert(e);
+	sched_dest_update(e->dest);
 	return true;
 }
 
@@ -274,7 +275,7 @@ next_of(struct sched_transport *t, int64_t now_us)
 	if (t->is_dead || t->is_delayed || heap_min(&t->ready) == NULL ||
 	    (t->conf.busy_limit > 0 && t->n_busy >= (size_t)t->conf.busy_limit))
 		return NULL;
-	preempt(t, now_us);
+	sched_preempt(t, now_us);
 	d = CONTAINER_OF(heap_min(&t->ready), struct sched_dest, ready);
 	e = CONTAINER_OF(d->todo.next, struct entry, in_dest);
 	e->job->n_selected++;
@@ -284,7 +285,7 @@ next_of(struct sched_transport *t, int64_t now_us)
 	t->n_busy++;
 	t->s->n_busy++;
 	e->job->msg->n_busy++;
-	dest_update(d);
+	sched_dest_update(d);
 	if (t->conf.transport_delay_us > 0) {
 		t->is_delayed = true;
 		heap_put(
@@ -328,18 +329,18 @@ feed_back(struct sched_dest *d, const struct sched_verdict *v, int64_t now_us)
 	switch (v->site) {
 	case SCHED_SITE_OK:
 		if (d->transport->is_dead)
-			transport_revive(d->transport);
+			sched_transport_revive(d->transport);
 		if (d->state == DEST_DEAD)
-			dest_revive(d);
+			sched_dest_revive(d);
 		else
-			window_success(d);
+			sched_window_success(d);
 		break;
 	case SCHED_SITE_FAILED:
-		if (d->state != DEST_DEAD && window_failure(d))
-			dest_kill(d, v, now_us);
+		if (d->state != DEST_DEAD && sched_window_failure(d))
+			sched_dest_kill(d, v, now_us);
 		break;
 	case SCHED_SITE_TRANSPORT:
-		transport_kill(d->transport, v, now_us);
+		sched_transport_kill(d->transport, v, now_us);
 		break;
 	case SCHED_SITE_UNKNOWN:
 		break;
@@ -358,7 +359,7 @@ sched_done(struct sched *s, const struct sched_entry *entry,
 	if (entry->what == SCHED_DEFER) {
 		d->n_defer--;
 		entry_free(e);
-		dest_update(d);
+		sched_dest_update(d);
 		return;
 	}
 	if (verdict != NULL)
@@ -373,7 +374,7 @@ sched_done(struct sched *s, const struct sched_entry *entry,
 		heap_put(&s->wake, &d->wake.node, now_us + c->destination_delay_us);
 	}
 	entry_free(e);
-	dest_update(d);
+	sched_dest_update(d);
 }
 
 void
@@ -389,10 +390,11 @@ sched_revive(struct sched *s)
 
 		heap_remove(&s->wake, top);
 		if (w->kind == WAKE_TRANSPORT_DEAD)
-			transport_revive(CONTAINER_OF(w, struct sched_transport, dead));
+			sched_transport_revive(
+			    CONTAINER_OF(w, struct sched_transport, dead));
 		else if (w->kind == WAKE_DESTINATION &&
 			 CONTAINER_OF(w, struct sched_dest, wake)->state == DEST_DEAD)
-			dest_revive(CONTAINER_OF(w, struct sched_dest, wake));
+			sched_dest_revive(CONTAINER_OF(w, struct sched_dest, wake));
 		else
 			heap_put(&again, top, at);
 	}
@@ -425,7 +427,8 @@ sched_free(struct sched **s)
 	assert((*s)->n_msg == 0);
 	while ((first = list_first(&(*s)->transports)) != NULL) {
 		list_remove(first);
-		transport_free(CONTAINER_OF(first, struct sched_transport, in_sched));
+		sched_transport_free(
+		    CONTAINER_OF(first, struct sched_transport, in_sched));
 	}
 	heap_fini(&(*s)->wake);
 	free(*s);

@@ -98,25 +98,25 @@ struct sched {
 
 /* dest.c */
 /* Puts the destination where its state says; frees it when it is of no use. */
-void dest_update(struct sched_dest *d);
-struct sched_dest *dest_get(const struct sched_rcpt *r);
-void dest_revive(struct sched_dest *d);
-void dest_kill(struct sched_dest *d, const struct sched_verdict *v, int64_t now_us);
-void entry_insert(struct entry *e);
-void entry_to_defer(struct entry *e);
-void transport_kill(
+void sched_dest_update(struct sched_dest *d);
+struct sched_dest *sched_dest_get(const struct sched_rcpt *r);
+void sched_dest_revive(struct sched_dest *d);
+void sched_dest_kill(struct sched_dest *d, const struct sched_verdict *v, int64_t now_us);
+void sched_entry_insert(struct entry *e);
+void sched_entry_to_defer(struct entry *e);
+void sched_transport_kill(
     struct sched_transport *t, const struct sched_verdict *v, int64_t now_us);
-void transport_revive(struct sched_transport *t);
-void transport_free(struct sched_transport *t);
+void sched_transport_revive(struct sched_transport *t);
+void sched_transport_free(struct sched_transport *t);
 
 /* window.c */
-void window_success(struct sched_dest *d);
+void sched_window_success(struct sched_dest *d);
 /* True: the destination is dead now. */
-bool window_failure(struct sched_dest *d);
+bool sched_window_failure(struct sched_dest *d);
 
 /* preempt.c: lets a small job overtake the transport's current one when that has earned
  * it. */
-void preempt(struct sched_transport *t, int64_t now_us);
-void job_insert(struct sched_job *job);
-void job_forget(struct sched_job *job);
+void sched_preempt(struct sched_transport *t, int64_t now_us);
+void sched_job_insert(struct sched_job *job);
+void sched_job_forget(struct sched_job *job);
 #endif

@@ -38,7 +38,7 @@ feedback(enum sched_feedback kind, double value, int window)
 /* Fractions add up until they make a whole step; half a feedback of tolerance keeps
  * rounding from delaying the step by one delivery. */
 void
-window_success(struct sched_dest *d)
+sched_window_success(struct sched_dest *d)
 {
 	const struct sched_conf *c = &d->transport->conf;
 	double gain;
@@ -64,7 +64,7 @@ window_success(struct sched_dest *d)
  * success between, are death. Otherwise the window closes, the step at the start of a
  * sequence. */
 bool
-window_failure(struct sched_dest *d)
+sched_window_failure(struct sched_dest *d)
 {
 	const struct sched_conf *c = &d->transport->conf;
 	double loss;

@@ -65,7 +65,7 @@ job_new(struct active *a, enum job_kind kind, struct transport *t)
 	return j;
 }
 
-void
+static void
 job_free(struct job **p)
 {
 	struct job *j = *p;

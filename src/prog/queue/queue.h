@@ -197,7 +197,6 @@ void dispatch_wake(struct queue *q);
 void dispatch_notice(struct active *a, enum fate_news news, uint32_t *rcpts, size_t n);
 /* The notification of this job is durable. */
 void dispatch_durable(struct queue *q, uint32_t job);
-void job_free(struct job **j);
 
 /* ---- results.c ---- */
 struct outcome {
