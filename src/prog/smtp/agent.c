@@ -54,6 +54,8 @@ fill_session(struct service *s)
 		.quit_us = c->smtp_quit_timeout_us,
 		.line_limit = (size_t)c->smtp_line_length_limit_bytes,
 	};
+	s->client25 = s->client;
+	s->client25.remember_own_name = true;
 }
 
 static enum rc

@@ -23,6 +23,7 @@
 struct worker;
 struct worker_service;
 
+#define SMTP_PORT        25
 #define TARGET_HOSTS_MAX 200 /* addresses of one next hop */
 #define TARGET_SITES_MAX 50  /* next hops in one list, fallback relays included */
 
@@ -34,6 +35,7 @@ struct service {
 	struct worker_service *entry;
 	struct conf_smtp conf;
 	struct smtp_client_conf client;
+	struct smtp_client_conf client25; /* on the standard port, where loops are */
 	struct dns_mx_policy mx;
 	unsigned host_lookup; /* enum net_host_lookup */
 	bool has_dns;         /* MX records are asked for */

@@ -139,7 +139,10 @@ begin_session(struct conn *c)
 	(void)snprintf(port, sizeof(port), "%u", net_endpoint_port(&c->to));
 	peer.port = str_c(port);
 	c->born_us = now_of(c);
-	c->session = smtp_client_new(&c->service->client, &peer, c->born_us);
+	c->session =
+	    smtp_client_new(net_endpoint_port(&c->to) == SMTP_PORT ? &c->service->client25
+								   : &c->service->client,
+		&peer, c->born_us);
 	loop_io_want(loop_of(c), &c->io, LOOP_READ);
 	conn_deliver(c, c->job);
 }

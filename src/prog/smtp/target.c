@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SMTP_PORT    25
 #define MX_HOSTS_MAX 50 /* hosts of one domain whose addresses are looked up */
 
 struct target_query {
