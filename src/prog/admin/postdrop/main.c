@@ -1,0 +1,246 @@
+/* postdrop: writes what sendmail sends on standard input into the maildrop, and pokes
+ * pickup. Installed set-gid, because the maildrop is closed to users; so every byte of
+ * the input is checked (agent/maildrop.h), and who we run for decides, not what he says.
+ *
+ * A file is complete when it may be executed: that is set, and both are synced, before we
+ * say yes. Signals are taken only while waiting for input, so there is no moment in which
+ * a file could stay behind unnoticed or vanish after the yes. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+#include "agent/command.h"
+#include "agent/maildrop.h"
+#include "conf/list.h"
+#include "os/clock.h"
+#include "os/fd.h"
+#include "os/random.h"
+
+enum { READ_SIZE = 64 << 10, PATH_SIZE = 4096 };
+
+static struct command command;
+static volatile sig_atomic_t got_signal;
+
+struct drop {
+	char path[PATH_SIZE];
+	int fd;
+};
+
+static void
+on_signal(int signo)
+{
+	got_signal = signo;
+}
+
+static void
+catch_signals(void)
+{
+	static const int all[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
+	struct sigaction sa = { .sa_handler = on_signal };
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+		struct sigaction old;
+
+		/* nohup stays nohup. */
+		if (sigaction(all[i], NULL, &old) == 0 && old.sa_handler == SIG_IGN)
+			continue;
+		(void)sigaddset(&set, all[i]);
+		(void)sigaction(all[i], &sa, NULL);
+	}
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGXFSZ, SIG_IGN);
+}
+
+/* Ends without a file. */
+static _Noreturn void
+give_up(struct drop *d, int status, const char *what, const char *why)
+{
+	if (d->fd >= 0)
+		(void)unlink(d->path);
+	command_fatal(&command, status, "uid=%ld: %s%s%s", (long)getuid(), what,
+	    why != NULL ? ": " : "", why != NULL ? why : "");
+}
+
+/* ---- who ---- */
+
+/* authorized_submit_users: names, !names, static:anything. */
+static bool
+is_on_list(struct str list, struct str login)
+{
+	struct str item;
+
+	while (conf_list_next(&list, &item) == RC_OK) {
+		bool is_no = item.n > 0 && *item.p == '!';
+
+		if (is_no)
+			item = str_from(item, 1);
+		if (str_starts(item, STR("static:")) || str_eq(item, login))
+			return !is_no;
+	}
+	return false;
+}
+
+static void
+check_user(void)
+{
+	uid_t uid = getuid();
+	const struct passwd *pw = getpwuid(uid);
+	struct str login = str_c(pw != NULL ? pw->pw_name : "unknown");
+
+	if (!is_on_list(command.conf.authorized_submit_users, login)) /* compat */
+		command_fatal(&command, EX_NOPERM,
+		    "User %.*s(%ld) is not allowed to submit mail", STR_ARG(login),
+		    (long)uid);
+}
+
+/* ---- the file ---- */
+
+static void
+create(struct drop *d)
+{
+	for (int i = 0; i < 100 && d->fd < 0; i++) {
+		int n = snprintf(d->path, sizeof(d->path), "%s/maildrop/%05llX%lX%08X",
+		    command.queue_dir,
+		    (unsigned long long)(os_clock_wall_us() % US_PER_SEC),
+		    (unsigned long)getpid(), (unsigned)os_random_u64());
+
+		if (n < 0 || (size_t)n >= sizeof(d->path))
+			command_fatal(
+			    &command, EX_SOFTWARE, "queue_directory is too long");
+		d->fd = open(
+		    d->path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+		if (d->fd < 0 && errno != EEXIST)
+			break;
+	}
+	if (d->fd < 0)
+		command_fatal(&command, EX_TEMPFAIL,
+		    "mail_queue_enter: create file %s: %s", d->path,
+		    strerror(errno)); /* compat */
+}
+
+static void
+complete(struct drop *d)
+{
+	if (fchmod(d->fd, MAILDROP_MODE_READY) != 0 || fsync(d->fd) != 0 ||
+	    close(d->fd) != 0)
+		give_up(d, EX_TEMPFAIL, "queue file write error", strerror(errno));
+}
+
+/* One byte, and no harm when nobody is there: pickup looks when it starts. */
+static void
+poke(void)
+{
+	char endpoint[300];
+	struct err e = { 0 };
+	ssize_t n;
+	int fd;
+
+	(void)snprintf(endpoint, sizeof(endpoint), "public/%.*s",
+	    STR_ARG(command.conf.pickup_service_name));
+	if (command_connect(&command, endpoint, &fd, &e) != RC_OK)
+		return;
+	n = write(fd, "W", 1);
+	(void)n;
+	os_fd_close(&fd);
+}
+
+/* ---- the input ---- */
+
+/* RC_NONE: the end. Signals arrive here and nowhere else. */
+static enum rc
+fill(struct drop *d, struct buf *in)
+{
+	struct pollfd pfd = { .fd = STDIN_FILENO, .events = POLLIN };
+	char *room = buf_room(in, READ_SIZE);
+	sigset_t none;
+	ssize_t n;
+
+	(void)sigemptyset(&none);
+	if (ppoll(&pfd, 1, NULL, &none) < 0 && errno != EINTR)
+		give_up(d, EX_OSERR, "poll", strerror(errno));
+	if (got_signal != 0) {
+		if (d->fd >= 0)
+			(void)unlink(d->path);
+		_exit(EX_TEMPFAIL);
+	}
+	n = room != NULL ? read(STDIN_FILENO, room, READ_SIZE) : -1;
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return RC_OK;
+	if (n < 0)
+		give_up(d, EX_IOERR, "read", strerror(errno));
+	buf_added(in, (size_t)n);
+	return n == 0 ? RC_NONE : RC_OK;
+}
+
+static void
+copy(struct drop *d)
+{
+	struct maildrop_reader reader = { 0 };
+	struct maildrop_record r;
+	struct err e = { 0 };
+	struct buf in;
+	enum rc rc = RC_OK;
+
+	buf_init(&in, MAILDROP_RECORD_MAX + 2 * READ_SIZE);
+	while (rc != RC_NONE) {
+		struct str rest;
+		size_t used;
+
+		if (fill(d, &in) == RC_NONE) /* sendmail died, or said nothing */
+			give_up(d, EX_DATAERR, "input is not complete", NULL);
+		rest = buf_view(&in);
+		do
+			rc = maildrop_next(&reader, &rest, &r, &e);
+		while (rc == RC_OK);
+		used = in.n - rest.n;
+		if (rc == RC_PERM || (rc == RC_NONE && rest.n > 0))
+			give_up(d, EX_DATAERR, "malformed input", e.text);
+		if (command.conf.message_size_limit_bytes > 0 &&
+		    reader.content_bytes >
+			(uint64_t)command.conf.message_size_limit_bytes)
+			give_up(d, EX_UNAVAILABLE, "message file too big", NULL);
+		if (d->fd < 0 && used > 0)
+			create(d);
+		if (used > 0 &&
+		    os_fd_write_all(d->fd, str_head(buf_view(&in), used), &e) != RC_OK)
+			give_up(d, EX_TEMPFAIL, "queue file write error", e.text);
+		buf_consume(&in, used);
+	}
+	buf_fini(&in);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct drop d = { .fd = -1 };
+	const char *dir = NULL;
+	int c;
+
+	while ((c = getopt(argc, argv, "c:rv")) != -1) {
+		if (c == 'c')
+			dir = optarg;
+		else if (c == '?') {
+			(void)fprintf(stderr,
+			    "postdrop: fatal: usage: postdrop [-c config_dir] [-v]\n");
+			return EX_USAGE;
+		}
+	}
+	catch_signals();
+	(void)umask(0);
+	command_init(&command, "postdrop", dir);
+	check_user();
+	copy(&d);
+	complete(&d);
+	poke();
+	return EX_OK;
+}

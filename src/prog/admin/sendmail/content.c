@@ -1,0 +1,156 @@
+/* The content: standard input as it is, but for the dot that ends it. With -t the header
+ * is held until the recipients in it are known. */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+#include "agent/maildrop.h"
+#include "prog/admin/sendmail/sendmail.h"
+
+enum {
+	READ_SIZE = 64 << 10,
+	HEADER_MAX = 4 << 20, /* -t: more than that is no header */
+};
+
+struct content {
+	struct mail *m;
+	struct buf held; /* -t: the header so far */
+	bool has_envelope;
+	/* Where in a line we are: what may still become a dot alone is not given on. */
+	enum { AT_START, AFTER_DOT, AFTER_DOT_CR, IN_LINE } at;
+	bool is_over;
+};
+
+static void
+put_pieces(struct mail *m, struct str s)
+{
+	for (; s.n > 0; s = str_from(s, MAILDROP_PIECE_MAX))
+		mail_put(m, 'L', str_head(s, MAILDROP_PIECE_MAX));
+}
+
+/* Where the first empty line begins; s.n: not there yet. */
+static size_t
+header_end(struct str s)
+{
+	size_t at = 0;
+
+	while (at < s.n) {
+		struct str rest = str_from(s, at);
+
+		if (str_starts(rest, STR("\n")) || str_starts(rest, STR("\r\n")))
+			return at;
+		at += str_find(rest, '\n') + 1;
+	}
+	return s.n;
+}
+
+static void
+give(struct content *c, struct str s)
+{
+	struct str all;
+
+	if (s.n == 0)
+		return;
+	if (c->has_envelope) {
+		put_pieces(c->m, s);
+		return;
+	}
+	if (buf_put(&c->held, s) != RC_OK)
+		mail_fatal(c->m, "message header too large");
+	all = buf_view(&c->held);
+	if (header_end(all) == all.n)
+		return;
+	c->has_envelope = true;
+	envelope_write(c->m, str_head(all, header_end(all)));
+	put_pieces(c->m, all);
+	buf_release(&c->held);
+}
+
+/* What was held back at the start of a line turned out to be ordinary. */
+static void
+give_held_back(struct content *c)
+{
+	if (c->at == AFTER_DOT)
+		give(c, STR("."));
+	else if (c->at == AFTER_DOT_CR)
+		give(c, STR(".\r"));
+}
+
+/* Finds the line with a dot alone. */
+static void
+take(struct content *c, struct str s)
+{
+	while (s.n > 0 && !c->is_over) {
+		size_t n;
+
+		switch (c->at) {
+		case AT_START:
+			if (*s.p == '.') {
+				c->at = AFTER_DOT;
+				s = str_from(s, 1);
+				continue;
+			}
+			break;
+		case AFTER_DOT:
+		case AFTER_DOT_CR:
+			if (*s.p == '\n') {
+				c->is_over = true;
+				return;
+			}
+			if (*s.p == '\r' && c->at == AFTER_DOT) {
+				c->at = AFTER_DOT_CR;
+				s = str_from(s, 1);
+				continue;
+			}
+			give_held_back(c);
+			break;
+		case IN_LINE:
+			break;
+		}
+		/* Up to the next line that begins with a dot: one piece. */
+		for (n = 0; n < s.n;) {
+			n += str_find(str_from(s, n), '\n') + 1;
+			if (n < s.n && s.p[n] == '.')
+				break;
+		}
+		c->at = n <= s.n ? AT_START : IN_LINE;
+		give(c, str_head(s, n));
+		s = str_from(s, n);
+	}
+}
+
+void
+content_copy(struct mail *m)
+{
+	struct content c = { .m = m };
+	char chunk[READ_SIZE];
+	ssize_t n;
+
+	buf_init(&c.held, HEADER_MAX);
+	if (!m->o->wants_extraction) {
+		c.has_envelope = true;
+		envelope_write(m, STR(""));
+	}
+	while (!c.is_over && !m->is_lost) {
+		n = read(STDIN_FILENO, chunk, sizeof(chunk));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			mail_fatal(m, "read error on standard input");
+		if (n == 0)
+			break;
+		if (m->o->dot_is_data)
+			give(&c, str_n(chunk, (size_t)n));
+		else
+			take(&c, str_n(chunk, (size_t)n));
+	}
+	/* A dot at the very end, without its line end, ends the message, too. */
+	if (!c.has_envelope) {
+		struct str all = buf_view(&c.held);
+
+		envelope_write(m, all);
+		put_pieces(m, all);
+	}
+	buf_fini(&c.held);
+	mail_put(m, 'X', STR(""));
+	mail_flush(m);
+}

@@ -1,0 +1,359 @@
+/* sendmail: the command that everything else on the system calls to send mail. It reads
+ * the message, makes records of it (agent/maildrop.h) and pipes them to postdrop; it
+ * needs no privileges and no running server. Called as mailq or newaliases, or with the
+ * options of those, it runs the command that does that. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+#include "agent/maildrop.h"
+#include "os/fd.h"
+#include "prog/admin/sendmail/sendmail.h"
+
+enum { GATHER = 64 << 10, PATH_SIZE = 4096 };
+
+enum mode {
+	MODE_MAIL,
+	MODE_QUEUE_LIST,
+	MODE_FLUSH,
+	MODE_FLUSH_ID,
+	MODE_FLUSH_SITE,
+	MODE_START,
+	MODE_ALIASES,
+	MODE_NOTHING
+};
+
+struct request {
+	enum mode mode;
+	const char *config_dir, *target;
+	struct options o;
+};
+
+static struct command command;
+
+void
+mail_fatal(const struct mail *m, const char *text)
+{
+	const struct passwd *pw = getpwuid(getuid());
+
+	command_fatal(m->c, EX_TEMPFAIL, "%s(%ld): %s",
+	    pw != NULL ? pw->pw_name : "unknown", (long)getuid(), text); /* compat */
+}
+
+void
+mail_flush(struct mail *m)
+{
+	struct err e = { 0 };
+
+	if (!m->is_lost && m->out.n > 0 &&
+	    os_fd_write_all(m->fd, buf_view(&m->out), &e) != RC_OK)
+		m->is_lost = true;
+	buf_reset(&m->out);
+}
+
+void
+mail_put(struct mail *m, char type, struct str text)
+{
+	if (type != 'L' && text.n > MAILDROP_TEXT_MAX)
+		mail_fatal(m, "address or option too long");
+	if (m->out.n >= GATHER)
+		mail_flush(m);
+	if (maildrop_put(&m->out, type, text) != RC_OK)
+		mail_fatal(m, "out of memory");
+}
+
+/* ---- other commands ---- */
+
+/* They are where we are. */
+static void
+path_beside(const char *name, char out[PATH_SIZE])
+{
+	ssize_t n = readlink("/proc/self/exe", out, PATH_SIZE - 64);
+
+	out[n > 0 ? n : 0] = '\0';
+	while (n > 0 && out[n - 1] != '/')
+		out[--n] = '\0';
+	(void)strcat(out, name);
+}
+
+static _Noreturn void
+run_instead(const char *name, const char *option, const char *value, const char *dir)
+{
+	char path[PATH_SIZE];
+	const char *argv[8];
+	size_t n = 0;
+
+	path_beside(name, path);
+	argv[n++] = name;
+	if (dir != NULL) {
+		argv[n++] = "-c";
+		argv[n++] = dir;
+	}
+	if (option != NULL)
+		argv[n++] = option;
+	if (value != NULL)
+		argv[n++] = value;
+	argv[n] = NULL;
+	(void)execv(path, (char *const *)(uintptr_t)argv);
+	(void)fprintf(stderr, "sendmail: fatal: execute %s: %s\n", path, strerror(errno));
+	exit(EX_TEMPFAIL);
+}
+
+static pid_t
+start_postdrop(struct mail *m, const char *dir)
+{
+	char path[PATH_SIZE];
+	int fds[2];
+	pid_t pid;
+
+	path_beside("postdrop", path);
+	if (pipe(fds) != 0)
+		mail_fatal(m, "cannot make a pipe");
+	pid = fork();
+	if (pid < 0)
+		mail_fatal(m, "cannot fork");
+	if (pid == 0) {
+		(void)dup2(fds[0], STDIN_FILENO);
+		(void)close(fds[0]);
+		(void)close(fds[1]);
+		if (dir != NULL)
+			(void)execl(path, "postdrop", "-c", dir, (char *)NULL);
+		else
+			(void)execl(path, "postdrop", (char *)NULL);
+		(void)fprintf(
+		    stderr, "sendmail: fatal: execute %s: %s\n", path, strerror(errno));
+		_exit(EX_TEMPFAIL);
+	}
+	(void)close(fds[0]);
+	m->fd = fds[1];
+	return pid;
+}
+
+static int
+send_mail(const struct request *r)
+{
+	struct mail m = { .c = &command, .o = &r->o, .fd = -1 };
+	const char *dir = r->config_dir != NULL ? r->config_dir : getenv("MAIL_CONFIG");
+	int status = 0;
+	pid_t pid;
+
+	command_init(&command, "sendmail", r->config_dir);
+	(void)signal(SIGPIPE, SIG_IGN);
+	buf_init(&m.out, 2 * GATHER + MAILDROP_RECORD_MAX);
+	pid = start_postdrop(&m, dir);
+	content_copy(&m);
+	(void)close(m.fd);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	buf_fini(&m.out);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == EX_OK)
+		return EX_OK;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == EX_UNAVAILABLE)
+		mail_fatal(&m, "message file too big"); /* compat */
+	if (WIFEXITED(status) && WEXITSTATUS(status) == EX_NOPERM)
+		return EX_NOPERM;
+	mail_fatal(&m, "Queue file write error");
+}
+
+/* ---- options ---- */
+
+static _Noreturn void
+usage(const char *what)
+{
+	(void)fprintf(stderr, "sendmail: fatal: %s\n", what);
+	exit(EX_TEMPFAIL); /* compat: whatever is wrong, the caller may try again */
+}
+
+static void
+option_b(struct request *r, const char *arg)
+{
+	switch (*arg) {
+	case 'm':
+		r->mode = MODE_MAIL;
+		break;
+	case 'p':
+		r->mode = MODE_QUEUE_LIST;
+		break;
+	case 'd':
+	case 'l':
+		r->mode = MODE_START;
+		break;
+	case 'i':
+		r->mode = MODE_ALIASES;
+		break;
+	case 'h': /* host status: nothing to show */
+	case 'H':
+		r->mode = MODE_NOTHING;
+		break;
+	case 's':
+		usage("-bs: SMTP on standard input is not available");
+	case 'v':
+		usage("-bv: address verification is not available");
+	default:
+		(void)fprintf(stderr, "sendmail: fatal: unsupported: -b%s\n", arg);
+		exit(EX_TEMPFAIL);
+	}
+}
+
+static void
+option_o(struct request *r, const char *arg)
+{
+	if (*arg == 'i')
+		r->o.dot_is_data = true;
+	/* -om, -o7, -o8, -oe…, -oA…: nothing depends on them. */
+}
+
+static void
+option_q(struct request *r, const char *arg)
+{
+	if (arg == NULL) {
+		r->mode = MODE_FLUSH;
+	} else if (*arg == 'I' && arg[1] != '\0') {
+		r->mode = MODE_FLUSH_ID;
+		r->target = arg + 1;
+	} else if (*arg == 'R' && arg[1] != '\0') {
+		r->mode = MODE_FLUSH_SITE;
+		r->target = arg + 1;
+	} else if (*arg == 'S') {
+		usage("-qS: not implemented");
+	} else if (r->mode == MODE_MAIL) {
+		r->mode = MODE_NOTHING; /* -q5m: the queue runs by itself */
+	}
+}
+
+static void
+option_B(struct request *r, const char *arg)
+{
+	if (!str_iis(str_c(arg), "8BITMIME") && !str_iis(str_c(arg), "7BIT"))
+		usage("-B option needs 8BITMIME or 7BIT"); /* compat */
+	r->o.body_type = arg;
+}
+
+static void
+parse(int argc, char **argv, struct request *r)
+{
+	int c;
+
+	/* Those that do nothing: A e h L m n O p U v x X. */
+	while ((c = getopt(argc, argv,
+		    "A:B:C:F:GIL:N:O:R:UV:X:b:ce:f:h:imno:p:r:q::tvx")) != -1) {
+		switch (c) {
+		case 'b':
+			option_b(r, optarg);
+			break;
+		case 'B':
+			option_B(r, optarg);
+			break;
+		case 'C':
+			r->config_dir = optarg;
+			break;
+		case 'f':
+		case 'r':
+			r->o.sender = optarg;
+			break;
+		case 'F':
+			r->o.full_name = optarg;
+			break;
+		case 'G':
+			r->o.is_gateway = true;
+			break;
+		case 'i':
+			r->o.dot_is_data = true;
+			break;
+		case 'I':
+			r->mode = MODE_ALIASES;
+			break;
+		case 'N':
+			r->o.notify = optarg;
+			break;
+		case 'o':
+			option_o(r, optarg);
+			break;
+		case 'q':
+			option_q(r, optarg);
+			break;
+		case 'R':
+			r->o.ret = optarg;
+			break;
+		case 't':
+			r->o.wants_extraction = true;
+			break;
+		case 'V':
+			r->o.envid = optarg;
+			break;
+		case '?':
+			usage("usage: sendmail [options]"); /* compat */
+		default:
+			break;
+		}
+	}
+	r->o.rcpts = argv + optind;
+	r->o.n_rcpts = (size_t)(argc - optind);
+}
+
+/* -C may name main.cf itself. Compat. */
+static const char *
+config_dir(const char *arg)
+{
+	struct str s = str_c(arg);
+	char *dir;
+
+	if (arg == NULL || !str_ends(s, STR("/main.cf")))
+		return arg;
+	dir = mem_strdup(arg);
+	dir[s.n - 8] = '\0';
+	return dir;
+}
+
+/* All three must be open, or a file of ours would get one of their numbers. */
+static void
+open_standard(void)
+{
+	for (int fd = 0; fd < 3; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+			_exit(EX_OSERR);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct request r = { .mode = MODE_MAIL };
+	struct str name = str_c(argc > 0 ? argv[0] : "sendmail");
+
+	open_standard();
+	name =
+	    str_from(name, str_rfind(name, '/') < name.n ? str_rfind(name, '/') + 1 : 0);
+	if (str_is(name, "mailq"))
+		r.mode = MODE_QUEUE_LIST;
+	else if (str_is(name, "newaliases"))
+		r.mode = MODE_ALIASES;
+	parse(argc, argv, &r);
+	r.config_dir = config_dir(r.config_dir);
+	switch (r.mode) {
+	case MODE_MAIL:
+		if (r.o.wants_extraction && r.o.n_rcpts > 0) /* compat */
+			usage("cannot handle command-line recipients with -t");
+		return send_mail(&r);
+	case MODE_QUEUE_LIST:
+		run_instead("postqueue", "-p", NULL, r.config_dir);
+	case MODE_FLUSH:
+		run_instead("postqueue", "-f", NULL, r.config_dir);
+	case MODE_FLUSH_ID:
+		run_instead("postqueue", "-i", r.target, r.config_dir);
+	case MODE_FLUSH_SITE:
+		run_instead("postqueue", "-s", r.target, r.config_dir);
+	case MODE_START:
+		run_instead("postfix", "start", NULL, r.config_dir);
+	case MODE_ALIASES:
+		usage("newaliases: alias databases are not available");
+	case MODE_NOTHING:
+		return EX_OK;
+	}
+	return EX_SOFTWARE;
+}
