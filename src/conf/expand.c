@@ -499,7 +499,8 @@ expand_names(struct str text, void (*fn)(void *arg, struct str name), void *arg)
 {
 	size_t i = 0, start;
 
-	/* Names stand behind $, ${, $( and nowhere else. */
+	/* A name stands behind $, ${ or $(; operands and texts are passed over like any
+	 * text. */
 	while (i + 1 < text.n) {
 		if (text.p[i++] != '$')
 			continue;
@@ -507,13 +508,15 @@ expand_names(struct str text, void (*fn)(void *arg, struct str name), void *arg)
 			i++;
 			continue;
 		}
-		while (i < text.n &&
-		       (text.p[i] == '{' || text.p[i] == '(' || text.p[i] == ' '))
+		if (text.p[i] == '{' || text.p[i] == '(')
+			i++;
+		while (i < text.n && ascii_isspace(text.p[i]))
 			i++;
 		start = i;
 		while (i < text.n && is_name_char(text.p[i]))
 			i++;
-		if (i > start)
+		if (i > start &&
+		    !str_is(str_n(text.p + start, i - start), "domain_to_ascii"))
 			fn(arg, str_n(text.p + start, i - start));
 	}
 }

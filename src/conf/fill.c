@@ -2,7 +2,6 @@
  */
 #include "base/arena.h"
 #include "conf/fill_int.h"
-#include "conf/host_int.h"
 #include "conf/params.h"
 #include "conf/snapshot.h"
 #include "conf/value.h"
@@ -41,7 +40,7 @@ evaluate(const struct conf_fill *f, const struct conf_param *p, struct str name,
 
 	/* A transport need not be in master.cf: mail for it is deferred, by these limits.
 	 */
-	rc = conf_get_raw(f->snapshot, f->service, name, f->mem, &raw, e);
+	rc = conf_raw(f->snapshot, f->service, name, f->mem, &raw, e);
 	if (rc == RC_NONE) {
 		raw = p->def;
 		rc = RC_OK;

@@ -29,8 +29,4 @@ MUST_USE enum rc conf_host_load(struct arena *mem, struct conf_host *out, struct
 /* Resolves the names in inet_interfaces and proxy_interfaces. Blocks on the resolver. */
 MUST_USE enum rc conf_host_resolve(
     const struct conf_snapshot *s, struct arena *mem, struct str *out, struct err *e);
-/* conf_get() without expansion. */
-MUST_USE enum rc conf_get_raw(const struct conf_snapshot *s,
-    const struct master_service *service, struct str name, struct arena *mem,
-    struct str *out, struct err *e);
 #endif

@@ -81,7 +81,7 @@ get_raw(void *arg, struct str name, struct str *out, struct err *e)
 }
 
 enum rc
-conf_get_raw(const struct conf_snapshot *s, const struct master_service *service,
+conf_raw(const struct conf_snapshot *s, const struct master_service *service,
     struct str name, struct arena *mem, struct str *out, struct err *e)
 {
 	struct conf_lookup l = { s, service, mem, 0 };

@@ -24,7 +24,8 @@ struct conf_param {
 	int64_t min, max; /* 0: none; strings: of the length */
 	enum conf_type type;
 	enum conf_apply apply;
-	char unit; /* CONF_TIME: of a number without unit: s m h d w */
+	bool is_hidden; /* an old name: understood, not listed */
+	char unit;      /* CONF_TIME: of a number without unit: s m h d w */
 };
 
 extern const struct conf_param conf_params[]; /* sorted by name */

@@ -130,7 +130,7 @@ conf_load(const struct conf_load *what, struct arena *mem,
 	s->extra = what->extra;
 	s->n_extra = what->n_extra;
 	rc = set_paths(s, what->config_directory, mem, e);
-	if (rc == RC_OK)
+	if (rc == RC_OK && !what->without_main)
 		rc = read_file(s->main_path, mem, &s->main_text, e);
 	if (rc != RC_OK)
 		return rc;

@@ -41,6 +41,7 @@ struct conf_snapshot {
 struct conf_load {
 	struct str config_directory;
 	struct str process_name;
+	bool without_main;   /* built-in defaults: main.cf is not read */
 	bool without_master; /* commands: master.cf may be missing or broken */
 	const struct master_override
 	    *extra; /* -o NAME=VALUE of the command line, or NULL */
@@ -78,6 +79,10 @@ MUST_USE enum rc conf_snapshot_memfd(
  * Returns: RC_NONE nobody defines it; RC_PERM a loop or a syntax error; RC_TEMP memory
  * limit. */
 MUST_USE enum rc conf_get(const struct conf_snapshot *s,
+    const struct master_service *service, struct str name, struct arena *mem,
+    struct str *out, struct err *e);
+/* The same as it stands, without expansion. */
+MUST_USE enum rc conf_raw(const struct conf_snapshot *s,
     const struct master_service *service, struct str name, struct arena *mem,
     struct str *out, struct err *e);
 /* Expands $name in any text the same way. */

@@ -1,0 +1,291 @@
+/* Owns which names there are: the table's, one set per delivery service, and those that
+ * somebody's main.cf defines and something refers to. */
+#include "base/arena.h"
+#include "conf/expand.h"
+#include "conf/list.h"
+#include "conf/params.h"
+#include "prog/admin/postconf/postconf.h"
+#include <stdlib.h>
+#include <string.h>
+
+struct walk {
+	const struct conf_snapshot *s;
+	struct names *names;
+	const struct master_service *service; /* whose overrides are looked at, or NULL */
+	bool *is_used;                        /* of the service's overrides */
+	struct str *undefined;                /* warned about already */
+	size_t n_undefined;
+	bool has_changed, with_warnings;
+};
+
+static const char *const agents[] = { "error", "lmtp", "local", "pipe", "smtp",
+	"virtual" };
+static const char *const databases[] = { "ldap", "mysql", "pgsql", "sqlite", "memcache",
+	"mongodb" };
+
+static bool
+is_one_of(struct str s, const char *const *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (str_is(s, v[i]))
+			return true;
+	return false;
+}
+
+static void
+add(struct names *names, struct str name, const struct conf_param *param, unsigned class)
+{
+	if (names->n == names->cap) {
+		names->cap = names->cap == 0 ? 1024 : names->cap * 2;
+		names->v = mem_grow(names->v, names->cap, sizeof(*names->v));
+	}
+	names->v[names->n++] = (struct name){ name, param, class };
+}
+
+static int
+by_name(const void *a, const void *b)
+{
+	const struct name *x = a, *y = b;
+
+	return str_cmp(x->name, y->name);
+}
+
+const struct name *
+names_find(const struct names *names, struct str name)
+{
+	struct name key = { .name = name };
+
+	if (names->n == 0)
+		return NULL;
+	return bsearch(&key, names->v, names->n, sizeof(key), by_name);
+}
+
+static void
+sort_names(struct names *names)
+{
+	size_t kept = 0;
+
+	qsort(names->v, names->n, sizeof(*names->v), by_name);
+	for (size_t i = 0; i < names->n; i++)
+		if (kept == 0 || !str_eq(names->v[kept - 1].name, names->v[i].name))
+			names->v[kept++] = names->v[i];
+	names->n = kept;
+}
+
+static void
+add_known(const struct conf_snapshot *s, struct names *names)
+{
+	for (size_t i = 0; i < conf_n_params; i++)
+		add(names, conf_params[i].name, &conf_params[i], CLASS_BUILTIN);
+	for (size_t i = 0; i < s->master.n; i++) {
+		const struct master_service *v = &s->master.v[i];
+
+		if (v->type == MASTER_INET ||
+		    !is_one_of(v->command, agents, ARRAY_LEN(agents)))
+			continue;
+		for (size_t k = 0; k < conf_n_templates; k++) {
+			struct str name = arena_printf(names->mem, "%.*s%.*s",
+			    STR_ARG(v->name), STR_ARG(conf_templates[k].name));
+
+			if (name.p != NULL && conf_param_find(name) == NULL)
+				add(names, name, &conf_templates[k], CLASS_SERVICE);
+		}
+	}
+	sort_names(names);
+}
+
+/* ---- who refers to whom ---- */
+
+static void
+mark(struct walk *w, struct str name)
+{
+	const struct conf_entry *entry;
+	const struct master_service *v = w->service;
+
+	for (size_t i = 0; v != NULL && i < v->n_overrides; i++)
+		if (str_eq(v->overrides[i].name, name)) {
+			w->has_changed |= !w->is_used[i];
+			w->is_used[i] = true;
+			return;
+		}
+	entry = main_cf_find(&w->s->main, name);
+	if (entry == NULL)
+		return;
+	w->has_changed |= !w->names->is_used[entry - w->s->main.v];
+	w->names->is_used[entry - w->s->main.v] = true;
+}
+
+static bool
+is_overridden(const struct conf_snapshot *s, struct str name)
+{
+	for (size_t i = 0; i < s->n_extra; i++)
+		if (str_eq(s->extra[i].name, name))
+			return true;
+	return false;
+}
+
+static bool
+is_defined(const struct walk *w, struct str name)
+{
+	if (names_find(w->names, name) != NULL || main_cf_find(&w->s->main, name) != NULL)
+		return true;
+	if (is_overridden(w->s, name))
+		return true;
+	return w->service != NULL && master_override_find(w->service, name) != NULL;
+}
+
+static void
+refer(void *arg, struct str name)
+{
+	struct walk *w = arg;
+
+	mark(w, name);
+	if (!w->with_warnings || is_defined(w, name))
+		return;
+	for (size_t i = 0; i < w->n_undefined; i++)
+		if (str_eq(w->undefined[i], name))
+			return;
+	w->undefined = mem_grow(w->undefined, w->n_undefined + 1, sizeof(*w->undefined));
+	w->undefined[w->n_undefined++] = name;
+	warn("%.*s: undefined parameter: %.*s",
+	    STR_ARG(w->service != NULL ? w->s->master_path : w->s->main_path),
+	    STR_ARG(name)); /* compat */
+}
+
+/* "ldap:foo" reads foo_server_host and its sisters from main.cf. */
+static void
+mark_database(struct walk *w, struct str item)
+{
+	struct str type, name, inner;
+
+	while (item.n > 0 && item.p[0] == '!')
+		item = str_from(item, 1);
+	if (!str_cut(item, ':', &type, &name))
+		return;
+	if (str_is(type, "proxy") && str_cut(name, ':', &type, &inner))
+		name = inner;
+	if (!is_one_of(type, databases, ARRAY_LEN(databases)) || name.n == 0 ||
+	    name.p[0] == '/' || name.p[0] == '.')
+		return;
+	for (size_t i = 0; i < w->s->main.n; i++) {
+		struct str n = w->s->main.v[i].name;
+
+		if (n.n > name.n && str_starts(n, name) && n.p[name.n] == '_')
+			mark(w, n);
+	}
+}
+
+static void
+look_at(struct walk *w, struct str name, struct str value)
+{
+	const struct name *known = names_find(w->names, name);
+	struct str item, rest = value;
+
+	if (known != NULL && known->param != NULL && known->param->type == CONF_RAW)
+		return;
+	expand_names(value, refer, w);
+	while (conf_list_next(&rest, &item) == RC_OK) {
+		mark_database(w, item);
+		if (str_is(name, "smtpd_restriction_classes"))
+			mark(w, item);
+	}
+}
+
+static void
+look_at_service(struct walk *w, const struct master_service *v)
+{
+	bool *is_used = mem_array(v->n_overrides + 1, sizeof(*is_used));
+
+	w->service = v;
+	w->is_used = is_used;
+	do {
+		w->has_changed = false;
+		for (size_t i = 0; i < v->n_overrides; i++)
+			if (is_used[i] ||
+			    names_find(w->names, v->overrides[i].name) != NULL)
+				look_at(w, v->overrides[i].name, v->overrides[i].value);
+	} while (w->has_changed);
+	w->service = NULL;
+	free(is_used);
+}
+
+static void
+look_at_main(struct walk *w)
+{
+	do {
+		w->has_changed = false;
+		for (size_t i = 0; i < w->s->main.n; i++) {
+			const struct conf_entry *entry = &w->s->main.v[i];
+
+			if (w->names->is_used[i] ||
+			    names_find(w->names, entry->name) != NULL)
+				look_at(w, entry->name, entry->value);
+		}
+	} while (w->has_changed);
+}
+
+void
+names_collect(const struct conf_snapshot *s, bool with_warnings, struct names *out)
+{
+	struct walk w = { .s = s, .names = out, .with_warnings = with_warnings };
+
+	*out = (struct names){ .mem = arena_new((size_t)64 << 20) };
+	add_known(s, out);
+	out->is_used = mem_array(s->main.n + 1, sizeof(*out->is_used));
+	for (size_t i = 0; i < s->master.n; i++)
+		look_at_service(&w, &s->master.v[i]);
+	for (size_t i = 0; i < s->n_extra; i++)
+		look_at(&w, s->extra[i].name, s->extra[i].value);
+	look_at_main(&w);
+	for (size_t i = 0; i < s->main.n; i++)
+		if (out->is_used[i] && names_find(out, s->main.v[i].name) == NULL)
+			add(out, s->main.v[i].name, NULL, CLASS_USER);
+	sort_names(out);
+	free(w.undefined);
+}
+
+static void
+warn_service(const struct conf_snapshot *s, const struct names *names,
+    const struct master_service *v)
+{
+	struct names copy = *names;
+	struct walk w = { .s = s, .names = &copy, .service = v };
+
+	w.is_used = mem_array(v->n_overrides + 1, sizeof(*w.is_used));
+	copy.is_used = mem_array(s->main.n + 1, sizeof(*copy.is_used));
+	for (size_t i = 0; i < v->n_overrides; i++)
+		look_at(&w, v->overrides[i].name, v->overrides[i].value);
+	for (size_t i = 0; i < v->n_overrides; i++)
+		if (!w.is_used[i] && names_find(names, v->overrides[i].name) == NULL)
+			warn("%.*s: unused parameter: %.*s=%.*s", STR_ARG(s->master_path),
+			    STR_ARG(v->overrides[i].name),
+			    STR_ARG(v->overrides[i].value)); /* compat */
+	free(w.is_used);
+	free(copy.is_used);
+}
+
+void
+names_warn_unused_main(const struct conf_snapshot *s, const struct names *names)
+{
+	for (size_t i = 0; i < s->main.n; i++)
+		if (names_find(names, s->main.v[i].name) == NULL)
+			warn("%.*s: unused parameter: %.*s=%.*s", STR_ARG(s->main_path),
+			    STR_ARG(s->main.v[i].name),
+			    STR_ARG(s->main.v[i].value)); /* compat */
+}
+
+void
+names_warn_unused_master(const struct conf_snapshot *s, const struct names *names)
+{
+	for (size_t i = 0; i < s->master.n; i++)
+		warn_service(s, names, &s->master.v[i]);
+}
+
+void
+names_free(struct names *names)
+{
+	free(names->v);
+	free(names->is_used);
+	arena_free(&names->mem);
+	*names = (struct names){ 0 };
+}
