@@ -1,0 +1,223 @@
+/* smtpd: takes mail from the network by SMTP and hands it to queue. It answers 250 only
+ * when queue said that the message is on stable storage. */
+#include "agent/submit.h"
+#include "base/arena.h"
+#include "log/log.h"
+#include "net/endpoint.h"
+#include "net/resolver.h"
+#include "os/fd.h"
+#include "prog/smtpd/smtpd.h"
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#define SCRATCH_MAX    ((size_t)4 * 1024 * 1024)
+#define OUT_MAX        ((size_t)1024 * 1024)
+#define PATHS_MAX      64
+#define NAME_CACHE_US  (60 * US_PER_SEC)
+#define DRAIN_US       (300 * US_PER_SEC) /* after this, 421 at the next chance */
+#define DRAIN_FORCE_US (10 * US_PER_SEC)  /* `postfix stop` */
+
+static struct smtpd smtpd;
+
+/* ---- draining ---- */
+
+void
+smtpd_conn_ended(struct smtpd *d)
+{
+	if (d->is_draining && d->n_conns == 0)
+		loop_stop(d->loop);
+}
+
+static void
+stop_listening(struct smtpd *d)
+{
+	if (d->is_draining)
+		return;
+	d->is_draining = true;
+	for (size_t i = 0; i < d->n_services; i++)
+		for (size_t k = 0; k < d->services[i].n_listeners; k++)
+			loop_io_remove(d->loop, &d->services[i].listeners[k].io);
+	worker_close_listeners(d->w);
+}
+
+/* Tells every session to end as soon as no message is on its way. */
+static void
+hurry(struct smtpd *d)
+{
+	LIST_EACH_SAFE (it, tmp, &d->conns) {
+		struct conn *c = CONTAINER_OF(it, struct conn, node);
+
+		if (c->session == NULL) {
+			conn_free(c);
+			continue;
+		}
+		smtp_server_drain(c->session, loop_now_us(d->loop));
+		if (!smtp_server_is_asking(c->session))
+			conn_run(c);
+	}
+}
+
+static void
+on_impatient(void *arg)
+{
+	struct smtpd *d = arg;
+
+	hurry(d);
+	loop_timer_set(d->loop, &d->impatient, loop_now_us(d->loop) + DRAIN_FORCE_US);
+}
+
+static void
+on_drain(void *arg)
+{
+	struct smtpd *d = arg;
+
+	stop_listening(d);
+	loop_timer_set(d->loop, &d->impatient, loop_now_us(d->loop) + DRAIN_US);
+	smtpd_conn_ended(d);
+}
+
+static void
+on_give_up(void *arg)
+{
+	loop_stop(((struct smtpd *)arg)->loop);
+}
+
+static void
+on_stop(void *arg)
+{
+	struct smtpd *d = arg;
+
+	stop_listening(d);
+	loop_timer_cancel(d->loop, &d->impatient);
+	loop_timer_init(&d->impatient, on_give_up, d);
+	loop_timer_set(d->loop, &d->impatient, loop_now_us(d->loop) + DRAIN_FORCE_US);
+	hurry(d);
+	smtpd_conn_ended(d);
+}
+
+/* ---- channels ---- */
+
+static void
+on_peer(void *arg, const struct wire_peer *m)
+{
+	struct smtpd *d = arg;
+	int fd = m->channel;
+
+	if (str_is(m->purpose, "submit"))
+		submit_connect(d->submit, fd);
+	else
+		os_fd_close(&fd);
+}
+
+static const struct worker_ops ops = {
+	.on_peer = on_peer,
+	.on_drain = on_drain,
+	.on_stop = on_stop,
+};
+
+/* ---- start ---- */
+
+static enum rc
+make_resolver(struct smtpd *d, struct err *e)
+{
+	struct net_resolver_conf conf = { 0 };
+	struct net_protocols p = { true, true };
+	enum rc rc = RC_OK;
+
+	if (d->n_services > 0) {
+		const struct conf_smtpd *c = &d->services[0].conf;
+
+		conf.servers = c->hikyaku_dns_servers;
+		rc = net_protocols_parse(c->inet_protocols, &p, e);
+	}
+	conf.ipv4 = p.ipv4;
+	conf.ipv6 = p.ipv6;
+	if (rc == RC_OK)
+		rc = net_resolver_new(d->loop, d->w->log, &conf, &d->resolver, e);
+	if (rc == RC_OK)
+		d->names = net_client_names_new(d->resolver, NAME_CACHE_US);
+	return rc;
+}
+
+static enum rc
+open_services(struct smtpd *d, struct err *e)
+{
+	struct worker *w = d->w;
+	enum rc rc = RC_OK;
+
+	d->services = mem_array(w->n_services + 1, sizeof(*d->services));
+	for (size_t i = 0; rc == RC_OK && i < w->n_services; i++) {
+		rc = service_open(&d->services[i], d, &w->services[i], e);
+		d->n_services++;
+	}
+	return rc;
+}
+
+static enum rc
+init(struct smtpd *d, struct worker *w, struct err *e)
+{
+	enum rc rc;
+
+	d->w = w;
+	d->loop = w->loop;
+	list_init(&d->conns);
+	loop_timer_init(&d->impatient, on_impatient, d);
+	d->block = mem_get(READ_SIZE);
+	buf_init(&d->out, OUT_MAX);
+	d->scratch = arena_new(SCRATCH_MAX);
+	d->submit = submit_new(w->loop, w->log);
+	rc = open_services(d, e);
+	return rc == RC_OK ? make_resolver(d, e) : rc;
+}
+
+/* One descriptor for each session: as many as the system lets us have. */
+static void
+raise_descriptor_limit(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
+		r.rlim_cur = r.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &r);
+	}
+}
+
+struct paths {
+	const char *v[PATHS_MAX];
+	size_t n;
+	struct arena *mem;
+};
+
+static void
+add_path(void *ctx, struct str path)
+{
+	struct paths *p = ctx;
+
+	if (p->n < PATHS_MAX - 1)
+		p->v[p->n++] = arena_cstr(p->mem, path);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct paths readable = { .v = { "/etc", "/run/systemd/resolve" }, .n = 2 };
+	struct os_sandbox sandbox = { .may = OS_MAY_INET | OS_MAY_READ,
+		.read = readable.v };
+	struct smtpd *d = &smtpd;
+	struct worker w;
+	struct err e = { 0 };
+
+	worker_init(&w, argc, argv, "smtpd", &ops, d);
+	if (init(d, &w, &e) != RC_OK) {
+		log_fatal(w.log, "%s", e.text);
+		return EXIT_FAILURE;
+	}
+	raise_descriptor_limit();
+	readable.mem = w.mem;
+	for (size_t i = 0; i < d->n_services; i++)
+		decide_paths(d->services[i].decide, add_path, &readable);
+	worker_confine(&w, &sandbox);
+	for (size_t i = 0; i < d->n_services; i++)
+		service_listen(&d->services[i]);
+	return worker_run(&w);
+}

@@ -1,0 +1,142 @@
+/* The message that a session is taking in: recipients here, content in agent/ingest. */
+#include "base/arena.h"
+#include "prog/smtpd/smtpd.h"
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MESSAGE_MEM_MAX ((size_t)64 * 1024 * 1024) /* of a whole envelope */
+
+void
+message_drop(struct conn *c)
+{
+	struct message *m = c->message;
+
+	if (m == NULL)
+		return;
+	ingest_free(&m->ingest);
+	arena_free(&m->mem);
+	free(m->rcpts);
+	free(m);
+	c->message = NULL;
+	c->is_full = false;
+}
+
+static enum rc
+make(struct conn *c, struct err *e)
+{
+	struct service *s = c->service;
+	struct message *m = mem_get(sizeof(*m));
+	enum rc rc =
+	    ingest_new(s->smtpd->submit, s->smtpd->loop, &s->ingest, &m->ingest, e);
+
+	if (rc != RC_OK) {
+		free(m);
+		return rc;
+	}
+	m->mem = arena_new(MESSAGE_MEM_MAX);
+	c->message = m;
+	return RC_OK;
+}
+
+enum rc
+message_add(struct conn *c, const struct smtp_rcpt_args *rcpt, struct err *e)
+{
+	struct message *m;
+	struct ingest_rcpt *r;
+	enum rc rc = c->message == NULL ? make(c, e) : RC_OK;
+
+	if (rc != RC_OK)
+		return rc;
+	m = c->message;
+	if (m->n_rcpts == m->cap) {
+		m->cap = m->cap == 0 ? 4 : m->cap * 2;
+		m->rcpts = mem_grow(m->rcpts, m->cap, sizeof(*m->rcpts));
+	}
+	r = &m->rcpts[m->n_rcpts];
+	*r = (struct ingest_rcpt){ .address = arena_str(m->mem, rcpt->address),
+		.orcpt = arena_str(m->mem, rcpt->orcpt),
+		.notify = (uint8_t)rcpt->notify };
+	if (r->address.p == NULL || r->orcpt.p == NULL)
+		return err_set(e, RC_TEMP, "4.3.1 Insufficient system storage");
+	m->n_rcpts++;
+	return RC_OK;
+}
+
+static void
+on_room(void *arg)
+{
+	struct conn *c = arg;
+
+	c->is_full = false;
+	if (!c->is_running)
+		conn_run(c);
+}
+
+void
+message_begin(struct conn *c)
+{
+	struct smtp_server_view v = smtp_server_view(c->session);
+	struct message *m = c->message;
+
+	m->client = (struct ingest_client){ .origin = STR("smtpd"),
+		.name = v.client->name,
+		.addr = v.client->addr,
+		.port = v.client->port,
+		.proto = v.proto,
+		.helo = v.helo,
+		.via = c->service->conf.smtpd_hide_client_session ? MIME_VIA_SELF
+								  : MIME_VIA_SMTP,
+		.is_local = c->is_local,
+		.sender = v.mail->address };
+	ingest_on_room(m->ingest, on_room, c);
+	ingest_begin(
+	    m->ingest, &m->client, m->n_rcpts == 1 ? m->rcpts[0].address : STR(""));
+	m->is_begun = true;
+}
+
+void
+message_store(struct conn *c, struct str piece)
+{
+	struct err e;
+
+	/* A failure is sticky: the commit will tell it. */
+	if (ingest_content(c->message->ingest, piece, &e) == RC_MORE)
+		c->is_full = true;
+}
+
+static void
+on_committed(void *arg, enum rc rc, struct str text)
+{
+	struct conn *c = arg;
+	struct smtp_answer a = { .rc = rc };
+	char reply[600];
+
+	if (rc != RC_OK) {
+		(void)snprintf(reply, sizeof(reply), "%u %.*s", ingest_reply_code(text),
+		    STR_ARG(text));
+		a.reply = str_c(reply);
+	}
+	c->message->is_committing = false;
+	conn_answer(c, &a);
+	message_drop(c);
+	conn_run(c);
+}
+
+void
+message_commit(struct conn *c)
+{
+	struct smtp_server_view v = smtp_server_view(c->session);
+	struct message *m = c->message;
+	struct ingest_envelope env = { .sender = v.mail->address,
+		.envid = v.mail->envid,
+		.ret = (uint8_t)v.mail->ret,
+		.body_8bit = v.mail->body == SMTP_BODY_8BITMIME,
+		.rcpts = m->rcpts,
+		.n_rcpts = m->n_rcpts };
+
+	assert(m->is_begun);
+	m->is_committing = true;
+	ingest_commit(m->ingest, &env, on_committed, c);
+}
