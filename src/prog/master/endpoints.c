@@ -197,8 +197,10 @@ endpoints_apply(struct master *m, const struct config *c, struct err *e)
 		CONTAINER_OF(it, struct endpoint, node)->is_wanted = false;
 	for (size_t i = 0; i < c->snapshot->master.n && rc == RC_OK; i++) {
 		enum master_type type = c->snapshot->master.v[i].type;
+		const char *role = config_role(c, i);
 
-		if (config_role(c, i) == NULL)
+		/* Nobody would ever accept: better refused than left to wait. */
+		if (role == NULL || !role_has_program(m, role))
 			continue;
 		arena_reset(mem);
 		if (type == MASTER_INET)

@@ -151,6 +151,7 @@ void endpoints_close(struct master *m, bool remove_names);
 void roles_init(struct master *m);
 /* Which roles are wanted, and how many processes of each. */
 void roles_plan(struct master *m);
+bool role_has_program(const struct master *m, const char *name);
 struct role *role_find(struct master *m, const char *name);
 
 /* process.c: fork, exec, the control channel. RC_TEMP: it could not be started. */

@@ -63,6 +63,15 @@ is_wanted(const struct master *m, size_t at)
 	return false;
 }
 
+bool
+role_has_program(const struct master *m, const char *name)
+{
+	char path[sizeof(m->libexec) + 32];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", m->libexec, name);
+	return access(path, X_OK) == 0;
+}
+
 void
 roles_plan(struct master *m)
 {
@@ -70,13 +79,12 @@ roles_plan(struct master *m)
 
 	for (size_t i = 0; i < ROLES; i++) {
 		struct role *r = &m->roles[i];
-		char path[sizeof(m->libexec) + 32];
 
 		r->is_wanted = is_wanted(m, i);
-		(void)snprintf(path, sizeof(path), "%s/%s", m->libexec, r->name);
-		if (r->is_wanted && access(path, X_OK) != 0) {
+		if (r->is_wanted && !role_has_program(m, r->name)) {
 			log_error(m->log,
-			    "cannot execute %s: %m; its services are not offered", path);
+			    "cannot execute %s/%s: %m; its services are not offered",
+			    m->libexec, r->name);
 			r->is_wanted = false;
 		}
 		r->n = table[i].most != 0 && cpus > table[i].most ? table[i].most : cpus;

@@ -6,10 +6,13 @@
 #include "loop/loop.h"
 #include "os/sock.h"
 
+#define ANSWER_US (60 * US_PER_SEC)
+
 struct flush {
 	struct loop *loop;
 	struct log *log;
 	struct ipc_channel *ch;
+	struct loop_timer deadline;
 	int status;
 };
 
@@ -38,6 +41,15 @@ on_close(void *arg, const char *why)
 
 	log_fatal(f->log, "the queue manager has closed the connection%s%s",
 	    why == NULL ? "" : ": ", why == NULL ? "" : why);
+	loop_stop(f->loop);
+}
+
+static void
+on_deadline(void *arg)
+{
+	struct flush *f = arg;
+
+	log_fatal(f->log, "the queue manager does not answer");
 	loop_stop(f->loop);
 }
 
@@ -71,6 +83,8 @@ verb_flush(struct postfix *p)
 	f.ch = ipc_channel_new(f.loop, fd, &conf);
 	ipc_send_admin(
 	    f.ch, &(struct wire_admin){ .verb = STR("flush"), .target = STR("ALL") });
+	loop_timer_init(&f.deadline, on_deadline, &f);
+	loop_timer_set(f.loop, &f.deadline, loop_now_us(f.loop) + ANSWER_US);
 	loop_run(f.loop);
 	ipc_channel_free(&f.ch);
 	loop_free(&f.loop);
