@@ -303,8 +303,8 @@ expand_relation(struct run *r, struct at *a)
 {
 	struct branches b = { 0 };
 	struct str operand[2];
-	enum relation op;
-	bool is_level;
+	enum relation op = EQ;
+	bool is_level = false;
 	enum rc rc;
 	int c;
 

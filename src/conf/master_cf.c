@@ -65,7 +65,7 @@ next_field(struct str *rest, const char *name, bool has_default, struct field *o
 static enum rc
 next_bool(struct str *rest, const char *name, bool by_default, bool *out, struct err *e)
 {
-	struct field f;
+	struct field f = { 0 };
 	enum rc rc = next_field(rest, name, true, &f, e);
 
 	if (rc != RC_OK)
@@ -84,7 +84,7 @@ next_bool(struct str *rest, const char *name, bool by_default, bool *out, struct
 static enum rc
 next_wakeup(struct str *rest, struct master_service *s, struct err *e)
 {
-	struct field f;
+	struct field f = { 0 };
 	struct str digits;
 	uint64_t seconds;
 	enum rc rc = next_field(rest, "wakeup_time", true, &f, e);
@@ -105,7 +105,7 @@ next_wakeup(struct str *rest, struct master_service *s, struct err *e)
 static enum rc
 next_maxproc(struct str *rest, struct master_service *s, struct err *e)
 {
-	struct field f;
+	struct field f = { 0 };
 	uint64_t n;
 	enum rc rc = next_field(rest, "max_proc", true, &f, e);
 
@@ -121,7 +121,7 @@ next_maxproc(struct str *rest, struct master_service *s, struct err *e)
 static enum rc
 parse_fields(struct str *rest, struct master_service *s, struct err *e)
 {
-	struct field f;
+	struct field f = { 0 };
 	enum rc rc;
 
 	if ((rc = next_field(rest, "service name", false, &f, e)) != RC_OK)
