@@ -33,7 +33,9 @@ struct ipc_channel {
 	struct loop *loop;
 	struct ipc_channel_conf conf;
 	struct loop_io io;
-	struct loop_task task; /* flush, or tell about the end */
+	struct loop_task flush; /* an output: sends */
+	struct loop_task
+	    task; /* tells about room, about the end; goes on after a pause */
 	struct buf in, out;
 	struct arena *mem; /* of the message being handled */
 	struct ipc_fds fds;
@@ -107,6 +109,7 @@ static void
 channel_destroy(struct ipc_channel *ch)
 {
 	loop_soon_cancel(ch->loop, &ch->task);
+	loop_soon_cancel(ch->loop, &ch->flush);
 	buf_fini(&ch->in);
 	buf_fini(&ch->out);
 	arena_free(&ch->mem);
@@ -192,7 +195,7 @@ ipc_channel_commit(struct ipc_channel *ch, const struct wire_wr *w, int fd)
 		add_fd(ch, fd);
 	if (ch->out.n > ch->conf.out_low)
 		ch->wants_room = true;
-	loop_soon(ch->loop, &ch->task);
+	loop_output(ch->loop, &ch->flush);
 }
 
 /* Sends once. Descriptors must not arrive after their frame, so bytes stop where the
@@ -242,7 +245,15 @@ ipc_channel_flush(struct ipc_channel *ch)
 		if (ch->is_finishing)
 			channel_close(ch, NULL);
 	}
+	if (ch->wants_room && ch->out.n <= ch->conf.out_low && !ch->is_closed)
+		loop_soon(ch->loop, &ch->task);
 	want(ch);
+}
+
+static void
+on_flush(void *arg)
+{
+	ipc_channel_flush(arg);
 }
 
 static void
@@ -363,11 +374,8 @@ on_task(void *arg)
 			return;
 	}
 	if (!ch->is_closed) {
-		ipc_channel_flush(ch);
-		if (!ch->is_closed) {
-			tell_room(ch);
-			return;
-		}
+		tell_room(ch);
+		return;
 	}
 	if (ch->is_told || ch->conf.on_close == NULL)
 		return;
@@ -397,7 +405,7 @@ on_io(void *arg, unsigned events)
 		return;
 	}
 	if ((events & LOOP_WRITE) != 0 && !ch->is_closed)
-		loop_soon(ch->loop, &ch->task);
+		loop_output(ch->loop, &ch->flush);
 }
 
 /* ---- life ---- */
@@ -418,6 +426,7 @@ ipc_channel_new(struct loop *l, int fd, const struct ipc_channel_conf *conf)
 	buf_init(&ch->out, ch->conf.out_max);
 	ch->mem = arena_new(ARENA_MAX);
 	loop_task_init(&ch->task, on_task, ch);
+	loop_task_init(&ch->flush, on_flush, ch);
 	loop_io_init(&ch->io, fd, on_io, ch);
 	if (os_fd_nonblock(fd, true, &e) != RC_OK)
 		channel_close(ch, "not a usable descriptor");
@@ -447,7 +456,7 @@ ipc_channel_finish(struct ipc_channel *ch)
 	if (ch->is_closed)
 		return;
 	ch->is_finishing = true;
-	loop_soon(ch->loop, &ch->task);
+	loop_output(ch->loop, &ch->flush);
 }
 
 size_t

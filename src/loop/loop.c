@@ -28,6 +28,7 @@ loop_new(void)
 	heap_init(&l->timers);
 	list_init(&l->soon);
 	list_init(&l->hooks);
+	list_init(&l->outputs);
 	list_init(&l->signals);
 	l->signal_io.fd = -1;
 	l->n_threads = 2;
@@ -198,6 +199,13 @@ loop_soon(struct loop *l, struct loop_task *t)
 }
 
 void
+loop_output(struct loop *l, struct loop_task *t)
+{
+	if (list_is_empty(&t->node))
+		list_add_tail(&l->outputs, &t->node);
+}
+
+void
 loop_soon_cancel(struct loop *l, struct loop_task *t)
 {
 	(void)l;
@@ -222,24 +230,19 @@ list_move(struct list *from, struct list *to)
 	list_remove(from);
 }
 
+/* Each once; what they add meanwhile waits. Hooks go back to where they were. */
 static void
-run_tasks(struct loop *l)
+run_list(struct list *from, bool is_hooks)
 {
 	struct list now, *node;
 
-	list_move(&l->soon, &now);
+	list_move(from, &now);
 	while ((node = list_first(&now)) != NULL) {
 		struct loop_task *t = CONTAINER_OF(node, struct loop_task, node);
 
 		list_remove(node);
-		t->fn(t->arg);
-	}
-	list_move(&l->hooks, &now);
-	while ((node = list_first(&now)) != NULL) {
-		struct loop_task *t = CONTAINER_OF(node, struct loop_task, node);
-
-		list_remove(node);
-		list_add_tail(&l->hooks, node);
+		if (is_hooks)
+			list_add_tail(from, node);
 		t->fn(t->arg);
 	}
 }
@@ -253,7 +256,7 @@ wait_ms(struct loop *l, int64_t max_us)
 	struct heap_node *node = heap_min(&l->timers);
 	int64_t us = max_us;
 
-	if (!list_is_empty(&l->soon))
+	if (!list_is_empty(&l->soon) || !list_is_empty(&l->outputs))
 		return 0;
 	if (node != NULL) {
 		int64_t left = node->key - os_clock_mono_us();
@@ -281,7 +284,9 @@ loop_round(struct loop *l, int64_t max_wait_us)
 	read_clock(l);
 	run_events(l);
 	run_timers(l);
-	run_tasks(l);
+	run_list(&l->soon, false);
+	run_list(&l->hooks, true);
+	run_list(&l->outputs, false);
 }
 
 void

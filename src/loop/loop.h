@@ -8,8 +8,9 @@
 /* The event loop: one a process, one thread.
  *
  * A round: wait; read the clock; signals, descriptors, timers, finished offloads; then
- * the tasks of loop_soon(); then the round-end hooks. Structures given in are the
- * caller's storage; any of them may be removed and freed inside any callback. */
+ * the tasks of loop_soon(); then the round-end hooks; then the outputs. Structures given
+ * in are the caller's storage; any of them may be removed and freed inside any callback.
+ */
 struct loop;
 
 struct loop *loop_new(void);
@@ -77,6 +78,11 @@ void loop_soon_cancel(struct loop *l, struct loop_task *t);
 /* Runs at the end of every round, first registered first: flush logs here. Same storage
  * rule; loop_soon_cancel() takes it out. */
 void loop_at_round_end(struct loop *l, struct loop_task *hook);
+
+/* Runs it once after this round's hooks: for sending what the round has made. Because
+ * hooks flush the log, a line is in the file before the message that lets another process
+ * write the next one. It must not call anybody back: ask for a task instead. */
+void loop_output(struct loop *l, struct loop_task *t);
 
 /* ---- signals, children ---- */
 struct loop_signal {

@@ -14,7 +14,7 @@ struct loop {
 	    events[LOOP_EVENTS_MAX]; /* of the current round; ptr NULL: removed */
 	int n_events;
 	struct heap timers;
-	struct list soon, hooks;
+	struct list soon, hooks, outputs;
 	int64_t now_us, wall_us;
 	bool is_stopped;
 	sigset_t old_mask, mask;

@@ -87,7 +87,7 @@ on_again(void *arg)
 	struct trace *t = arg;
 
 	note(t, 'r');
-	if (t->n < 3)
+	if (t->n < 4)
 		loop_soon(t->loop, &again_task);
 }
 
@@ -95,25 +95,28 @@ static void
 test_tasks(void **state)
 {
 	struct trace t = { .loop = loop_new() };
-	struct loop_task a, hook;
+	struct loop_task a, hook, output;
 
 	(void)state;
 	loop_task_init(&a, on_a, &t);
 	loop_task_init(&hook, on_b, &t);
 	loop_task_init(&again_task, on_again, &t);
+	loop_task_init(&output, on_c, &t);
 	loop_at_round_end(t.loop, &hook);
+	loop_output(t.loop, &output);
+	loop_output(t.loop, &output);
 	loop_soon(t.loop, &a);
 	loop_soon(t.loop, &a); /* twice is once */
 	loop_soon(t.loop, &again_task);
 	loop_round(t.loop, 0);
-	assert_string_equal(t.text, "arb");
+	assert_string_equal(t.text, "arbc");
 	loop_round(t.loop, -1); /* does not wait: a task is asked for */
-	assert_string_equal(t.text, "arbrb");
+	assert_string_equal(t.text, "arbcrb");
 	loop_soon_cancel(t.loop, &hook);
 	loop_soon(t.loop, &a);
 	loop_soon_cancel(t.loop, &a);
 	loop_round(t.loop, 0);
-	assert_string_equal(t.text, "arbrb");
+	assert_string_equal(t.text, "arbcrb");
 	loop_free(&t.loop);
 }
 
