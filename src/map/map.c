@@ -142,10 +142,10 @@ open_version(struct map *m, struct log *log, struct err *e)
 }
 
 enum rc
-map_open(struct str spec, struct map **out, struct err *e)
+map_open(struct str spec, struct log *log, struct map **out, struct err *e)
 {
 	struct map *m = map_new(spec);
-	enum rc rc = open_version(m, NULL, e);
+	enum rc rc = open_version(m, log, e);
 
 	if (rc != RC_OK) {
 		map_close(&m);

@@ -45,8 +45,9 @@ bool map_is_fixed(const struct map *m); /* takes derived keys */
 struct str map_spec(const struct map *m);
 
 /* One table by itself: for commands. RC_PERM here: unsupported type; RC_TEMP: cannot be
- * opened. */
-MUST_USE enum rc map_open(struct str spec, struct map **out, struct err *e);
+ * opened. `log` takes warnings about its content, or is NULL. */
+MUST_USE enum rc map_open(
+    struct str spec, struct log *log, struct map **out, struct err *e);
 void map_close(struct map **m);
 /* Walks all entries, in the table's own order. RC_PERM: the type has no such thing. */
 typedef enum rc map_each_fn(void *ctx, struct str key, struct str value);

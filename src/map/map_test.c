@@ -252,8 +252,8 @@ incremental(void **state)
 	assert_int_equal(map_each(m, count, &n, NULL), RC_OK);
 	assert_int_equal(n, strlen("more") + strlen("other"));
 	(void)snprintf(spec, sizeof(spec), "hash:%s", path("absent"));
-	assert_int_equal(map_open(str_c(spec), &one, NULL), RC_TEMP);
-	assert_int_equal(map_open(STR("cdb:/x"), &one, NULL), RC_PERM);
+	assert_int_equal(map_open(str_c(spec), NULL, &one, NULL), RC_TEMP);
+	assert_int_equal(map_open(STR("cdb:/x"), NULL, &one, NULL), RC_PERM);
 	req.type = STR("texthash");
 	assert_int_equal(map_build_new(&req, &b, NULL), RC_PERM);
 	map_set_free(&s);

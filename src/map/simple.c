@@ -67,9 +67,19 @@ fail_find(
 	return err_set(e, RC_TEMP, "Application error"); /* compat */
 }
 
+static enum rc
+fail_each(const void *state, map_each_fn *fn, void *ctx, struct err *e)
+{
+	(void)state;
+	(void)fn;
+	(void)ctx;
+	return err_set(e, RC_TEMP, "Application error"); /* compat */
+}
+
 const struct map_type map_type_fail = {
 	.name = "fail",
 	.open = fail_open,
 	.close = fail_close,
 	.find = fail_find,
+	.each = fail_each,
 };
