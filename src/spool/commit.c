@@ -3,6 +3,7 @@
  * thing that a failure gives up, because their senders still have them. */
 #include "spool/spool_int.h"
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum spool_waiting
@@ -114,8 +115,7 @@ spare_batch(struct spool *sp)
 		if (b != sp->pending && (sp->commit == NULL || sp->commit->batch != b))
 			return b;
 	}
-	assert(!"no spare batch");
-	return NULL;
+	abort(); /* three buffers: one fills, one is in flight */
 }
 
 /* Zeros to the end of the page: the next commit then finds a page that was written as a
@@ -349,8 +349,6 @@ fail(struct spool *sp, struct spool_job *j)
 	/* The cut must become durable even if nobody writes anything more. */
 	if (sp->pending->n == 0)
 		append_mark(sp);
-	if (sp->failures >= FAILURES_MAX)
-		outcome_tell_owed(sp);
 }
 
 void
@@ -372,7 +370,6 @@ batch_give_up_puts(struct spool *sp)
 	sp->pending = kept;
 	batch_reset(old);
 	sp->wants_segment = kept->n > 0;
-	outcome_tell_owed(sp);
 }
 
 void

@@ -3,6 +3,7 @@
  * for going on. */
 #include "spool/spool_int.h"
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define CLEAN_MAX ((size_t)256) /* stage files per job */
@@ -192,8 +193,7 @@ spool_prepare_end(struct spool *sp, struct spool_job **job, struct spool_outcome
 			stage_gone(sp, j->stages[i]);
 		break;
 	case JOB_COMMIT:
-		assert(!"a commit ends in spool_commit_end()");
-		break;
+		abort(); /* a commit ends in spool_commit_end() */
 	}
 	if (sp->no_space && sp->wants_segment && sp->n_free == 0)
 		batch_give_up_puts(sp);

@@ -113,7 +113,10 @@ void spool_job_run(struct spool_job *job);
 
 struct spool_outcome {
 	uint64_t cookie, number;
-	enum rc rc; /* RC_OK: durable; RC_TEMP: not stored, and will not come back */
+	/* RC_OK: durable. RC_TEMP: not stored, and sure not to come back: after a failed
+	 * write that is known only when a later commit is durable, and never told when
+	 * the disk has failed for good. */
+	enum rc rc;
 };
 struct spool_outcomes {
 	const struct spool_outcome *v;
