@@ -291,10 +291,13 @@ build(struct queue *q)
 	open_doors(q);
 }
 
+/* The only global: what is open when the process ends is still in somebody's hands. */
+static struct queue the_queue;
+
 int
 main(int argc, char **argv)
 {
-	struct queue *q = mem_get(sizeof(*q));
+	struct queue *q = &the_queue;
 	const char *spool_path;
 	struct err e = { 0 };
 	int status;
@@ -302,6 +305,7 @@ main(int argc, char **argv)
 	worker_init(&q->w, argc, argv, "queue", &ops, q);
 	os_random_seed(q->seed);
 	q->scratch = arena_new(SCRATCH_MAX);
+	q->limits_mem = arena_new(CONF_MEM_MAX);
 	list_init(&q->transports);
 	open_logs(q);
 	if (read_conf(q, &e) != RC_OK)

@@ -39,6 +39,8 @@ struct queue {
 	struct log *log;       /* postfix/qmgr */
 	struct log *error_log; /* postfix/error: for outcomes that no agent has seen */
 	struct arena *scratch; /* reset by whoever uses it next */
+	struct arena
+	    *limits_mem; /* the same, for transport.c: routes live in scratch then */
 	uint64_t seed[2];
 
 	/* configuration, replaced by a reload */

@@ -15,12 +15,15 @@ value_of(struct queue *q, struct str transport, const char *suffix)
 {
 	struct str out = STR_INIT("");
 	struct err e = { 0 };
-	struct str name = arena_printf(q->scratch, "%.*s_%s", STR_ARG(transport), suffix);
+	struct str name =
+	    arena_printf(q->limits_mem, "%.*s_%s", STR_ARG(transport), suffix);
 
-	if (conf_get(q->w.snapshot, NULL, name, q->scratch, &out, &e) == RC_OK)
+	if (conf_get(q->w.snapshot, NULL, name, q->limits_mem, &out, &e) == RC_OK)
 		return out;
-	name = arena_printf(q->scratch, "default_%s", suffix);
-	if (conf_get(q->w.snapshot, NULL, name, q->scratch, &out, &e) != RC_OK)
+	name = str_is(str_c(suffix), "initial_destination_concurrency")
+		   ? str_c(suffix)
+		   : arena_printf(q->limits_mem, "default_%s", suffix);
+	if (conf_get(q->w.snapshot, NULL, name, q->limits_mem, &out, &e) != RC_OK)
 		log_warn(q->log, "%.*s: %s", STR_ARG(name), e.text);
 	return out;
 }
@@ -88,8 +91,8 @@ process_limit(struct queue *q)
 	struct str text = STR_INIT("");
 	uint64_t v;
 
-	if (conf_get(q->w.snapshot, NULL, STR("default_process_limit"), q->scratch, &text,
-		NULL) != RC_OK ||
+	if (conf_get(q->w.snapshot, NULL, STR("default_process_limit"), q->limits_mem,
+		&text, NULL) != RC_OK ||
 	    str_u64(text, INT32_MAX, &v) != RC_OK)
 		return 100;
 	return (int)v;
@@ -115,7 +118,7 @@ transport_fill(struct queue *q, struct transport *t)
 	const char *role = s != NULL ? worker_role_of(s->command) : NULL;
 	struct sched_conf c;
 
-	arena_reset(q->scratch);
+	arena_reset(q->limits_mem);
 	limits(q, name, &c);
 	if (s != NULL)
 		c.busy_limit = s->maxproc < 0 ? process_limit(q) : s->maxproc;

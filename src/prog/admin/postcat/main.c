@@ -235,10 +235,12 @@ parse(struct postcat *p, int argc, char **argv)
 		p->body = p->header = p->envelope = true;
 }
 
+static struct postcat the_postcat; /* in somebody's hands until the end */
+
 int
 main(int argc, char **argv)
 {
-	struct postcat *p = mem_get(sizeof(*p));
+	struct postcat *p = &the_postcat;
 
 	(void)signal(SIGPIPE, SIG_DFL);
 	parse(p, argc, argv);

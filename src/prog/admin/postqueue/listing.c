@@ -318,11 +318,15 @@ listing_feed(struct listing *l, struct str bytes)
 enum rc
 listing_end(struct listing *l)
 {
+	bool is_whole_list = l->where == LISTING_OVER;
+
 	buf_fini(&l->in);
+	if (!is_whole_list)
+		return RC_PERM;
 	if (!l->is_json && l->n_messages == 0)
 		(void)fputs("Mail queue is empty\n", l->to);
 	else if (!l->is_json)
 		(void)fprintf(l->to, "-- %" PRIu64 " Kbytes in %" PRIu64 " Request%s.\n",
 		    l->total_bytes / 1024, l->n_messages, l->n_messages == 1 ? "" : "s");
-	return l->where == LISTING_OVER ? RC_OK : RC_PERM;
+	return RC_OK;
 }

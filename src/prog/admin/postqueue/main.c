@@ -222,27 +222,29 @@ parse(int argc, char **argv, struct request *r)
 	r->is_bad |= r->verb == 0 || optind < argc;
 }
 
+static struct command the_command; /* in somebody's hands until the end */
+
 int
 main(int argc, char **argv)
 {
 	struct request r = { 0 };
-	struct command c;
+	struct command *c = &the_command;
 
 	(void)signal(SIGPIPE, SIG_DFL); /* mailq | head */
 	parse(argc, argv, &r);
-	command_init(&c, "postqueue", r.config_dir);
+	command_init(c, "postqueue", r.config_dir);
 	if (r.is_bad)
-		command_fatal(&c, UNAVAILABLE, USAGE);
+		command_fatal(c, UNAVAILABLE, USAGE);
 	switch (r.verb) {
 	case 'f':
-		return flush_all(&c);
+		return flush_all(c);
 	case 'i':
-		return flush_one(&c, r.arg);
+		return flush_one(c, r.arg);
 	case 's': /* compat: words for a site without fast flush, which every site is here
 		   */
-		command_fatal(&c, UNAVAILABLE,
+		command_fatal(c, UNAVAILABLE,
 		    "Flush service is not configured for destination \"%s\"", r.arg);
 	default:
-		return list_queue(&c, r.verb == 'j');
+		return list_queue(c, r.verb == 'j');
 	}
 }

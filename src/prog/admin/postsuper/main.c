@@ -266,10 +266,12 @@ parse_queues(struct postsuper *p, int argc, char **argv)
 		command_fatal(&p->c, 1, "%s", e.text);
 }
 
+static struct postsuper the_postsuper; /* in somebody's hands until the end */
+
 int
 main(int argc, char **argv)
 {
-	struct postsuper *p = mem_get(sizeof(*p));
+	struct postsuper *p = &the_postsuper;
 
 	(void)signal(SIGPIPE, SIG_IGN);
 	parse(p, argc, argv);
