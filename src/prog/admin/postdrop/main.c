@@ -196,7 +196,10 @@ copy(struct drop *d)
 		struct str rest;
 		size_t used;
 
-		if (fill(d, &in) == RC_NONE) /* sendmail died, or said nothing */
+		if (fill(d, &in) == RC_NONE && in.n == 0 && d->fd < 0)
+			_exit(
+			    EX_DATAERR); /* sendmail had nothing to send, and said why */
+		if (in.n == before)
 			give_up(d, EX_DATAERR, "input is not complete", NULL);
 		rest = buf_view(&in);
 		do
