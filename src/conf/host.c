@@ -15,8 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define ADDRESSES_MAX 4096
-#define FACTS_MAX     (1 << 20)
+#define FACTS_MAX (1 << 20)
 
 static const unsigned char v4_prefix[12] = { [10] = 0xff, [11] = 0xff };
 
@@ -229,6 +228,17 @@ parse_prefixed(struct str text, struct conf_ip *out)
 	return out->bits <= 128;
 }
 
+static size_t
+count_words(struct str text)
+{
+	struct str word;
+	size_t n = 0;
+
+	while (str_token(&text, " ", &word))
+		n++;
+	return n;
+}
+
 static void
 add_address(struct addresses *a, const struct conf_ip *ip, struct conf_protocols p)
 {
@@ -349,7 +359,7 @@ own_addresses(const struct conf_lookup *l, struct str parameter, struct addresse
     struct err *e)
 {
 	const struct conf_snapshot *s = l->snapshot;
-	struct addresses a = { .max = ADDRESSES_MAX };
+	struct addresses a = { 0 };
 	struct conf_protocols p;
 	struct str list, item;
 	enum rc rc;
@@ -359,6 +369,9 @@ own_addresses(const struct conf_lookup *l, struct str parameter, struct addresse
 		rc = conf_lookup_get(l, parameter, &list, e);
 	if (rc != RC_OK)
 		return rc;
+	/* Each address comes from one word of one of these. */
+	a.max =
+	    count_words(s->host.addresses) + count_words(s->host.names) + list.n / 2 + 1;
 	a.v = arena_array(l->mem, a.max, sizeof(*a.v));
 	if (a.v == NULL)
 		return err_set(e, RC_TEMP, "memory limit");

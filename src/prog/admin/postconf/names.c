@@ -217,8 +217,9 @@ look_at_main(struct walk *w)
 		for (size_t i = 0; i < w->s->main.n; i++) {
 			const struct conf_entry *entry = &w->s->main.v[i];
 
-			if (w->names->is_used[i] ||
-			    names_find(w->names, entry->name) != NULL)
+			if (!is_overridden(w->s, entry->name) &&
+			    (w->names->is_used[i] ||
+				names_find(w->names, entry->name) != NULL))
 				look_at(w, entry->name, entry->value);
 		}
 	} while (w->has_changed);

@@ -136,8 +136,15 @@ show_fields(const struct options *o, const struct entry *e, const struct request
 		any = true;
 		name = arena_printf(mem, "%.*s/%s/%s", STR_ARG(e->service->name),
 		    master_type_name(e->service->type), field_names[i]);
-		value =
-		    i == N_FIELDS - 1 ? command_text(e->service, mem, " ") : e->field[i];
+		value = e->field[i];
+		if (i == N_FIELDS - 1 && (o->mode & MODE_FOLD) != 0 &&
+		    (o->mode & (MODE_NAMES | MODE_VALUES)) == 0) {
+			value = command_text(e->service, mem, "\n    ");
+			(void)printf("%.*s = %.*s\n", STR_ARG(name), STR_ARG(value));
+			continue;
+		}
+		if (i == N_FIELDS - 1)
+			value = command_text(e->service, mem, " ");
 		show_pair(o, name, value);
 	}
 	return any;
