@@ -196,11 +196,11 @@ copy(struct drop *d)
 		struct str rest;
 		size_t used;
 
-		if (fill(d, &in) == RC_NONE && in.n == 0 && d->fd < 0)
-			_exit(
-			    EX_DATAERR); /* sendmail had nothing to send, and said why */
-		if (in.n == before)
+		if (fill(d, &in) == RC_NONE) {
+			if (in.n == 0 && d->fd < 0)
+				_exit(EX_DATAERR); /* sendmail gave up, and said why */
 			give_up(d, EX_DATAERR, "input is not complete", NULL);
+		}
 		rest = buf_view(&in);
 		do
 			rc = maildrop_next(&reader, &rest, &r, &e);
