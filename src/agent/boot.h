@@ -28,6 +28,7 @@ struct boot {
 	size_t n_listen;
 };
 
+/* Appends it. RC_TEMP: longer than `out` may be. */
 MUST_USE enum rc boot_format(const struct boot *b, struct buf *out);
 /* Memory: *out lives in `mem`. RC_PERM: not what boot_format() makes. */
 MUST_USE enum rc boot_parse(struct str text, struct arena *mem, struct boot *out);

@@ -89,7 +89,7 @@ static int
 allow_socket(scmp_filter_ctx f, int family)
 {
 	return seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-	    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family));
+	    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family, 0));
 }
 
 /* Reading only: the flags of open say so. openat2 hides them in memory: refused. */
@@ -125,13 +125,13 @@ allow_some(scmp_filter_ctx f)
 		error = seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 	for (size_t i = 0; i < ARRAY_LEN(ioctls) && error == 0; i++)
 		error = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-		    SCMP_A1(SCMP_CMP_EQ, ioctls[i]));
+		    SCMP_A1(SCMP_CMP_EQ, ioctls[i], 0));
 	if (error == 0)
 		error = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
-		    SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME));
+		    SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME, 0));
 	if (error == 0) /* a null "new limit": reading */
-		error = seccomp_rule_add(
-		    f, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, SCMP_A2(SCMP_CMP_EQ, 0));
+		error = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1,
+		    SCMP_A2(SCMP_CMP_EQ, 0, 0));
 	if (error == 0)
 		error = allow_socket(f, AF_UNIX);
 	return error;
