@@ -13,8 +13,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define JOB_ARENA_MAX ((size_t)32 << 20)
-#define SPARE_MAX     256 /* job structures kept for the next */
+#define JOB_ARENA_MAX  ((size_t)32 << 20)
+#define NOTIFY_SUCCESS 2   /* RFC 3461, see wire/messages.ipc */
+#define SPARE_MAX      256 /* job structures kept for the next */
 
 struct channel {
 	struct list node;
@@ -409,7 +410,13 @@ delivery_outcome(
 		w->dsn = arena_printf(j->pub.mem, "4%.*s", STR_ARG(str_from(o->dsn, 1)));
 		status = "SOFTBOUNCE"; /* compat */
 	}
-	w->text = keep(j, o->text, SIZE_MAX);
+	/* A delivery report says where the message went. Compat. */
+	if (o->what == DELIVERY_SENT &&
+	    (j->m.rcpts[o->rcpt].notify & NOTIFY_SUCCESS) != 0)
+		w->text = arena_printf(j->pub.mem, "delivery via %.*s: %.*s",
+		    STR_ARG(o->relay.n > 0 ? o->relay : STR("none")), STR_ARG(o->text));
+	else
+		w->text = keep(j, o->text, SIZE_MAX);
 	w->mta = keep(j, o->mta, SIZE_MAX);
 	w->diag = keep(j, o->diag, SIZE_MAX);
 	w->diag_type = keep(j, o->diag_type, 16);

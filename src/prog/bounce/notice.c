@@ -77,21 +77,17 @@ clock_text(struct arena *mem, int64_t wall_us)
 }
 
 static void
-fill_rcpt(const struct notice *n, size_t i, struct arena *mem, struct dsn_rcpt *out)
+fill_rcpt(const struct notice *n, size_t i, struct dsn_rcpt *out)
 {
 	const struct wire_rcpt *r = &n->job->m->rcpts[i];
 	const struct wire_outcome *o = &n->job->m->outcomes[i];
-	struct str reason = o->text;
 
-	if (n->kind == DSN_SUCCEEDED && o->mta.n > 0) /* compat */
-		reason = arena_printf(
-		    mem, "delivery via %.*s: %.*s", STR_ARG(o->mta), STR_ARG(o->text));
 	*out = (struct dsn_rcpt){ .address = r->address,
 		.orig = r->orig,
 		.orcpt = r->orcpt,
 		.status = o->dsn.n > 0 ? o->dsn : STR("4.0.0"),
 		.action = o->action,
-		.reason = reason.p != NULL ? reason : o->text,
+		.reason = o->text,
 		.mta = o->mta,
 		.diag_type = o->diag_type,
 		.diag = o->diag };
@@ -134,7 +130,7 @@ write_text(struct notice *n, struct err *e)
 	    d.date.p == NULL)
 		return err_set(e, RC_TEMP, "memory limit");
 	for (size_t i = 0; i < m->n_rcpts; i++)
-		fill_rcpt(n, i, mem, &rcpts[i]);
+		fill_rcpt(n, i, &rcpts[i]);
 	return dsn_notice_format(&d, &n->prefix, &n->suffix, e);
 }
 

@@ -41,9 +41,12 @@ void
 mail_fatal(const struct mail *m, const char *text)
 {
 	const struct passwd *pw = getpwuid(getuid());
+	const char *who = m->o->sender;
 
-	command_fatal(m->c, EX_TEMPFAIL, "%s(%ld): %s",
-	    pw != NULL ? pw->pw_name : "unknown", (long)getuid(), text); /* compat */
+	if (who == NULL)
+		who = pw != NULL ? pw->pw_name : "unknown";
+	command_fatal(
+	    m->c, EX_TEMPFAIL, "%s(%ld): %s", who, (long)getuid(), text); /* compat */
 }
 
 void
