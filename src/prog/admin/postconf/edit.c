@@ -76,11 +76,8 @@ static void
 put_setting(struct edit *ed, const struct change *c)
 {
 	put(ed, c->name);
-	put(ed, STR(" ="));
-	if (c->value.n > 0) {
-		put(ed, STR(" "));
-		put(ed, c->value);
-	}
+	put(ed, STR(" = ")); /* compat: also before nothing */
+	put(ed, c->value);
 	put(ed, STR("\n"));
 }
 
