@@ -79,6 +79,9 @@ results_note(struct active *a, uint32_t i, const struct outcome *o)
 
 	r->is_open = false;
 	r->what = (uint8_t)next_what(a, i, o->what);
+	/* The next server has promised to report. */
+	if (r->what == SPOOL_RCPT_REPORT && str_is(o->why.action, "none"))
+		r->what = SPOOL_RCPT_DONE;
 	r->reason = r->what == SPOOL_RCPT_DONE ? 0 : reason_add(a, &o->why);
 	results_dirty(a);
 }

@@ -95,7 +95,10 @@ job_outcome(struct job *j, const struct conn *c, uint32_t index,
 		.mta = o->mta,
 		.diag = o->diag,
 		.diag_type = o->diag.n > 0 ? STR("smtp") : STR(""),
-		.action = o->is_relayed ? STR("relayed") : STR("") };
+		/* A server with DSN reports by itself (RFC 3461 5.2.2). */
+		.action = o->is_relayed    ? STR("relayed")
+			  : o->rc == RC_OK ? STR("none")
+					   : STR("") };
 
 	assert(index < j->n_left && j->left[index] != JOB_RCPT_DONE);
 	if (o->rc == RC_TEMP && !j->is_last_host) {
