@@ -41,7 +41,7 @@ struct submit {
 	struct hmap requests;
 	struct range now, next; /* ids at hand */
 	uint32_t granted;
-	bool has_asked, can_store, was_ready;
+	bool has_asked, has_state, can_store, was_ready;
 	uint64_t free_bytes;
 	void (*ready)(void *arg);
 	void *ready_arg;
@@ -156,6 +156,7 @@ on_state(void *arg, const struct wire_state *m)
 {
 	struct submit *s = arg;
 
+	s->has_state = true;
 	s->can_store = m->can_store;
 	s->free_bytes = m->free_bytes;
 	tell_ready(s);
@@ -187,10 +188,12 @@ submit_take_id(struct submit *s, uint64_t *out, uint32_t *out_epoch, struct err 
 enum rc
 submit_can_store(const struct submit *s, uint64_t size_bytes, struct err *e)
 {
-	if (s->ch == NULL || s->now.count == 0)
-		return err_set(e, RC_TEMP, TEXT_NO_QUEUE);
+	if (s->ch == NULL || !s->has_state)
+		return err_set(e, RC_MORE, TEXT_NO_QUEUE);
 	if (!s->can_store || size_bytes > s->free_bytes)
 		return err_set(e, RC_TEMP, TEXT_NO_SPACE);
+	if (s->now.count == 0)
+		return err_set(e, RC_MORE, TEXT_NO_QUEUE);
 	return RC_OK;
 }
 
@@ -313,7 +316,7 @@ disconnect(struct submit *s)
 		return;
 	ipc_channel_free(&s->ch);
 	s->now.count = s->next.count = 0;
-	s->has_asked = s->can_store = s->was_ready = false;
+	s->has_asked = s->has_state = s->can_store = s->was_ready = false;
 	answer_all(s);
 }
 

@@ -19,8 +19,9 @@ void submit_free(struct submit **s);
 void submit_connect(struct submit *s, int channel_fd);
 
 /* Whether mail can be accepted now: connected, ids at hand, queue says it can store
- * `size_bytes` (0: unknown). RC_TEMP with reply words in e: "Insufficient system storage"
- * or "Queue is not available". */
+ * `size_bytes` (0: unknown).
+ * Returns: RC_MORE queue is being started: ask again when `ready` was called; e has reply
+ *          words for those who can't wait. RC_TEMP with reply words in e: no space. */
 MUST_USE enum rc submit_can_store(
     const struct submit *s, uint64_t size_bytes, struct err *e);
 /* Calls `ready` whenever mail can be accepted after a time when it could not: for pickup.

@@ -1,10 +1,13 @@
 /* The session's questions. All but COMMIT are answered at once: tables answer from
- * memory. */
+ * memory. MAIL waits while there is no queue. */
 #include "agent/submit.h"
 #include "base/arena.h"
 #include "log/log.h"
 #include "prog/smtpd/smtpd.h"
 #include <string.h>
+
+#define QUEUE_PATIENCE_US (20 * US_PER_SEC)
+#define RECHECK_US        (US_PER_SEC / 2)
 
 static const struct smtp_answer yes = { .rc = RC_OK };
 
@@ -107,17 +110,64 @@ early_stage(struct conn *c, const struct smtp_fx *fx, enum access_stage stage)
 		refuse(c, reply);
 }
 
+/* While queue is being started MAIL waits for it, but not for ever: a client that is told
+ * 451 now would come back in half an hour. */
+static bool
+wait_for_queue(struct conn *c)
+{
+	struct smtpd *d = c->service->smtpd;
+	int64_t now = loop_now_us(d->loop);
+
+	if (c->patience_us == 0)
+		c->patience_us = now + QUEUE_PATIENCE_US;
+	if (now >= c->patience_us || d->is_draining)
+		return false;
+	list_add_tail(&d->waiting, &c->waiting);
+	loop_timer_set(d->loop, &d->recheck, now + RECHECK_US);
+	return true;
+}
+
 static void
 check_mail(struct conn *c, const struct smtp_fx *fx)
 {
 	struct smtp_server_view v = smtp_server_view(c->session);
 	struct err e = { 0 };
+	enum rc rc =
+	    submit_can_store(c->service->smtpd->submit, (uint64_t)v.mail->size_bytes, &e);
 
-	if (submit_can_store(
-		c->service->smtpd->submit, (uint64_t)v.mail->size_bytes, &e) != RC_OK)
-		refuse(c, STR("452 4.3.1 Insufficient system storage")); /* compat */
+	if (rc == RC_MORE && wait_for_queue(c))
+		return;
+	c->patience_us = 0;
+	arena_reset(c->service->smtpd->scratch);
+	if (rc != RC_OK)
+		refuse(c, arena_printf(c->service->smtpd->scratch, "%s %s",
+			      rc == RC_MORE ? "451" : "452", e.text)); /* compat */
 	else
 		early_stage(c, fx, ACCESS_SENDER);
+}
+
+void
+answer_waiting(struct smtpd *d)
+{
+	static const struct smtp_fx mail = { .type = SMTP_FX_CHECK_MAIL };
+	struct list now;
+
+	/* Into a list of their own: who has to wait on is added to the other one. */
+	list_init(&now);
+	while (!list_is_empty(&d->waiting)) {
+		struct list *node = list_first(&d->waiting);
+
+		list_remove(node);
+		list_add_tail(&now, node);
+	}
+	while (!list_is_empty(&now)) {
+		struct conn *c = CONTAINER_OF(list_first(&now), struct conn, waiting);
+
+		list_remove(&c->waiting);
+		check_mail(c, &mail);
+		if (list_is_empty(&c->waiting))
+			conn_run(c);
+	}
 }
 
 static const struct stages rcpt_stages = {

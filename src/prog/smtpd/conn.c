@@ -34,6 +34,7 @@ conn_free(struct conn *c)
 	buf_fini(&c->in);
 	buf_fini(&c->out);
 	list_remove(&c->node);
+	list_remove(&c->waiting);
 	free(c->reverse_name);
 	free(c);
 	s->n_sessions--;
@@ -390,6 +391,7 @@ conn_open(struct service *s, int fd, const struct dns_addr *addr, uint16_t port)
 	loop_timer_init(&c->timer, on_timer, c);
 	buf_init(&c->in, IN_MAX + READ_SIZE);
 	buf_init(&c->out, OUT_MAX);
+	list_init(&c->waiting);
 	list_add_tail(&d->conns, &c->node);
 	s->n_sessions++;
 	d->n_conns++;

@@ -115,6 +115,12 @@ static const struct worker_ops ops = {
 	.on_stop = on_stop,
 };
 
+static void
+on_recheck(void *arg)
+{
+	answer_waiting(arg);
+}
+
 /* ---- start ---- */
 
 static enum rc
@@ -161,11 +167,14 @@ init(struct smtpd *d, struct worker *w, struct err *e)
 	d->w = w;
 	d->loop = w->loop;
 	list_init(&d->conns);
+	list_init(&d->waiting);
+	loop_timer_init(&d->recheck, on_recheck, d);
 	loop_timer_init(&d->impatient, on_impatient, d);
 	d->block = mem_get(READ_SIZE);
 	buf_init(&d->out, OUT_MAX);
 	d->scratch = arena_new(SCRATCH_MAX);
 	d->submit = submit_new(w->loop, w->log);
+	submit_on_ready(d->submit, on_recheck, d);
 	rc = open_services(d, e);
 	return rc == RC_OK ? make_resolver(d, e) : rc;
 }

@@ -39,6 +39,8 @@ struct smtpd {
 	struct service *services;
 	size_t n_services;
 	struct list conns;
+	struct list waiting;       /* connections whose MAIL waits for queue */
+	struct loop_timer recheck; /* of those */
 	size_t n_conns;
 	bool is_draining;
 	struct loop_timer impatient; /* draining took long enough */
@@ -84,7 +86,8 @@ struct message {
 
 struct conn {
 	struct service *service;
-	struct list node;
+	struct list node, waiting;
+	int64_t patience_us; /* until when MAIL waits for queue; 0: it does not */
 	struct loop_io io;
 	struct loop_timer timer;
 	struct smtp_server *session;
@@ -119,8 +122,10 @@ void conn_answer(struct conn *c, const struct smtp_answer *a);
 void conn_free(struct conn *c);
 
 /* ---- answer.c ---- */
-/* Answers the question at once; COMMIT is answered later. */
+/* Answers the question at once; COMMIT is answered later, MAIL may be. */
 void answer_question(struct conn *c, const struct smtp_fx *fx);
+/* Asks again for those whose MAIL waits for queue. */
+void answer_waiting(struct smtpd *d);
 
 /* ---- message.c ---- */
 /* The accepted recipient goes into the envelope; the first one begins the message.
