@@ -74,7 +74,7 @@ srv_reply(struct smtp_server *s, struct str line)
 	memcpy(text, line.p, line.n);
 	/* A reply built from a client's words must stay one line. */
 	for (size_t i = 0; i < line.n; i++)
-		if (text[i] == '\r' || text[i] == '\n' || text[i] == '\0')
+		if ((unsigned char)text[i] < ' ' || text[i] == 127)
 			text[i] = '?';
 	memcpy(text + line.n, "\r\n", 2);
 	srv_emit(s, SMTP_FX_SEND, (struct str){ text, line.n + 2 });
@@ -111,6 +111,16 @@ srv_close(struct smtp_server *s)
 	srv_emit(s, SMTP_FX_CLOSE, STR(""));
 	s->state = SRV_CLOSED;
 	s->waiting = false;
+}
+
+/* The client is gone, or too slow: the session ends in the middle of whatever it does. */
+static void
+break_off(struct smtp_server *s, const char *what)
+{
+	drop_effects(s);
+	srv_log_after(s, what);
+	if (s->state == SRV_DATA)
+		s->n_all[VERB_DATA]++; /* compat: a DATA that failed */
 }
 
 /* What has to be said once everything before it is said. True: there are new effects. */
@@ -356,8 +366,7 @@ smtp_server_lost(struct smtp_server *s, int64_t now_us)
 	if (s->state == SRV_CLOSED)
 		return;
 	s->now_us = now_us;
-	drop_effects(s);
-	srv_log_after(s, "lost connection");
+	break_off(s, "lost connection");
 	srv_close(s);
 }
 
@@ -389,8 +398,7 @@ smtp_server_tick(struct smtp_server *s, int64_t now_us)
 	}
 	if (s->waiting || s->state == SRV_CLOSED || now_us < s->deadline_us)
 		return;
-	drop_effects(s);
-	srv_log_after(s, "timeout");
+	break_off(s, "timeout");
 	srv_replyf(s, "421 4.4.2 %.*s Error: timeout exceeded", /* compat */
 	    STR_ARG(s->conf->hostname));
 	srv_close(s);

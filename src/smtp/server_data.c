@@ -249,9 +249,9 @@ srv_answer_commit(struct smtp_server *s, const struct smtp_answer *a)
 			srv_reply(s,
 			    STR("451 4.3.0 Error: queue file write error")); /* compat */
 		else
-			srv_reply(
-			    s, STR("550 5.7.1 Error: message content rejected")); /* compat
-										   */
+			srv_reply(s,
+			    STR("550 5.7.1 Error: message content rejected")); /* compat
+										*/
 		srv_done(s, false);
 		srv_reset(s, true);
 	}
