@@ -10,7 +10,7 @@ def test_smtp_in_smtp_out(mta):
     reply = mta.send("x@relay.test", body="Subject: first\r\n\r\nhello\r\n.. two dots\r\n")
     qid = re.fullmatch(r"250 2\.0\.0 Ok: queued as ([0-9A-Za-z]+)", reply)[1]
     m = mta.sink.wait(1)[0]
-    assert m["mail"].startswith("FROM:<a@example.test>") and m["rcpt"] == ["TO:<x@relay.test>"]
+    assert m["mail"].startswith("FROM:<a@example.test>") and m["rcpt"] == ["TO:<x@relay.test> ORCPT=rfc822;x@relay.test"]
     data = m["data"].decode()
     assert data.endswith("Subject: first\r\n\r\nhello\r\n. two dots\r\n") or "hello\r\n. two dots\r\n" in data
     assert re.match(r"Received: from client\.test \(localhost \[127\.0\.0\.1\]\)\r\n\tby mail\.example\.test \(Postfix\) with ESMTP id " + qid

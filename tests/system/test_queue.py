@@ -169,7 +169,7 @@ def test_long_queue_ids(tmp_path):
     with Sink() as sink:
         with Instance(tmp_path, "enable_long_queue_ids = yes", sink_port=sink.port) as m:
             qid = m.send("x@relay.test").split()[-1]
-            assert re.fullmatch(r"[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-y]{10,}z[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-y]+", qid), qid
+            assert re.fullmatch(r"[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]{10,}z[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-y]+", qid), qid
             sink.wait(1)
             m.wait_log(qid + ": removed")
 
@@ -208,10 +208,15 @@ def test_transport_maps_from_texthash_and_hash(instance, tmp_path):
         r = __import__("subprocess").run([str(__import__("harness").BIN / "postmap"), "-c", str(m.dir / "etc"), f"hash:{m.dir}/etc/t2"], capture_output=True, text=True)
         assert r.returncode == 0, r.stderr
         m.start()
-        m.send(["a@one.test", "b@sub.one.test", "user@special.test", "other@special.test", "c@err.test"], sender="")
+        m.send(["a@one.test", "b@sub.one.test", "user@special.test", "other@special.test"], sender="")
+        with m.client() as c:
+            c.hello()
+            c.expect("MAIL FROM:<>", 250)
+            assert c.cmd("RCPT TO:<c@err.test>") == "550 5.7.1 <c@err.test>: Recipient address rejected: not from here"
+        m.cmd("sendmail", "-f", "", "c@err.test", input="Subject: x\n\n")
         one.wait(1)
         two.wait(1)
         rest.wait(1)
         m.wait_log(r"to=<c@err\.test>, relay=none, .*dsn=5\.7\.1, status=bounced \(not from here\)")
         assert "a@one.test" in str(one.messages) and "other@special.test" in str(rest.messages)
-        assert {a for x in two.messages for a in x["rcpt"]} == {"TO:<b@sub.one.test>", "TO:<user@special.test>"}
+        assert {a.split()[0] for x in two.messages for a in x["rcpt"]} == {"TO:<b@sub.one.test>", "TO:<user@special.test>"}
