@@ -309,6 +309,8 @@ test_values(void **state)
 		{ "daemon_timeout", "10min", NULL },
 		{ "maximal_queue_lifetime", "101d",
 		    "invalid maximal_queue_lifetime: 8726400 (max 8640000)" },
+		{ "message_size_limit", "-5",
+		    "invalid message_size_limit parameter value -5 < 0" },
 		{ "soft_bounce", "YES", NULL },
 		{ "soft_bounce", "maybe",
 		    "bad boolean configuration: soft_bounce = maybe" },

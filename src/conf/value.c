@@ -42,7 +42,9 @@ conf_value_int(const struct conf_param *p, struct str name, struct str text, int
 	if (!parse_signed(text, p->type == CONF_SIZE ? INT64_MAX : INT32_MAX, &v))
 		return err_set(e, RC_PERM, "bad numerical configuration: %.*s = %.*s",
 		    STR_ARG(name), STR_ARG(text));
-	if (p->min != 0 && v < p->min)
+	/* Deviates: Postfix takes a negative number where it has no lower bound, and
+	 * means "no limit" or nothing at all by it; a mistake is more likely. */
+	if (v < p->min || v < 0)
 		return err_set(e, RC_PERM,
 		    "invalid %.*s parameter value %" PRId64 " < %" PRId64, STR_ARG(name),
 		    v, p->min);
