@@ -194,6 +194,7 @@ struct job {
 
 	struct failure why; /* the latest failure */
 	struct str relay;   /* where it came from; empty: no session */
+	bool is_of_mail;    /* it is about this message, not about the server */
 };
 
 #define JOB_RCPT_DONE UINT32_MAX

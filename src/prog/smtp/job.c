@@ -70,6 +70,14 @@ keep_failure(struct arena *mem, struct str dsn, struct str text)
 }
 
 static void
+set_failure(struct job *j, const struct failure *why)
+{
+	j->why = *why;
+	j->relay = STR("");
+	j->is_of_mail = false;
+}
+
+static void
 keep_outcome(struct job *j, const struct conn *c, const struct smtp_client_outcome *o,
     bool is_final)
 {
@@ -79,6 +87,7 @@ keep_outcome(struct job *j, const struct conn *c, const struct smtp_client_outco
 	j->why.mta = arena_str(mem, o->mta);
 	j->why.diag = arena_str(mem, o->diag);
 	j->relay = arena_str(mem, c->relay);
+	j->is_of_mail = false;
 	if (!is_final) /* compat: what is not the last word has a line of its own */
 		log_info(
 		    j->dj->log, "%.*s: %.*s", STR_ARG(j->dj->m->qid), STR_ARG(o->text));
@@ -103,6 +112,7 @@ job_outcome(struct job *j, const struct conn *c, uint32_t index,
 	assert(index < j->n_left && j->left[index] != JOB_RCPT_DONE);
 	if (o->rc == RC_TEMP && !j->is_last_host) {
 		keep_outcome(j, c, o, false);
+		j->is_of_mail = true;
 		return;
 	}
 	out.rcpt = j->left[index];
@@ -155,7 +165,7 @@ finish(struct job *j)
 {
 	struct delivery *d = j->service->agent->delivery;
 	struct delivery_outcome out = { 0 };
-	bool is_soft;
+	bool is_soft, is_down;
 
 	if (j->n_left == 0) {
 		delivery_done(d, j->dj, DELIVERY_SITE_OK, STR(""), STR(""));
@@ -179,9 +189,10 @@ finish(struct job *j)
 	out.diag = j->why.diag;
 	out.diag_type = j->why.diag.n > 0 ? STR("smtp") : STR("");
 	delivery_outcome_rest(d, j->dj, &out);
-	/* A hard failure says nothing about other mail for the same next hop being in
-	 * vain now, so only a soft one makes the queue wait (compat). */
-	delivery_done(d, j->dj, is_soft ? DELIVERY_SITE_DOWN : DELIVERY_SITE_OK,
+	/* Only what other mail for the next hop would meet as well makes the queue wait
+	 * with it: a soft failure, and not of this message alone (compat). */
+	is_down = is_soft && !j->is_of_mail;
+	delivery_done(d, j->dj, is_down ? DELIVERY_SITE_DOWN : DELIVERY_SITE_OK,
 	    j->why.dsn, j->why.text);
 }
 
@@ -224,8 +235,7 @@ job_session_done(
 void
 job_connect_failed(struct job *j, const struct failure *why)
 {
-	j->why = *why;
-	j->relay = STR("");
+	set_failure(j, why);
 	next_host(j);
 }
 
@@ -246,10 +256,8 @@ use_target(struct job *j, const struct target *t)
 	j->host_at = 0;
 	j->n_sessions = 0;
 	j->is_final_site = t->is_final;
-	if (t->n == 0) {
-		j->why = t->why;
-		j->relay = STR("");
-	}
+	if (t->n == 0)
+		set_failure(j, &t->why);
 }
 
 static void
@@ -303,8 +311,7 @@ next_host(struct job *j)
 			j->is_last_host = is_last_host(j);
 			if (conn_open(j, h, &why) == RC_OK)
 				return;
-			j->why = why;
-			j->relay = STR("");
+			set_failure(j, &why);
 		}
 		if (j->is_final_site || j->next_site >= j->n_sites)
 			break;
