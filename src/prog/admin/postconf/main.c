@@ -9,6 +9,8 @@
 
 #define MEMORY_MAX ((size_t)64 << 20)
 
+static void say(const char *kind, const char *fmt, va_list ap) PRINTF(2, 0);
+
 static void
 say(const char *kind, const char *fmt, va_list ap)
 {
