@@ -230,13 +230,24 @@ drop_channel(struct channel *ch)
 }
 
 static void
+check_idle(struct delivery *d)
+{
+	if (!d->is_draining || d->n_open > 0 || !list_is_empty(&d->channels))
+		return;
+	if (d->req.ops->idle != NULL)
+		d->req.ops->idle(d->req.ctx);
+}
+
+static void
 on_close(void *arg, const char *why)
 {
 	struct channel *ch = arg;
+	struct delivery *d = ch->d;
 
-	if (why != NULL && ch->d->req.log != NULL)
-		log_warn(ch->d->req.log, "delivery channel: %s", why);
+	if (why != NULL && d->req.log != NULL)
+		log_warn(d->req.log, "delivery channel: %s", why);
 	drop_channel(ch);
+	check_idle(d);
 }
 
 void
@@ -255,23 +266,17 @@ delivery_attach(struct delivery *d, int fd)
 	list_init(&ch->jobs);
 	ch->ipc = ipc_channel_new(d->req.loop, fd, &conf);
 	list_add_tail(&d->channels, &ch->node);
-}
-
-static void
-check_idle(struct delivery *d)
-{
-	if (!d->is_draining || d->n_open > 0)
-		return;
-	LIST_EACH_SAFE (it, tmp, &d->channels)
-		ipc_channel_flush(CONTAINER_OF(it, struct channel, node)->ipc);
-	if (d->req.ops->idle != NULL)
-		d->req.ops->idle(d->req.ctx);
+	if (d->is_draining)
+		ipc_send_leaving(ch->ipc, &(struct wire_leaving){ 0 });
 }
 
 void
 delivery_drain(struct delivery *d)
 {
 	d->is_draining = true;
+	LIST_EACH (it, &d->channels)
+		ipc_send_leaving(CONTAINER_OF(it, struct channel, node)->ipc,
+		    &(struct wire_leaving){ 0 });
 	check_idle(d);
 }
 

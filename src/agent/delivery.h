@@ -75,7 +75,7 @@ void delivery_free(struct delivery **d);
 /* The queue's end of a new delivery channel (worker's on_peer). Owns `fd`. An older
  * channel's open jobs go on; their results have nowhere to go and are only logged. */
 void delivery_attach(struct delivery *d, int fd);
-/* No more jobs; ops.idle when the last is done. */
+/* Asks queue for no more jobs; ops.idle when the last is done and queue has let go. */
 void delivery_drain(struct delivery *d);
 unsigned delivery_open_jobs(const struct delivery *d);
 

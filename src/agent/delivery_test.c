@@ -44,7 +44,7 @@ delays(void **state)
 struct scene {
 	struct delivery *d;
 	struct ipc_channel *queue;
-	unsigned n_results, n_idle;
+	unsigned n_results, n_idle, n_leaving;
 	char result[400];
 };
 
@@ -92,6 +92,13 @@ on_result(void *arg, const struct wire_result *m)
 }
 
 static void
+on_leaving(void *arg, const struct wire_leaving *m)
+{
+	(void)m;
+	((struct scene *)arg)->n_leaving++;
+}
+
+static void
 on_close(void *arg, const char *why)
 {
 	(void)arg;
@@ -120,7 +127,8 @@ read_log(int fd, char *to, size_t n)
 static void
 one_job(bool soft_bounce, const char *result, const char *lines)
 {
-	static const struct ipc_handlers on = { .on_result = on_result };
+	static const struct ipc_handlers on = { .on_result = on_result,
+		.on_leaving = on_leaving };
 	static const struct delivery_ops ops = { .start = start, .idle = idle };
 	struct scene s = { 0 };
 	struct loop *l = loop_new();
@@ -170,7 +178,17 @@ one_job(bool soft_bounce, const char *result, const char *lines)
 	read_log(out[0], text, sizeof(text));
 	assert_string_equal(text, lines);
 	assert_int_equal(s.n_idle, 0);
+	/* A job that is under way when the agent drains is still done. */
 	delivery_drain(s.d);
+	ipc_send_job(s.queue, &job);
+	for (int i = 0; i < 20 && s.n_results == 1; i++)
+		loop_round(l, US_PER_SEC);
+	assert_int_equal(s.n_results, 2);
+	assert_int_equal(s.n_leaving, 1);
+	assert_int_equal(s.n_idle, 0);
+	ipc_channel_finish(s.queue);
+	for (int i = 0; i < 20 && s.n_idle == 0; i++)
+		loop_round(l, US_PER_SEC);
 	assert_int_equal(s.n_idle, 1);
 	delivery_free(&s.d);
 	ipc_channel_free(&s.queue);

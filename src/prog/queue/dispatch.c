@@ -27,6 +27,7 @@ struct agent {
 	struct ipc_channel *ch;
 	struct list jobs;
 	size_t n_jobs;
+	bool is_leaving; /* it drains: gets no more jobs */
 	uint32_t instance;
 	char role[32];
 };
@@ -65,6 +66,14 @@ job_new(struct active *a, enum job_kind kind, struct transport *t)
 	return j;
 }
 
+/* Its end of the channel tells the agent that nothing is under way any more. */
+static void
+agent_check_leaving(struct agent *g)
+{
+	if (g->is_leaving && g->n_jobs == 0)
+		ipc_channel_finish(g->ch);
+}
+
 static void
 job_free(struct job **p)
 {
@@ -73,8 +82,10 @@ job_free(struct job **p)
 	hmap_remove(&j->q->jobs, &j->by_number);
 	list_remove(&j->in_active);
 	list_remove(&j->in_agent);
-	if (j->agent != NULL)
+	if (j->agent != NULL) {
 		j->agent->n_jobs--;
+		agent_check_leaving(j->agent);
+	}
 	if (j->kind == JOB_NOTICE)
 		free(j->rcpts);
 	free(j);
@@ -153,7 +164,7 @@ agent_for(struct queue *q, const char *role, struct str nexthop)
 		struct agent *g = CONTAINER_OF(it, struct agent, in_queue);
 		uint64_t score = hmap_hash_u64(&q->jobs, hop ^ g->instance);
 
-		if (strcmp(g->role, role) != 0 ||
+		if (strcmp(g->role, role) != 0 || g->is_leaving ||
 		    ipc_channel_pending(g->ch) > PENDING_MAX)
 			continue;
 		if (best == NULL || score > best_score) {
@@ -542,7 +553,18 @@ on_room(void *arg)
 	unpark(((struct agent *)arg)->q);
 }
 
+static void
+on_leaving(void *arg, const struct wire_leaving *m)
+{
+	struct agent *g = arg;
+
+	(void)m;
+	g->is_leaving = true;
+	agent_check_leaving(g);
+}
+
 static const struct ipc_handlers handlers = {
+	.on_leaving = on_leaving,
 	.on_result = on_result,
 };
 
