@@ -495,9 +495,34 @@ disk_flip(struct disk *d, uint64_t seed)
 	if (n == 0)
 		return false;
 	f = &d->now.inodes[candidates[crash_random(&seed) % (uint64_t)n]];
-	bit = crash_random(&seed) % ((uint64_t)f->size * 8);
+	/* Every other one hits a header. */
+	bit = crash_random(&seed) % 2 == 0 ? (uint64_t)f->size : (uint64_t)8192;
+	bit = crash_random(&seed) % (bit * 8);
+	if (bit / 8 >= (uint64_t)f->size)
+		return false;
 	f->bytes[bit / 8] = (char)(f->bytes[bit / 8] ^ (1 << (bit % 8)));
 	return true;
+}
+
+bool
+disk_flip_at(struct disk *d, const char *name, int64_t byte)
+{
+	const struct link *l = view_find(&d->now, DIR_TOP, name);
+
+	if (l == NULL || byte >= d->now.inodes[l->inode].size)
+		return false;
+	d->now.inodes[l->inode].bytes[byte] ^= 16;
+	return true;
+}
+
+struct disk *
+disk_copy(const struct disk *d)
+{
+	struct disk *copy = disk_new();
+
+	view_copy(&copy->now, &d->now);
+	view_copy(&copy->begin, &d->now);
+	return copy;
 }
 
 /* ---- walking ---- */

@@ -35,6 +35,8 @@ enum crash_mode {
 struct crash_walk;
 struct crash_walk *crash_walk_new(const struct disk *d);
 void crash_walk_free(struct crash_walk **w);
+/* The same disk without history. */
+struct disk *disk_copy(const struct disk *d);
 /* The disk after a crash at `at`, which must not go backwards. Its history is empty. */
 struct disk *crash_walk_image(
     struct crash_walk *w, size_t at, enum crash_mode mode, uint64_t seed);
@@ -43,6 +45,7 @@ bool crash_walk_is_clean(struct crash_walk *w, size_t at);
 
 /* Flips one bit of some segment file; `seed` chooses. False: there is no file. */
 bool disk_flip(struct disk *d, uint64_t seed);
+bool disk_flip_at(struct disk *d, const char *name, int64_t byte);
 
 /* Faults: the n-th call from now of this kind fails with this errno; 0 disarms. */
 enum disk_fault { FAULT_SYNC, FAULT_WRITE, FAULT_CREATE, N_FAULTS };
