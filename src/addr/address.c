@@ -79,16 +79,15 @@ join(struct arena *mem, struct str local, struct str domain, bool has_at)
 	return (struct str){ all, n };
 }
 
-struct str
-addr_to_internal(struct str external, struct arena *mem)
+/* Both give `local` itself when nothing has to change, .p NULL at the memory limit. */
+static struct str
+unquote(struct str local, struct arena *mem)
 {
-	struct str local, domain;
 	size_t n = 0;
 	char *raw;
 
-	addr_split(external, &local, &domain);
 	if (str_find(local, '"') == local.n && str_find(local, '\\') == local.n)
-		return external;
+		return local;
 	raw = arena_get(mem, local.n + 1);
 	if (raw == NULL)
 		return (struct str){ NULL, 0 };
@@ -99,18 +98,17 @@ addr_to_internal(struct str external, struct arena *mem)
 			i++;
 		raw[n++] = local.p[i];
 	}
-	return join(mem, str_n(raw, n), domain, local.n < external.n);
+	return (struct str){ raw, n };
 }
 
-struct str
-addr_to_external(struct str internal, struct arena *mem)
+static struct str
+quote(struct str local, struct arena *mem)
 {
-	size_t at = str_rfind(internal, '@'), n = 0;
-	struct str local = str_head(internal, at), domain = str_from(internal, at + 1);
+	size_t n = 0;
 	char *raw;
 
-	if (internal.n == 0 || is_dot_string(local))
-		return internal;
+	if (is_dot_string(local))
+		return local;
 	raw = arena_get(mem, 2 * local.n + 3);
 	if (raw == NULL)
 		return (struct str){ NULL, 0 };
@@ -121,7 +119,33 @@ addr_to_external(struct str internal, struct arena *mem)
 		raw[n++] = local.p[i];
 	}
 	raw[n++] = '"';
-	return join(mem, str_n(raw, n), domain, at < internal.n);
+	return (struct str){ raw, n };
+}
+
+struct str
+addr_to_internal(struct str external, struct arena *mem)
+{
+	struct str local, domain, raw;
+
+	addr_split(external, &local, &domain);
+	raw = unquote(local, mem);
+	if (raw.p == NULL || raw.p == local.p)
+		return raw.p == NULL ? raw : external;
+	return join(mem, raw, domain, local.n < external.n);
+}
+
+struct str
+addr_to_external(struct str internal, struct arena *mem)
+{
+	struct str local, domain, raw;
+
+	addr_split(internal, &local, &domain);
+	if (internal.n == 0)
+		return internal;
+	raw = quote(local, mem);
+	if (raw.p == NULL || raw.p == local.p)
+		return raw.p == NULL ? raw : internal;
+	return join(mem, raw, domain, local.n < internal.n);
 }
 
 /* ---- the path ---- */
@@ -250,9 +274,9 @@ domain_is_readable(struct str domain)
 	if (domain.n < 3 || domain.p[domain.n - 1] != ']')
 		return false;
 	inside = str_head(str_from(domain, 1), domain.n - 2);
+	/* RFC 5321 4.1.3, without the dtext that no address family uses. */
 	for (size_t i = 0; i < inside.n; i++)
-		if (inside.p[i] == '[' || inside.p[i] == ']' || inside.p[i] == '\\' ||
-		    inside.p[i] == ' ')
+		if (!ascii_isalnum(inside.p[i]) && strchr(".:-", inside.p[i]) == NULL)
 			return false;
 	return true;
 }
@@ -261,15 +285,16 @@ domain_is_readable(struct str domain)
 static enum rc
 normalize(struct str path, struct arena *mem, struct str *out, struct err *e)
 {
-	struct str s = path;
+	struct str local, domain, s;
 
+	addr_split(path, &local, &domain);
+	s = path.n > 0 ? unquote(local, mem) : local;
+	if (s.p != NULL && path.n > 0)
+		s = quote(s, mem);
 	/* Nearly always there is nothing to change: one copy. */
-	if (str_find(path, '"') < path.n || str_find(path, '\\') < path.n)
-		s = addr_to_internal(path, mem);
-	if (s.p != NULL && s.n > 0)
-		s = addr_to_external(s, mem);
-	if (s.p == path.p)
-		s = arena_str(mem, path);
+	if (s.p != NULL)
+		s = s.p == local.p ? arena_str(mem, path)
+				   : join(mem, s, domain, local.n < path.n);
 	if (s.p == NULL)
 		return err_set(e, RC_TEMP, "memory limit");
 	if (s.n > ADDR_MAX)

@@ -65,6 +65,8 @@ paths(void **state)
 		{ "<\xc3\xa9@b>", ADDR_UTF8_OK, "\xc3\xa9@b", "" },
 		{ "<user%other@b>", 0, "user%other@b", "" },
 		{ "<a!b>", 0, "a!b", "" },
+		{ "<\"@\">", 0, "\"@\"", "" },
+		{ "<a@[b<c]>", 0, NULL, "" },
 	};
 
 	(void)state;

@@ -88,7 +88,7 @@ ingest_new(struct submit *s, struct loop *loop, const struct ingest_conf *conf,
 	if (rc == RC_OK)
 		rc = submit_take_id(s, &id, &epoch, e);
 	if (rc != RC_OK)
-		return rc;
+		return rc == RC_MORE ? RC_TEMP : rc;
 	in = mem_get(sizeof(*in));
 	in->submit = s;
 	in->loop = loop;

@@ -170,6 +170,20 @@ put(struct walk *w, struct str s)
 		w->is_full = true;
 }
 
+/* Text of the message: without the folds in it, which fold() would take for its own. */
+static void
+put_text(struct walk *w, struct str s)
+{
+	while (s.n > 0) {
+		size_t n = 0;
+
+		while (n < s.n && s.p[n] != '\r' && s.p[n] != '\n')
+			n++;
+		put(w, str_head(s, n));
+		s = str_from(s, n + 1);
+	}
+}
+
 /* Glues tokens[from..to) to an address, leaving comments and a source route out. */
 static struct str
 glue(struct walk *w, size_t from, size_t to)
@@ -219,7 +233,7 @@ put_address(struct walk *w, size_t from, size_t to)
 			written += w->tok[i].text.n;
 	if (!str_eq(old, now) || written != old.n)
 		w->has_changed = true;
-	put(w, now);
+	put_text(w, now);
 }
 
 /* The source text from the first to the last of these tokens, folds made blanks. */
@@ -287,7 +301,7 @@ put_bare(struct walk *w, size_t from, size_t to)
 				continue;
 			if (has_address || !is_first)
 				put(w, STR(" "));
-			put(w, w->tok[i].text);
+			put_text(w, w->tok[i].text);
 		}
 		is_first = false;
 		from = end;

@@ -70,6 +70,8 @@ rewriting(void **state)
 		{ " a,\r\n b", "a@mail.example.test, b@mail.example.test" },
 		{ " Two\r\n  Words <a>", "Two Words <a@mail.example.test>" },
 		{ " \"unterminated", "\"unterminated@mail.example.test" },
+		{ " \"a\r\n b\" <c>, d@e", "\"a b\" <c@mail.example.test>, d@e" },
+		{ " a (x\r\n y)", "a@mail.example.test (x y)" },
 		{ " a@[1.2.3.4], b", "a@[1.2.3.4], b@mail.example.test" },
 	};
 

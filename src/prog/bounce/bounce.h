@@ -15,6 +15,7 @@ struct bounce {
 	struct conf_bounce conf;
 	struct ingest_conf ingest;
 	struct list notices;                           /* being written */
+	struct list waiting;                           /* for a queue that can store */
 	bool tells_bounce, tells_2bounce, tells_delay; /* notify_classes */
 };
 
@@ -22,4 +23,6 @@ struct bounce {
 void simple_start(struct bounce *b, struct delivery_job *job, bool is_discard);
 /* A job with outcomes: who is to be told is told; then the job is done. */
 void notice_start(struct bounce *b, struct delivery_job *job);
+/* queue can store again. */
+void notices_go_on(struct bounce *b);
 #endif

@@ -55,6 +55,12 @@ idle(void *ctx)
 	loop_stop(((struct bounce *)ctx)->w->loop);
 }
 
+static void
+on_ready(void *arg)
+{
+	notices_go_on(arg);
+}
+
 static const struct delivery_ops delivery_ops = { .start = start, .idle = idle };
 
 static bool
@@ -99,12 +105,14 @@ main(int argc, char **argv)
 
 	worker_init(&w, argc, argv, "bounce", &ops, b);
 	list_init(&b->notices);
+	list_init(&b->waiting);
 	b->w = &w;
 	if (read_conf(b, &w, &e) != RC_OK) {
 		log_fatal(w.log, "%s", e.text);
 		exit(1);
 	}
 	b->submit = submit_new(w.loop, b->log);
+	submit_on_ready(b->submit, on_ready, b);
 	b->delivery = delivery_new(&(struct delivery_request){ .worker = &w,
 	    .loop = w.loop,
 	    .log = b->log,

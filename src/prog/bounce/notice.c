@@ -272,6 +272,13 @@ step(struct notice *n)
 	struct err e = { 0 };
 	enum rc rc;
 
+	/* The job came by one channel, ids come by the other: they may be a moment apart.
+	 */
+	if (submit_can_store(b->submit, 0, &e) == RC_MORE) {
+		list_remove(&n->node);
+		list_add_tail(&b->waiting, &n->node);
+		return;
+	}
 	/* RFC 3461 5.2.8 and bounce_size_limit; delays and successes return headers only.
 	 */
 	n->headers_only = n->kind != DSN_FAILED || n->job->m->ret == DSN_RET_HDRS ||
@@ -368,5 +375,19 @@ notice_start(struct bounce *b, struct delivery_job *job)
 		step(n);
 	} else {
 		finish(n, true);
+	}
+}
+
+void
+notices_go_on(struct bounce *b)
+{
+	struct list *first;
+
+	/* One that has to wait again means that all have to. */
+	while ((first = list_first(&b->waiting)) != NULL &&
+	       submit_can_store(b->submit, 0, NULL) != RC_MORE) {
+		list_remove(first);
+		list_add_tail(&b->notices, first);
+		step(CONTAINER_OF(first, struct notice, node));
 	}
 }

@@ -1,0 +1,69 @@
+/* Any bytes as the path of MAIL or RCPT, in every mode: what is accepted is short, has no
+ * control characters, splits into its parts, and reading it again gives the same. First
+ * byte: the flags. */
+#include "addr/address.h"
+#include "addr/domain.h"
+#include "addr/net.h"
+#include <assert.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void
+check_path(struct str in, unsigned flags, struct arena *mem)
+{
+	struct addr_path p, again;
+	struct str bracketed;
+
+	if (addr_path_parse(in, flags, mem, &p, NULL) != RC_OK)
+		return;
+	assert(p.external.n <= ADDR_MAX && p.rest.n <= in.n);
+	for (size_t i = 0; i < p.external.n; i++)
+		assert((unsigned char)p.external.p[i] >= ' ' && p.external.p[i] != 127);
+	assert(p.domain.n == 0 || p.local.n + 1 + p.domain.n == p.external.n);
+	bracketed = arena_printf(mem, "<%.*s>", STR_ARG(p.external));
+	assert(addr_path_parse(bracketed, flags | ADDR_STRICT | ADDR_EMPTY_OK, mem,
+		   &again, NULL) == RC_OK);
+	assert(str_eq(p.external, again.external));
+}
+
+static void
+check_forms(struct str in, struct arena *mem)
+{
+	struct str external = addr_to_external(in, mem), back, user, ext;
+
+	if (external.p == NULL || in.n == 0)
+		return;
+	back = addr_to_internal(external, mem);
+	assert(back.p == NULL || str_eq(back, in));
+	(void)addr_split_extension(in, STR("+-"), &user, &ext);
+	assert(user.n + ext.n <= in.n);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct arena *mem;
+	struct str in, decoded;
+	struct addr_net net;
+	struct addr_ip ip;
+
+	if (size == 0)
+		return 0;
+	mem = arena_new(1 << 20);
+	in = str_n(data + 1, size - 1);
+	check_path(in, data[0] & 7, mem);
+	check_forms(in, mem);
+	(void)addr_hostname_valid(in);
+	(void)addr_domain_valid(in);
+	if (addr_net_parse(in, &net, NULL) == RC_OK)
+		assert(addr_net_has(&net, &net.ip));
+	(void)!addr_ip_parse_literal(in, &ip);
+	if (addr_xtext_decode(in, mem, &decoded, NULL) == RC_OK) {
+		struct str again = addr_xtext_encode(decoded, mem), twice;
+
+		assert(addr_xtext_decode(again, mem, &twice, NULL) == RC_OK);
+		assert(str_eq(decoded, twice));
+	}
+	arena_free(&mem);
+	return 0;
+}
