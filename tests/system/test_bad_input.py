@@ -3,7 +3,7 @@ import os, re, socket, time
 
 import pytest
 
-from harness import PATIENCE, Client, wait_for
+from harness import PATIENCE, SANITIZED, Client, wait_for
 
 
 def alive(mta):
@@ -17,11 +17,13 @@ def test_a_command_line_of_one_mebibyte_is_refused_and_memory_stays(mta):
         c.hello()
         try:
             c.raw(b"NOOP " + b"x" * (1 << 20) + b"\r\n")
-            reply = c.reply()
-            assert reply[0] in "45"
+            c.reply()  # Postfix answers the beginning of such a line
         except (ConnectionError, EOFError, OSError):
             pass  # refused and closed is fine too
     alive(mta)
+    for pid in mta.pids("smtpd"):
+        anon = int(re.search(r"RssAnon:\s+(\d+)", open(f"/proc/{pid}/status").read())[1])
+        assert anon < (16 << 10 if not SANITIZED else 1 << 20), f"{anon} KiB"
 
 
 def test_a_line_that_never_ends_is_cut_off(mta):
@@ -78,7 +80,7 @@ def test_no_bare_line_ends_leave_us(mta):
     (["MAIL FROM:<a@b.test>"], "503"),
     (["EHLO c", "RCPT TO:<x@relay.test>"], "503"),
     (["EHLO c", "DATA"], "503"),
-    (["EHLO c", "MAIL FROM:<a@b.test>", "DATA"], "503"),
+    (["EHLO c", "MAIL FROM:<a@b.test>", "DATA"], "554 5.5.1 Error: no valid recipients"),
     (["EHLO c", "MAIL FROM:<a@b.test>", "RCPT TO:<x@no.test>", "DATA"], "354"),
     (["EHLO c", "MAIL FROM:<a@b.test>", "MAIL FROM:<a@b.test>"], "503"),
     (["EHLO c", "MAIL FROM:<a@b.test>", "RCPT TO:<>"], "501"),

@@ -3,7 +3,7 @@ import os, pathlib, re, shutil, signal, subprocess, time
 
 import pytest
 
-from harness import PATIENCE, Instance, Sink, wait_for
+from harness import PATIENCE, SANITIZED, Instance, Sink, wait_for
 
 
 def small_disk(folder, size):
@@ -18,7 +18,7 @@ def tiny(tmp_path, inside):
     (folder / "spool").mkdir(parents=True)
     small_disk(folder / "spool", "160m")
     with Sink(behave=lambda verb, arg: "450 4.2.0 later" if verb == "RCPT" else None) as sink:
-        with Instance(folder, "message_size_limit = 4000000\nqueue_minfree = 8000000", sink_port=sink.port) as m:
+        with Instance(folder, "message_size_limit = 4000000\nqueue_minfree = 90000000", sink_port=sink.port) as m:
             yield m
     subprocess.run(["umount", "-l", str(folder / "spool")])
 
@@ -26,13 +26,12 @@ def tiny(tmp_path, inside):
 def test_a_full_disk_is_a_452_and_recovers(tiny):
     assert tiny.send("x@relay.test").startswith("250 ")
     ballast = tiny.dir / "spool/ballast"
-    with open(ballast, "wb") as f:
-        try:
-            while True:
-                f.write(b"\0" * (1 << 20))
-                f.flush()
-        except OSError:
-            pass
+    fd = os.open(ballast, os.O_CREAT | os.O_WRONLY)
+    try:
+        while True:
+            os.write(fd, b"\0" * (1 << 20))
+    except OSError:
+        os.close(fd)
 
     def refused():
         with tiny.client() as c:
@@ -67,7 +66,7 @@ def test_a_disk_that_fills_while_mail_flows_loses_nothing(tiny):
             acknowledged += 1
         else:
             pytest.fail("160 MB never filled up")
-    assert acknowledged > 5
+    assert acknowledged > 3
     assert len(tiny.queue()) == acknowledged
     tiny.stop()
     tiny.start()
@@ -93,7 +92,7 @@ def test_a_read_only_disk_refuses_and_still_shows_the_queue(tiny):
         subprocess.run(["mount", "-o", "remount,rw", str(tiny.dir / "spool")], check=True)
 
 
-@pytest.mark.release_only
+@pytest.mark.skipif(not SANITIZED, reason="the system call filter kills what strace makes of a call; build/test has none")
 @pytest.mark.parametrize("call", ["fdatasync", "pwrite64", "pwritev"])
 def test_eio_from_the_disk_is_never_acknowledged(instance, call):
     """strace makes every write or sync of the queue fail: no 250. Afterwards the refused message is not there."""

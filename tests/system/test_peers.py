@@ -39,7 +39,7 @@ def test_python_smtplib(mta):
         with pytest.raises(smtplib.SMTPRecipientsRefused):
             s.sendmail("a@b.test", ["@@@"], "x")
         assert s.sendmail("a@b.test", ["y@relay.test"], "Subject: second\r\n\r\nsame session\r\n") == {}
-    assert "ünïcödé body".encode() in mta.sink.wait(2)[0]["data"]
+    assert any("ünïcödé body".encode() in x["data"] for x in mta.sink.wait(2))
 
 
 def test_msmtp(mta):
