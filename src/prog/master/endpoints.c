@@ -64,6 +64,20 @@ inet_key(const struct net_endpoint *at, char *out, size_t n)
 	(void)snprintf(out, n, "inet [%.*s]:%u", STR_ARG(s), net_endpoint_port(at));
 }
 
+/* "bind 127.0.0.1 port 25: Address already in use" (compat). */
+static enum rc
+bind_error(const struct net_endpoint *at, enum rc rc, struct err *e)
+{
+	char text[DNS_ADDR_TEXT_MAX + 5];
+	struct dns_addr a = net_endpoint_addr(at);
+	struct str s = net_addr_literal(&a, text);
+
+	if (str_istarts(s, STR("ipv6:")))
+		s = str_from(s, 5);
+	errno = e->sys;
+	return err_sys(e, rc, "bind %.*s port %u", STR_ARG(s), net_endpoint_port(at));
+}
+
 static enum rc
 add_inet(struct master *m, const struct net_endpoint *at, uint32_t service, bool *done,
     struct err *e)
@@ -91,7 +105,7 @@ add_inet(struct master *m, const struct net_endpoint *at, uint32_t service, bool
 		return RC_OK;
 	}
 	if (rc != RC_OK)
-		return err_in(e, rc, "bind %s", key + 5);
+		return bind_error(at, rc, e);
 	keep(m, key, service, fd);
 	*done = true;
 	return RC_OK;
@@ -106,15 +120,15 @@ apply_inet(struct master *m, const struct config *c, uint32_t at, struct arena *
 	bool done = false;
 	enum rc rc = address_find(c, s, mem, &l, e);
 
+	if (rc != RC_OK)
+		return err_in(e, rc, "%.*s: line %u: service %.*s",
+		    STR_ARG(c->snapshot->master_path), s->line, STR_ARG(s->name));
 	for (size_t i = 0; rc == RC_OK && i < l.n; i++)
 		rc = add_inet(m, &l.v[i], at, &done, e);
 	if (rc == RC_OK && !done)
 		log_warn(m->log, "%.*s: service %.*s has no address to listen on",
 		    STR_ARG(c->snapshot->master_path), STR_ARG(s->name));
-	if (rc != RC_OK)
-		return err_in(e, rc, "%.*s: line %u: service %.*s",
-		    STR_ARG(c->snapshot->master_path), s->line, STR_ARG(s->name));
-	return RC_OK;
+	return rc;
 }
 
 /* ---- unix ---- */
