@@ -378,6 +378,9 @@ srv_answer_command(struct smtp_server *s, const struct smtp_answer *a)
 	    a->reply.n > 0 ? a->reply : STR("451 4.3.0 Error: queue file write error");
 
 	if (a->rc != RC_OK) {
+		/* compat: room is looked for before the sender is looked at */
+		if (s->asked == SMTP_FX_CHECK_MAIL && str_starts(no, STR("452 4.3.1")))
+			s->tx.has_mail = false;
 		if (!a->log_quiet)
 			srv_log_what(
 			    s, a->log_verb.n > 0 ? a->log_verb : STR("reject"), no);
