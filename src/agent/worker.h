@@ -15,12 +15,13 @@ struct master_service; /* conf: one master.cf line */
  * configuration snapshot, loop, log, control channel.
  *
  * main.c is:
- *     worker_init(&w, argc, argv, "smtpd", &ops, &me);  exits with a message when it
- * fails
- *     ... open what needs the file system or privileges (tables, directories) ...
- *     worker_confine(&w, &sandbox);                     drops to mail_owner, sandbox,
- * `ready` return worker_run(&w); Peers and the loop's events arrive only inside
- * worker_run(). */
+ *     worker_init(&w, argc, argv, "smtpd", &ops, &me);
+ *     ... open what needs files or privileges: tables, directories ...
+ *     worker_confine(&w, &sandbox);
+ *     return worker_run(&w);
+ *
+ * The first exits with a message when it fails; the second drops to mail_owner, enters
+ * the sandbox and tells master `ready`. Peers and events arrive inside worker_run(). */
 
 /* One master.cf line whose work this process does. */
 struct worker_service {
@@ -29,8 +30,7 @@ struct worker_service {
 	struct str service_name; /* value of $service_name */
 	struct str command;      /* "smtpd", "bounce", "error" … */
 	struct str type;         /* "inet", "unix", "pass" */
-	struct log
-	    *log; /* tag "postfix/smtpd", or what syslog_name overrides make of it */
+	struct log *log;   /* tag "postfix/smtpd", or what its syslog_name makes of it */
 	const int *listen; /* nonblocking listening sockets; none for transports */
 	size_t n_listen;
 	uint32_t maxproc; /* simultaneous sessions; 0: no limit */
@@ -55,18 +55,17 @@ struct worker_ops {
 struct worker {
 	const char *role; /* "smtpd" */
 	struct loop *loop;
-	struct log *log;   /* tag "postfix/<role>" */
-	struct arena *mem; /* lives as long as the process */
+	struct log *log;                      /* tag "postfix/<role>" */
+	struct arena *mem;                    /* lives as long as the process */
 	const struct conf_snapshot *snapshot; /* conf/snapshot.h; both files */
 	struct worker_service *services;
 	size_t n_services;
 	const char *config_dir;
-	uint32_t instance; /* number of this process, unique while master lives */
-	uint32_t n_workers,
-	    worker_at;   /* processes of this role started together; which one */
-	bool is_root;    /* false: ordinary user mode, nobody changes uid */
-	bool keep_setid; /* set before worker_confine() by virtual: CAP_SETUID, CAP_SETGID
-			  */
+	uint32_t instance;  /* number of this process, unique while master lives */
+	uint32_t n_workers; /* processes of this role started together */
+	uint32_t worker_at; /* which of them this is */
+	bool is_root;       /* false: ordinary user mode, nobody changes uid */
+	bool keep_setid; /* virtual sets it before worker_confine(): keeps CAP_SETUID */
 	struct worker_int *in; /* private */
 };
 
