@@ -63,8 +63,9 @@ drain(struct run *r)
 		r->wants = false;
 		if (n > body.n - r->at)
 			n = body.n - r->at;
-		smtp_client_content(r->c, r->now, (struct str){ body.p + r->at, n },
-		    (r->at += n) == body.n);
+		r->at += n;
+		smtp_client_content(
+		    r->c, r->now, (struct str){ body.p + r->at - n, n }, r->at == body.n);
 	}
 }
 

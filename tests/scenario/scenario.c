@@ -132,11 +132,22 @@ void
 scenario_raw(struct str args, bool is_repeat, struct buf *out)
 {
 	struct str count = STR("1");
+	struct buf unit;
+	size_t n;
+	char *room;
 
 	if (is_repeat && !str_cut(args, ' ', &count, &args))
 		scenario_die("R*N what?");
-	for (uint64_t i = scenario_number(count); i > 0; i--)
-		scenario_unescape(args, out);
+	n = scenario_number(count);
+	buf_init(&unit, TRACE_MAX);
+	scenario_unescape(args, &unit);
+	room = buf_room(out, n * unit.n);
+	if (room == NULL)
+		scenario_die("too much of everything");
+	for (size_t i = 0; i < n * unit.n; i++)
+		room[i] = unit.p[unit.start + i % unit.n];
+	buf_added(out, n * unit.n);
+	buf_fini(&unit);
 }
 
 static void
