@@ -32,12 +32,14 @@ static void
 fail_create(struct task *t, const char *path, int error)
 {
 	fail(t, "create maildir file", path, error);
-	if (error == EACCES)
-		(void)snprintf(t->why.warning, sizeof(t->why.warning),
-		    "maildir access problem for UID/GID=%lu/%lu: create maildir file "
-		    "%.100s/%.180s: %s",
-		    (unsigned long)t->box.uid, (unsigned long)t->box.gid, t->s->base,
-		    path, strerror(error));
+	if (error != EACCES)
+		return;
+	(void)snprintf(t->why.warning, sizeof(t->why.warning),
+	    "maildir access problem for UID/GID=%lu/%lu: create maildir file "
+	    "%.100s/%.180s: %s",
+	    (unsigned long)t->box.uid, (unsigned long)t->box.gid, t->s->base, path,
+	    strerror(error));
+	t->why.hint = "perhaps you need to create the maildirs in advance"; /* compat */
 }
 
 static int

@@ -43,6 +43,8 @@ report(struct task *t)
 	}
 	if (t->why.warning[0] != '\0')
 		log_warn(t->job->log, "%s", t->why.warning);
+	if (t->why.hint != NULL)
+		log_warn(t->job->log, "%s", t->why.hint);
 	delivery_outcome(v->delivery, t->job, &o);
 	if (--*left == 0)
 		delivery_done(v->delivery, t->job, DELIVERY_SITE_OK, STR(""), STR(""));

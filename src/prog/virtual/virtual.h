@@ -44,6 +44,7 @@ struct failure {
 	char dsn[8];
 	char text[400];
 	char warning[400]; /* for the log, when there is more to say */
+	const char *hint;  /* one more line for the log, or NULL */
 };
 
 /* One recipient of one job on its way through the pool. */
