@@ -45,7 +45,7 @@ struct told {
 static const struct ingest_conf base_conf = {
 	.mime = { .header_size_limit = 1000,
 	    .hopcount_limit = 10,
-	    .drop_headers = STR_INIT("bcc"),
+	    .drop_known = 1 << MIME_HDR_BCC,
 	    .undisclosed = STR_INIT("") },
 	.rewrite = { .at_myorigin = STR_INIT("o.rg"),
 	    .swap_bangpath = true,

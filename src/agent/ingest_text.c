@@ -171,7 +171,6 @@ ingest_conf_load(const struct conf_snapshot *snapshot,
 	*out = (struct ingest_conf){
 		.mime = { .header_size_limit = (size_t)c.header_size_limit_bytes,
 		    .hopcount_limit = (unsigned)c.hopcount_limit,
-		    .drop_headers = c.message_drop_headers,
 		    .keep_stray_cr = !c.cleanup_replace_stray_cr_lf,
 		    .undisclosed = c.undisclosed_recipients_header },
 		.rewrite = { .at_myorigin = c.append_at_myorigin ? c.myorigin : STR(""),
@@ -187,6 +186,7 @@ ingest_conf_load(const struct conf_snapshot *snapshot,
 		.always_complete = c.always_add_missing_headers,
 		.obsolete_from = str_is(c.header_from_format, "obsolete"),
 	};
+	mime_conf_drop(&out->mime, c.message_drop_headers);
 	tag = arena_str(mem, tag);
 	if (tag.p == NULL)
 		return err_set(e, RC_TEMP, "memory limit");

@@ -1,43 +1,11 @@
-/* The content filter: header fields one by one, then the body as views of the input.
+/* The content filter: memory, the body, and the order of pieces. filter_header.c has the
+ * headers.
  *
- * In the headers every line is copied into `line` and gathered into `field` (one logical
- * field, CRLF between its lines, none at its end). The body is scanned, not copied: a
- * stretch of clean CRLF lines is one piece; only what must be changed (a CR or LF on its
- * own) splits it. */
-#include "mime/filter.h"
-#include <assert.h>
+ * The body is scanned, not copied: a stretch of clean CRLF lines is one piece, a view of
+ * the input; only what must be changed (a CR or LF on its own) splits it. */
+#include "mime/filter_int.h"
 #include <stdlib.h>
 #include <string.h>
-
-enum state { ST_FIRST_LINE, ST_HEADER, ST_BODY };
-
-enum {
-	LINE_MAX_CLEAN = 998, /* RFC 5322 2.1.1 */
-	ID_MAX = 1000,
-	PIECE_MAX = 32768, /* of header output handed over at once */
-};
-
-struct mime_filter {
-	const struct mime_conf *conf;
-	const struct mime_start *start;
-	enum state state;
-	unsigned facts;
-	uint32_t seen; /* 1 << enum mime_header */
-	unsigned n_received;
-	struct buf line;  /* header: the physical line so far, without its end */
-	struct buf field; /* header: the logical field so far */
-	struct buf out;   /* header: what is done */
-	size_t given;     /* bytes of `out` that the caller has seen */
-	struct buf id, resent_id;
-	struct arena *scratch;
-	bool skip_line; /* the rest of this header line is beyond the limit */
-	bool is_failed, is_ended;
-	/* body */
-	size_t line_n; /* bytes of the current line already passed */
-	size_t cr_run; /* CRs at the end of the last piece of input */
-	size_t stray;  /* CRs found to be stray: to be given as blanks */
-	bool owes_crlf;
-};
 
 struct mime_filter *
 mime_filter_new(const struct mime_conf *conf, const struct mime_start *start)
@@ -120,8 +88,8 @@ has_high_bit(struct str s)
 	return (acc & high) != 0;
 }
 
-static void
-note_bytes(struct mime_filter *f, struct str s, unsigned fact_8bit)
+void
+mime_filter_note_bytes(struct mime_filter *f, struct str s, unsigned fact_8bit)
 {
 	if (s.n == 0)
 		return;
@@ -129,339 +97,6 @@ note_bytes(struct mime_filter *f, struct str s, unsigned fact_8bit)
 		f->facts |= fact_8bit;
 	if (!(f->facts & MIME_NUL) && memchr(s.p, '\0', s.n) != NULL)
 		f->facts |= MIME_NUL;
-}
-
-/* `n` bytes of a line that began `f->line_n` bytes ago are passed; `is_end`: it ends
- * there. */
-static inline void
-note_line(struct mime_filter *f, const char *p, size_t n, bool is_end)
-{
-	if (f->line_n == 0 && n > 0 && *p == '.')
-		f->facts |= MIME_DOT_LINE;
-	f->line_n += n;
-	if (f->line_n > LINE_MAX_CLEAN)
-		f->facts |= MIME_LONG_LINE;
-	if (is_end)
-		f->line_n = 0;
-}
-
-/* ---- headers ---- */
-
-static void
-emit(struct mime_filter *f, struct str s)
-{
-	if (buf_put(&f->out, s) != RC_OK)
-		f->is_failed = true;
-}
-
-static bool
-is_dropped(const struct mime_filter *f, struct str name)
-{
-	struct str rest = f->conf->drop_headers, one;
-
-	while (str_token(&rest, " ,\t\r\n", &one))
-		if (str_ieq(one, name))
-			return true;
-	return false;
-}
-
-static void
-keep_id(struct buf *to, struct str value)
-{
-	value = str_trim(value);
-	if (to->n > 0)
-		return;
-	for (size_t i = 0; i < value.n && buf_left(to) > 0; i++)
-		if (value.p[i] != '\r' && value.p[i] != '\n')
-			(void)!buf_put(to, str_n(value.p + i, 1));
-}
-
-/* Long lines of headers are noted where they leave, because fields can change. */
-static void
-emit_field(struct mime_filter *f, struct str field)
-{
-	struct str rest = field, line;
-
-	emit(f, field);
-	emit(f, STR("\r\n"));
-	if (*field.p == '.')
-		f->facts |= MIME_DOT_LINE;
-	if (field.n <= LINE_MAX_CLEAN)
-		return;
-	while (rest.n > 0) {
-		size_t n = str_find(rest, '\n');
-
-		line = str_head(rest, n);
-		if (line.n > LINE_MAX_CLEAN + 1)
-			f->facts |= MIME_LONG_LINE;
-		rest = str_from(rest, n + 1);
-	}
-}
-
-/* Completes the addresses of a field; false: it stays as it is. */
-static bool
-emit_rewritten(struct mime_filter *f, struct str name, struct str value)
-{
-	struct buf tmp;
-	enum rc rc;
-
-	if (f->scratch == NULL)
-		f->scratch = arena_new(16 * f->conf->header_size_limit + 65536);
-	buf_init(&tmp, 8 * f->conf->header_size_limit);
-	rc = buf_put(&tmp, name);
-	if (rc == RC_OK)
-		rc = buf_put(&tmp, STR(": "));
-	if (rc == RC_OK)
-		rc = mime_addresses_rewrite(
-		    value, &f->start->rewrite, name.n + 2, f->scratch, &tmp);
-	if (rc == RC_OK)
-		emit_field(f, buf_view(&tmp));
-	buf_fini(&tmp);
-	arena_reset(f->scratch);
-	return rc == RC_OK;
-}
-
-static enum rc
-flush_field(struct mime_filter *f, struct err *e)
-{
-	struct str field = buf_view(&f->field), name, value;
-	enum mime_header h;
-	size_t name_n, value_at;
-
-	if (field.n == 0)
-		return RC_OK;
-	/* header_line() begins only what splits. */
-	if (!mime_header_split(field, &name_n, &value_at))
-		return err_set(e, RC_TEMP, "4.3.0 Error: queue file write error");
-	name = str_head(field, name_n);
-	value = str_from(field, value_at);
-	h = mime_header_find(name);
-	f->seen |= UINT32_C(1) << h;
-	note_bytes(f, field, MIME_8BIT_HEADER);
-	if (h == MIME_HDR_RECEIVED &&
-	    ++f->n_received >= f->conf->hopcount_limit) /* compat */
-		return err_set(e, RC_PERM, "5.4.0 Error: too many hops");
-	if (h == MIME_HDR_MIME_VERSION)
-		f->facts |= MIME_VERSION;
-	if (h == MIME_HDR_MESSAGE_ID)
-		keep_id(&f->id, value);
-	if (h == MIME_HDR_RESENT_MESSAGE_ID)
-		keep_id(&f->resent_id, value);
-	if (!is_dropped(f, name) &&
-	    !(f->start->complete && mime_header_has_addresses(h) &&
-		emit_rewritten(f, name, value)))
-		emit_field(f, field);
-	buf_reset(&f->field);
-	return RC_OK;
-}
-
-#define SEEN(h) (UINT32_C(1) << (h))
-
-static void
-emit_missing(struct mime_filter *f, bool is_resent, const char *name, struct str value)
-{
-	if (value.n == 0)
-		return;
-	if (is_resent)
-		emit(f, STR("Resent-"));
-	emit(f, str_c(name));
-	emit(f, STR(": "));
-	emit(f, value);
-	emit(f, STR("\r\n"));
-}
-
-/* Compat: cleanup_header_done of Postfix; the order is its order. */
-static void
-complete_headers(struct mime_filter *f)
-{
-	const uint32_t resent = SEEN(MIME_HDR_RESENT_BCC) | SEEN(MIME_HDR_RESENT_CC) |
-				SEEN(MIME_HDR_RESENT_DATE) | SEEN(MIME_HDR_RESENT_FROM) |
-				SEEN(MIME_HDR_RESENT_MESSAGE_ID) |
-				SEEN(MIME_HDR_RESENT_REPLY_TO) |
-				SEEN(MIME_HDR_RESENT_SENDER) | SEEN(MIME_HDR_RESENT_TO);
-	bool is_resent = (f->seen & resent) != 0;
-	uint32_t id =
-	    is_resent ? SEEN(MIME_HDR_RESENT_MESSAGE_ID) : SEEN(MIME_HDR_MESSAGE_ID);
-	uint32_t date = is_resent ? SEEN(MIME_HDR_RESENT_DATE) : SEEN(MIME_HDR_DATE);
-	uint32_t from = is_resent ? SEEN(MIME_HDR_RESENT_FROM) : SEEN(MIME_HDR_FROM);
-	uint32_t visible = is_resent ? SEEN(MIME_HDR_RESENT_TO) | SEEN(MIME_HDR_RESENT_CC)
-				     : SEEN(MIME_HDR_TO) | SEEN(MIME_HDR_CC);
-
-	if (!f->start->complete)
-		return;
-	if (!(f->seen & id)) {
-		emit_missing(f, is_resent, "Message-Id", f->start->message_id);
-		keep_id(is_resent ? &f->resent_id : &f->id, f->start->message_id);
-	}
-	if (!(f->seen & date))
-		emit_missing(f, is_resent, "Date", f->start->date);
-	if (!(f->seen & from))
-		emit_missing(f, is_resent, "From", f->start->from);
-	if (!(f->seen & visible) && f->conf->undisclosed.n > 0) {
-		emit(f, f->conf->undisclosed);
-		emit(f, STR("\r\n"));
-	}
-}
-
-static enum rc
-end_headers(struct mime_filter *f, bool has_body, struct err *e)
-{
-	enum rc rc = flush_field(f, e);
-
-	if (rc != RC_OK)
-		return rc;
-	complete_headers(f);
-	if (has_body)
-		emit(f, STR("\r\n"));
-	else
-		f->facts |= MIME_NO_BODY;
-	f->state = ST_BODY;
-	buf_release(&f->field);
-	return RC_OK;
-}
-
-static enum rc
-append_to_field(struct mime_filter *f, struct str line, bool is_more, struct err *e)
-{
-	size_t left = buf_left(&f->field);
-
-	(void)e;
-	/* Beyond header_size_limit a field is cut. Compat: mime_state of Postfix. */
-	if (is_more) {
-		if (left < 2 + 1)
-			return RC_OK;
-		if (buf_put(&f->field, STR("\r\n")) != RC_OK)
-			return RC_OK;
-		left -= 2;
-	}
-	return buf_put(&f->field, str_head(line, left));
-}
-
-/* The text of a body line that was read as a header line. */
-static void
-emit_body_line(struct mime_filter *f, struct str line, bool is_whole)
-{
-	note_bytes(f, line, MIME_8BIT);
-	note_line(f, line.p, line.n, is_whole);
-	emit(f, line);
-	if (is_whole)
-		emit(f, STR("\r\n"));
-}
-
-/* ">From " too: compat. */
-static bool
-is_mailbox_from(struct str line)
-{
-	while (line.n > 0 && *line.p == '>')
-		line = str_from(line, 1);
-	return str_starts(line, STR("From "));
-}
-
-/* One header line without its end; `is_whole` false: there is more of it, and too much.
- */
-static enum rc
-header_line(struct mime_filter *f, struct str line, bool is_whole, struct err *e)
-{
-	bool is_first = f->state == ST_FIRST_LINE;
-	bool is_folded = line.n > 0 && (*line.p == ' ' || *line.p == '\t');
-	size_t name_n, value_at;
-	enum rc rc;
-
-	f->state = ST_HEADER;
-	if (line.n == 0)
-		return end_headers(f, true, e);
-	if (is_first && is_mailbox_from(line)) {
-		rc = append_to_field(f, STR("X-Mailbox-Line: "), false, e); /* compat */
-		if (rc == RC_OK)
-			rc = append_to_field(f, line, false, e);
-		f->skip_line = !is_whole;
-		return rc;
-	}
-	if (is_folded && f->field.n > 0) {
-		f->skip_line = !is_whole;
-		return append_to_field(f, line, true, e);
-	}
-	if (mime_header_split(line, &name_n, &value_at)) {
-		rc = flush_field(f, e);
-		f->skip_line = !is_whole;
-		return rc == RC_OK ? append_to_field(f, line, false, e) : rc;
-	}
-	rc = end_headers(f, true, e);
-	if (rc == RC_OK)
-		emit_body_line(f, line, is_whole);
-	return rc;
-}
-
-/* Strays inside a header line become blanks where they stand. */
-static void
-clean_line(struct mime_filter *f, char *p, size_t n)
-{
-	char *cr = memchr(p, '\r', n);
-
-	while (cr != NULL) {
-		f->facts |= MIME_BARE_CR;
-		if (!f->conf->keep_stray_cr)
-			*cr = ' ';
-		cr++;
-		cr = memchr(cr, '\r', n - (size_t)(cr - p));
-	}
-}
-
-static enum rc
-take_line(struct mime_filter *f, bool is_whole, struct err *e)
-{
-	size_t n = f->line.n;
-	char *p = f->line.p + f->line.start;
-	bool has_cr = false;
-	enum rc rc;
-
-	if (is_whole) {
-		while (n > 0 && p[n - 1] == '\r') {
-			has_cr = true;
-			n--;
-		}
-		if (!has_cr && !f->skip_line)
-			f->facts |= MIME_BARE_LF;
-	}
-	if (f->skip_line) {
-		f->skip_line = !is_whole;
-		buf_reset(&f->line);
-		return RC_OK;
-	}
-	if (n > 0)
-		clean_line(f, p, n);
-	rc = header_line(f, n > 0 ? str_n(p, n) : STR(""), is_whole, e);
-	buf_reset(&f->line);
-	if (f->state == ST_BODY)
-		buf_release(&f->line);
-	return rc;
-}
-
-static enum rc
-header_step(struct mime_filter *f, struct str *in, struct err *e)
-{
-	while (in->n > 0 && f->state != ST_BODY && f->out.n < PIECE_MAX) {
-		size_t n = str_find(*in, '\n'), left = buf_left(&f->line);
-		bool is_whole = n < in->n;
-		enum rc rc;
-
-		if (n > left) {
-			n = left;
-			is_whole = false;
-		}
-		rc = buf_put(&f->line, str_head(*in, n));
-		assert(rc == RC_OK);
-		*in = str_from(*in, n + is_whole);
-		/* A full line is cut only when a byte that is no line end follows. */
-		if (!is_whole && in->n == 0)
-			return RC_OK;
-		rc = take_line(f, is_whole, e);
-		if (rc != RC_OK)
-			return rc;
-		if (f->is_failed)
-			return err_set(e, RC_TEMP, "4.3.0 Error: header too large");
-	}
-	return RC_OK;
 }
 
 /* ---- body ---- */
@@ -504,13 +139,13 @@ body_scan(struct mime_filter *f, struct str in, size_t *used)
 			n = (size_t)(lf - p);
 		cr = memchr(p, '\r', n);
 		if (cr != NULL && cr + 1 == lf) { /* the usual line */
-			note_line(f, p, n - 1, true);
+			mime_filter_note_line(f, p, n - 1, true);
 			at += n + 1;
 			continue;
 		}
 		if (cr != NULL)
 			n = (size_t)(cr - p);
-		note_line(f, p, n, cr == NULL && lf != NULL);
+		mime_filter_note_line(f, p, n, cr == NULL && lf != NULL);
 		*used = at + n;
 		if (cr != NULL) {
 			f->cr_run = 1;
@@ -568,7 +203,7 @@ body_step(struct mime_filter *f, struct str *in, struct str *out)
 		*in = str_from(*in, used);
 		if (out->n == 0)
 			continue;
-		note_bytes(f, *out, MIME_8BIT);
+		mime_filter_note_bytes(f, *out, MIME_8BIT);
 		return RC_OK;
 	}
 }
@@ -597,7 +232,7 @@ mime_filter_step(struct mime_filter *f, struct str *in, struct str *out, struct 
 		if (f->given > 0)
 			(void)!give_out(f, out);
 		if (f->state != ST_BODY) {
-			rc = header_step(f, in, e);
+			rc = mime_filter_take_header(f, in, e);
 			if (rc != RC_OK)
 				return rc;
 		}
@@ -623,13 +258,8 @@ mime_filter_end(struct mime_filter *f, struct str *out, struct err *e)
 	*out = STR("");
 	if (!f->is_ended) {
 		f->is_ended = true;
-		if (f->state != ST_BODY && f->line.n > 0) {
-			rc = take_line(f, true, e);
-			if (rc != RC_OK)
-				return rc;
-		}
 		if (f->state != ST_BODY) {
-			rc = end_headers(f, false, e);
+			rc = mime_filter_close_header(f, e);
 			if (rc != RC_OK)
 				return rc;
 		}

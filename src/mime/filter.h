@@ -27,11 +27,16 @@ struct mime_conf {
 	size_t header_size_limit; /* bytes of one field; the rest is cut (Postfix: the
 				     same) */
 	unsigned hopcount_limit;  /* this many Received: fields, ours included: RC_PERM */
-	struct str drop_headers;  /* message_drop_headers */
-	bool keep_stray_cr;       /* cleanup_replace_stray_cr_lf = no */
-	struct str undisclosed;   /* undisclosed_recipients_header, "To:
-				     undisclosed-recipients:;" */
+	uint32_t drop_known;      /* message_drop_headers: set by mime_conf_drop() */
+	struct str drop_others;
+	bool keep_stray_cr;     /* cleanup_replace_stray_cr_lf = no */
+	struct str undisclosed; /* undisclosed_recipients_header, "To:
+				   undisclosed-recipients:;" */
 };
+
+/* Which fields are deleted: names, separated by blanks or commas. `names` must outlive
+ * conf. */
+void mime_conf_drop(struct mime_conf *conf, struct str names);
 
 /* One message. All views must stay valid until mime_filter_fini(). */
 struct mime_start {

@@ -11,7 +11,8 @@
 static const struct mime_conf conf = {
 	.header_size_limit = 200,
 	.hopcount_limit = 3,
-	.drop_headers = STR_INIT("bcc, content-length, resent-bcc, return-path"),
+	.drop_known = 1 << MIME_HDR_BCC | 1 << MIME_HDR_CONTENT_LENGTH |
+		      1 << MIME_HDR_RESENT_BCC | 1 << MIME_HDR_RETURN_PATH,
 	.undisclosed = STR_INIT(""),
 };
 static const struct mime_start remote = { .received = STR_INIT("Received: us\r\n") };
@@ -226,6 +227,25 @@ long_fields(void **state)
 }
 
 static void
+dropping(void **state)
+{
+	static const struct row rows[] = {
+		{ "unknown names can be dropped, too", &remote,
+		    "x-a: 1\r\nTo: c\r\nBcc: d\r\n\r\n", RCVD "Bcc: d\r\n\r\n", 0, NULL },
+	};
+	struct mime_conf c = { .header_size_limit = 100, .hopcount_limit = 5 };
+	struct mime_filter *f;
+	struct str in = str_c(rows[0].in), out;
+
+	(void)state;
+	mime_conf_drop(&c, STR("X-A, to"));
+	f = mime_filter_new(&c, &remote);
+	assert_int_equal(mime_filter_step(f, &in, &out, NULL), RC_OK);
+	assert_true(str_is(out, rows[0].out));
+	mime_filter_free(&f);
+}
+
+static void
 nul_bytes(void **state)
 {
 	struct row r = { "NUL", &remote, "", "", 0, NULL };
@@ -248,6 +268,7 @@ main(void)
 		cmocka_unit_test(remote_mail),
 		cmocka_unit_test(local_mail),
 		cmocka_unit_test(long_fields),
+		cmocka_unit_test(dropping),
 		cmocka_unit_test(nul_bytes),
 	};
 

@@ -10,7 +10,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const struct mime_conf conf = {
 	.header_size_limit = 300,
 	.hopcount_limit = 5,
-	.drop_headers = STR_INIT("bcc, content-length, resent-bcc, return-path"),
+	.drop_known = 1 << MIME_HDR_BCC | 1 << MIME_HDR_CONTENT_LENGTH |
+		      1 << MIME_HDR_RESENT_BCC | 1 << MIME_HDR_RETURN_PATH,
 	.undisclosed = STR_INIT("To: undisclosed-recipients:;"),
 };
 static const struct mime_start remote = { .received = STR_INIT("Received: us\r\n") };
