@@ -408,7 +408,8 @@ delivery_outcome(
 	const char *status = delivery_what_name(o->what);
 
 	assert(o->rcpt < j->m.n_rcpts && w->what == 0 && o->dsn.n >= 5 && o->dsn.n <= 16);
-	*w = (struct wire_outcome){ .index = j->m.rcpts[o->rcpt].index, .what = o->what };
+	*w = (struct wire_outcome){ .index = j->m.rcpts[o->rcpt].index,
+		.what = (uint8_t)o->what };
 	w->dsn = keep(j, o->dsn, 16);
 	if (o->what == DELIVERY_BOUNCED && d->req.soft_bounce) {
 		w->what = DELIVERY_DEFERRED;
@@ -450,7 +451,7 @@ delivery_done(struct delivery *d, struct delivery_job *job, enum delivery_site s
 	const struct wire_result r = { .job = j->m.job,
 		.outcomes = j->outcomes,
 		.n_outcomes = j->m.n_rcpts,
-		.site = site,
+		.site = (uint8_t)site,
 		.site_dsn = site_dsn,
 		.site_text = site_text };
 

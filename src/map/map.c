@@ -35,10 +35,11 @@ struct map_set {
 };
 
 static const struct map_type *const types[] = { &map_type_btree, &map_type_fail,
-	&map_type_hash, &map_type_inline, &map_type_static, &map_type_texthash };
+	&map_type_hash, &map_type_inline, &map_type_static, &map_type_texthash,
+	&map_type_unix };
 
 static const char *const type_names[] = { "btree", "fail", "hash", "inline", "static",
-	"texthash", NULL };
+	"texthash", "unix", NULL };
 
 const char *const *
 map_types(void)
@@ -72,7 +73,11 @@ map_new(struct str spec)
 	if (!str_cut(spec, ':', &type, &m->name))
 		type = spec;
 	m->type = map_type_find(type);
-	if (m->type != NULL && m->type->suffix != NULL) {
+	if (m->type != NULL && m->type->watch != NULL) {
+		const char *file = m->type->watch(m->name);
+
+		m->path = file == NULL ? NULL : mem_strdup(file);
+	} else if (m->type != NULL && m->type->suffix != NULL) {
 		size_t n = m->name.n + strlen(m->type->suffix) + 1;
 
 		m->path = mem_get(n);
@@ -101,7 +106,8 @@ warn_if_old(const struct map *m, struct log *log)
 	struct stat source;
 	char *path;
 
-	if (log == NULL || m->path == NULL || m->type->suffix[0] == '\0')
+	if (log == NULL || m->path == NULL || m->type->suffix == NULL ||
+	    m->type->suffix[0] == '\0')
 		return;
 	path = mem_strdup(m->path);
 	path[m->name.n] = '\0';

@@ -8,8 +8,10 @@ struct log;
 struct map_type {
 	const char *name;
 	bool is_fixed; /* takes derived keys, and keys are folded */
-	/* The file that is watched, from the table's name; NULL: no file. */
+	/* The file that is watched: the table's name and this, unless `watch` names it;
+	 * NULL: no file. */
 	const char *suffix;
+	const char *(*watch)(struct str name); /* NULL: no such name */
 	/* Returns: RC_TEMP cannot be opened now; RC_PERM the name makes no sense. */
 	enum rc (*open)(struct str name, struct log *log, void **out, struct err *e);
 	void (*close)(void *state);
@@ -34,5 +36,5 @@ MUST_USE enum rc map_mem_each(const struct map_mem *m, map_each_fn *fn, void *ct
 struct str map_fold(struct str key, struct arena *mem);
 
 extern const struct map_type map_type_texthash, map_type_hash, map_type_btree,
-    map_type_inline, map_type_static, map_type_fail;
+    map_type_inline, map_type_static, map_type_fail, map_type_unix;
 #endif

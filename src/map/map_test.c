@@ -118,6 +118,10 @@ simple_types(void **state)
 		    "nosuch",
 		    0 },
 		{ "proxy", "static:y", "a", "y", 0 },
+		{ "unix", "nosuch.byname", "a",
+		    "temp unix:nosuch.byname is unavailable. unknown table: "
+		    "unix:nosuch.byname",
+		    0 },
 	};
 	struct map_set *s = map_set_new(NULL);
 	struct map *m;
@@ -135,6 +139,17 @@ simple_types(void **state)
 			    strstr(got, "unsupported dictionary type: nosuch"));
 	}
 	assert_int_equal(map_set_open(s, STR("plain"), &m, NULL), RC_PERM);
+	map_set_free(&s);
+}
+
+static void
+accounts(void **state)
+{
+	struct map_set *s = map_set_new(NULL);
+	struct map *m = open_in(s, "proxy", "unix:passwd.byname");
+
+	(void)state;
+	assert_int_equal(strncmp(find(m, "root", 0), "root:", 5), 0);
 	map_set_free(&s);
 }
 
@@ -264,6 +279,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(simple_types),
+		cmocka_unit_test(accounts),
 		cmocka_unit_test(text_changes),
 		cmocka_unit_test(indexed),
 		cmocka_unit_test(incremental),
