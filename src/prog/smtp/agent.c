@@ -176,6 +176,9 @@ fill_service(struct service *s, struct worker *w, struct err *e)
 		return err_set(e, RC_PERM, "unknown service: %.*s/tcp",
 		    STR_ARG(s->conf.smtp_tcp_port));
 	rc = fill_choices(s, e);
+	if (rc == RC_OK)
+		rc = match_list_parse(s->conf.smtp_connection_cache_destinations,
+		    &match_files_os, w->mem, &s->cached, e);
 	return rc == RC_OK ? fill_addresses(s, w, e) : rc;
 }
 

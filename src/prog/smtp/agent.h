@@ -14,6 +14,7 @@
 #include "base/hmap.h"
 #include "base/list.h"
 #include "conf/generated.h"
+#include "conf/list.h"
 #include "dns/mx.h"
 #include "loop/loop.h"
 #include "net/endpoint.h"
@@ -37,8 +38,9 @@ struct service {
 	struct smtp_client_conf client;
 	struct smtp_client_conf client25; /* on the standard port, where loops are */
 	struct dns_mx_policy mx;
-	unsigned host_lookup; /* enum net_host_lookup */
-	bool has_dns;         /* MX records are asked for */
+	struct match_list cached; /* smtp_connection_cache_destinations */
+	unsigned host_lookup;     /* enum net_host_lookup */
+	bool has_dns;             /* MX records are asked for */
 	uint16_t port;
 	struct dns_addr bind4, bind6; /* family 0: none */
 	struct dns_addr *own;         /* addresses that mean a loop */

@@ -294,17 +294,30 @@ become_idle(struct conn *c)
 	    c->idle_since_us + conf->smtp_connection_cache_time_limit_us);
 }
 
+/* smtp_connection_cache_destinations: by the next hop as it stands, or its host. */
+static bool
+is_cached_destination(const struct conn *c)
+{
+	const struct match_list *list = &c->service->cached;
+	struct net_dest dest;
+
+	/* A table there ("static:all") means that there is no short answer: keep it. */
+	if (list->has_tables || match_list_pure(list, c->site, STR("")))
+		return true;
+	return net_dest_parse(c->site, SMTP_PORT, &dest, NULL) == RC_OK &&
+	       match_list_pure(list, dest.host, STR(""));
+}
+
 static bool
 is_kept(const struct conn *c)
 {
 	const struct conf_smtp *conf = &c->service->conf;
 	const struct agent *a = c->service->agent;
 
-	return !a->is_draining && a->pool.n < IDLE_MAX &&
-	       (conf->smtp_connection_cache_on_demand ||
-		   conf->smtp_connection_cache_destinations.n > 0) &&
-	       conf->smtp_connection_cache_time_limit_us > 0 && c->out.n == 0 &&
-	       c->in.n == 0;
+	if (a->is_draining || a->pool.n >= IDLE_MAX || c->out.n > 0 || c->in.n > 0 ||
+	    conf->smtp_connection_cache_time_limit_us <= 0)
+		return false;
+	return conf->smtp_connection_cache_on_demand || is_cached_destination(c);
 }
 
 /* The session is done with the message. The job is told last, because it may open further
