@@ -1,6 +1,7 @@
 /* postconf: shows and changes the configuration. Reads files, talks to nobody. */
 #include "base/arena.h"
 #include "conf/master_cf.h"
+#include "map/map.h"
 #include "prog/admin/postconf/postconf.h"
 #include <stdarg.h>
 #include <stdlib.h>
@@ -90,11 +91,8 @@ load(const struct options *o, struct arena *mem)
 static void
 show_maps(void)
 {
-	static const char *const types[] = { "btree", "hash", "inline", "static",
-		"texthash" };
-
-	for (size_t i = 0; i < ARRAY_LEN(types); i++)
-		(void)puts(types[i]);
+	for (const char *const *t = map_types(); *t != NULL; t++)
+		(void)puts(*t);
 }
 
 static void
