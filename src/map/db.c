@@ -85,19 +85,23 @@ same_version(const struct stat *a, const struct stat *b)
 }
 
 static enum rc
-read_whole(struct table *t, const char *path, const struct stat *before, struct err *e)
+read_whole(struct table *t, const char *path, struct err *e)
 {
-	struct stat after;
+	struct stat before, after;
 	enum rc rc;
+	int fd;
 
+	/* The open file, not the path: another version may stand there by now. */
+	if (t->db->fd(t->db, &fd) != 0 || fstat(fd, &before) != 0)
+		return err_set(e, RC_TEMP, "stat %s failed", path);
 	t->mem = map_mem_new();
 	rc = walk(t->db, keep_entry, t->mem, e);
-	(void)t->db->close(t->db, 0);
-	t->db = NULL;
 	/* Postfix's postmap writes in place: what we read while it did is worth nothing.
 	 */
-	if (rc == RC_OK && (stat(path, &after) != 0 || !same_version(before, &after)))
+	if (rc == RC_OK && (fstat(fd, &after) != 0 || !same_version(&before, &after)))
 		rc = err_set(e, RC_TEMP, "%s changed while it was read", path);
+	(void)t->db->close(t->db, 0);
+	t->db = NULL;
 	return rc;
 }
 
@@ -127,7 +131,7 @@ table_open(struct str name, DBTYPE type, void **out, struct err *e)
 	else
 		rc = open_file(path, type, &t->db, e);
 	if (rc == RC_OK && st.st_size <= IN_MEMORY_MAX)
-		rc = read_whole(t, path, &st, e);
+		rc = read_whole(t, path, e);
 	free(path);
 	if (rc != RC_OK) {
 		table_close(t);
