@@ -224,6 +224,8 @@ mail_parameter(struct str word, const struct smtp_path_conf *conf, struct arena 
 		out->body = SMTP_BODY_8BITMIME;
 	else if (str_iis(word, "BODY=7BIT"))
 		out->body = SMTP_BODY_7BIT;
+	else if (parameter(word, STR("AUTH"), &v))
+		return RC_OK; /* compat: nobody is authenticated, and nobody minds */
 	else if ((is_ret = parameter(word, STR("RET"), &v)) ||
 		 (is_envid = parameter(word, STR("ENVID"), &v))) {
 		if (!conf->has_dsn)
