@@ -94,8 +94,8 @@ enqueue(struct active *a, uint32_t i, struct route *r, bool is_last)
 	}
 	t = transport_get(q, r->transport);
 	if (t->is_deferred && !a->is_flushed) {
-		t = transport_get(q, STR("retry"));
-		r->nexthop = STR("4.3.2 deferred transport"); /* compat */
+		put_off(a, i, STR("4.3.2"), STR("deferred transport")); /* compat */
+		return;
 	}
 	if (!str_eq(r->recipient, a->rcpts[i].address)) {
 		struct str kept = arena_str(a->mem, r->recipient);
