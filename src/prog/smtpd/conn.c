@@ -141,6 +141,19 @@ conn_answer(struct conn *c, const struct smtp_answer *a)
 	smtp_server_answer(c->session, loop_now_us(c->service->smtpd->loop), a);
 }
 
+static bool
+drain(struct conn *c)
+{
+	struct smtp_fx fx;
+	bool moved = false;
+
+	while (smtp_server_next(c->session, &fx)) {
+		moved = true;
+		carry_out(c, &fx);
+	}
+	return moved;
+}
+
 /* Lets the session take bytes until it wants something else. Returns how many it took. */
 static size_t
 feed(struct conn *c, struct str in)
@@ -150,17 +163,13 @@ feed(struct conn *c, struct str in)
 	bool moved;
 
 	do {
-		struct smtp_fx fx;
-
-		moved = false;
-		while (smtp_server_next(c->session, &fx)) {
-			moved = true;
-			carry_out(c, &fx);
-		}
+		moved = drain(c);
 		n = c->is_full || c->is_closing || c->is_gone
 			? 0
 			: smtp_server_recv(c->session, now, str_from(in, used));
 		used += n;
+		/* A session may want something done before it takes the first byte. */
+		moved = drain(c) || moved;
 	} while (n > 0 || moved);
 	return used;
 }
