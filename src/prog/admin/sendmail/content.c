@@ -18,7 +18,12 @@ struct content {
 	/* Where in a line we are: what may still become a dot alone is not given on. */
 	enum { AT_START, AFTER_DOT, AFTER_DOT_CR, IN_LINE } at;
 	bool is_over;
+	/* "From …" in front: being recognised, being skipped, not there (any more). */
+	enum { SEP_MAYBE, SEP_LINE, SEP_NONE } separator;
+	size_t n_from; /* bytes of it that were seen and held back */
 };
+
+static void give(struct content *c, struct str s);
 
 static void
 put_pieces(struct mail *m, struct str s)
@@ -43,11 +48,38 @@ header_end(struct str s)
 	return s.n;
 }
 
+/* A mailbox separator in front is no part of the message. Compat: sendmail of Postfix.
+ * Returns what of `s` is neither skipped nor undecided. */
+static struct str
+skip_separator(struct content *c, struct str s)
+{
+	static const char from[] = "From ";
+
+	while (s.n > 0 && c->separator != SEP_NONE) {
+		if (c->separator == SEP_LINE) {
+			size_t n = str_find(s, '\n');
+
+			if (n < s.n)
+				c->separator = SEP_NONE;
+			s = str_from(s, n + 1);
+		} else if (*s.p == from[c->n_from]) {
+			s = str_from(s, 1);
+			if (++c->n_from == sizeof(from) - 1)
+				c->separator = SEP_LINE;
+		} else {
+			c->separator = SEP_NONE;
+			give(c, str_n(from, c->n_from));
+		}
+	}
+	return s;
+}
+
 static void
 give(struct content *c, struct str s)
 {
 	struct str all;
 
+	s = skip_separator(c, s);
 	if (s.n == 0)
 		return;
 	if (c->has_envelope) {
@@ -142,6 +174,10 @@ content_copy(struct mail *m)
 			give(&c, str_n(chunk, (size_t)n));
 		else
 			take(&c, str_n(chunk, (size_t)n));
+	}
+	if (c.separator == SEP_MAYBE && c.n_from > 0) {
+		c.separator = SEP_NONE;
+		give(&c, str_n("From ", c.n_from));
 	}
 	/* A dot at the very end, without its line end, ends the message, too. */
 	if (!c.has_envelope) {
