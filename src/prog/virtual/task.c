@@ -59,11 +59,13 @@ become(const struct task *t)
 
 	if (!t->v->change_ids)
 		return true;
-	(void)syscall(SYS_setfsgid, b->gid);
-	(void)syscall(SYS_setfsuid, b->uid);
-	/* They report nothing but the id before; asking again tells. */
-	return (gid_t)syscall(SYS_setfsgid, b->gid) == b->gid &&
-	       (uid_t)syscall(SYS_setfsuid, b->uid) == b->uid;
+	/* They return the id that was in force before, and nothing else: an id that is
+	 * there already needs one call, a new one a second call to see whether it worked.
+	 */
+	return ((gid_t)syscall(SYS_setfsgid, b->gid) == b->gid ||
+		   (gid_t)syscall(SYS_setfsgid, b->gid) == b->gid) &&
+	       ((uid_t)syscall(SYS_setfsuid, b->uid) == b->uid ||
+		   (uid_t)syscall(SYS_setfsuid, b->uid) == b->uid);
 }
 
 static void

@@ -5,8 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PIECE    65536
-#define OUT_SIZE (2 * PIECE) /* room for "From " lines, each one byte longer */
+#define PIECE     65536
+#define OUT_SIZE  (2 * PIECE)
+#define HEAD_ROOM 8192 /* our headers and what mbox adds, as a rule */
 
 static bool
 flush(struct writer *w)
@@ -35,12 +36,12 @@ static bool
 put(struct writer *w, struct str s)
 {
 	while (s.n > 0) {
-		size_t n = s.n < OUT_SIZE - w->n ? s.n : OUT_SIZE - w->n;
+		size_t n = s.n < w->cap - w->n ? s.n : w->cap - w->n;
 
 		memcpy(w->p + w->n, s.p, n);
 		w->n += n;
 		s = str_from(s, n);
-		if (w->n == OUT_SIZE && !flush(w))
+		if (w->n == w->cap && !flush(w))
 			return false;
 	}
 	return true;
@@ -163,7 +164,9 @@ text_write(struct writer *w, const struct task *t)
 	bool ok;
 	int error;
 
-	w->p = mem_get(OUT_SIZE);
+	/* A small message is one write; the buffer is no larger than that needs. */
+	w->cap = content != NULL && n + HEAD_ROOM < OUT_SIZE ? n + HEAD_ROOM : OUT_SIZE;
+	w->p = mem_get(w->cap);
 	w->at_line = true;
 	ok = put_headers(w, t);
 	if (ok)

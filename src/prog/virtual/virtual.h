@@ -81,7 +81,7 @@ struct writer {
 	int fd;
 	uint64_t size, limit; /* written so far; 0: no limit */
 	char *p;              /* what waits to be written */
-	size_t n;
+	size_t n, cap;
 	bool is_mbox;    /* quote "From " lines */
 	bool at_line;    /* the next byte begins a line */
 	bool pending_cr; /* a CR was the last byte of the piece before */
