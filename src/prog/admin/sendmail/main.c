@@ -36,6 +36,7 @@ struct request {
 };
 
 static struct command command;
+static struct request request;
 
 void
 mail_fatal(const struct mail *m, const char *text)
@@ -326,33 +327,33 @@ open_standard(void)
 int
 main(int argc, char **argv)
 {
-	struct request r = { .mode = MODE_MAIL };
+	struct request *r = &request;
 	struct str name = str_c(argc > 0 ? argv[0] : "sendmail");
 
 	open_standard();
 	name =
 	    str_from(name, str_rfind(name, '/') < name.n ? str_rfind(name, '/') + 1 : 0);
 	if (str_is(name, "mailq"))
-		r.mode = MODE_QUEUE_LIST;
+		r->mode = MODE_QUEUE_LIST;
 	else if (str_is(name, "newaliases"))
-		r.mode = MODE_ALIASES;
-	parse(argc, argv, &r);
-	r.config_dir = config_dir(r.config_dir);
-	switch (r.mode) {
+		r->mode = MODE_ALIASES;
+	parse(argc, argv, r);
+	r->config_dir = config_dir(r->config_dir);
+	switch (r->mode) {
 	case MODE_MAIL:
-		if (r.o.wants_extraction && r.o.n_rcpts > 0) /* compat */
+		if (r->o.wants_extraction && r->o.n_rcpts > 0) /* compat */
 			usage("cannot handle command-line recipients with -t");
-		return send_mail(&r);
+		return send_mail(r);
 	case MODE_QUEUE_LIST:
-		run_instead("postqueue", "-p", NULL, r.config_dir);
+		run_instead("postqueue", "-p", NULL, r->config_dir);
 	case MODE_FLUSH:
-		run_instead("postqueue", "-f", NULL, r.config_dir);
+		run_instead("postqueue", "-f", NULL, r->config_dir);
 	case MODE_FLUSH_ID:
-		run_instead("postqueue", "-i", r.target, r.config_dir);
+		run_instead("postqueue", "-i", r->target, r->config_dir);
 	case MODE_FLUSH_SITE:
-		run_instead("postqueue", "-s", r.target, r.config_dir);
+		run_instead("postqueue", "-s", r->target, r->config_dir);
 	case MODE_START:
-		run_instead("postfix", "start", NULL, r.config_dir);
+		run_instead("postfix", "start", NULL, r->config_dir);
 	case MODE_ALIASES:
 		usage("newaliases: alias databases are not available");
 	case MODE_NOTHING:
