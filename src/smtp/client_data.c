@@ -38,7 +38,7 @@ smtp_client_content_failed(struct smtp_client *c, int64_t now_us, struct str tex
 	c->now_us = now_us;
 	/* Only hanging up keeps half a message from being taken for a whole one. */
 	o.text = cl_textf(c, "%.*s", STR_ARG(text));
-	cl_outcome(c, 1u << RCPT_OPEN | 1u << RCPT_ACCEPTED, &o);
+	cl_outcome(c, CL_UNDECIDED, &o);
 	c->is_dying = true;
 	cl_done(c);
 }

@@ -3,7 +3,8 @@
 /* Inside of the client session; only src/smtp/client*.c include this.
  *
  *	client.c	life, effects, time
- *	client_reply.c	what a reply means, and what is sent next
+ *	client_envelope.c	what is sent before the content
+ *	client_reply.c	what a reply means
  *	client_data.c	content on its way out: dots, long lines, the end
  *
  * The envelope is a row of steps: RSET (when the message before was given up), MAIL, one
@@ -29,6 +30,8 @@ enum cl_rcpt {
 	RCPT_ACCEPTED, /* to be decided with the message */
 	RCPT_DECIDED   /* it has its outcome */
 };
+
+#define CL_UNDECIDED (1u << RCPT_OPEN | 1u << RCPT_ACCEPTED)
 
 /* An effect that waits. OUTCOME stands for all recipients in one of the states `whom`. */
 struct cl_fx {
@@ -96,10 +99,19 @@ void cl_fail_session(struct smtp_client *c, const struct smtp_client_outcome *o)
 void cl_close(struct smtp_client *c);
 void cl_expect(struct smtp_client *c, enum cl_state state, int64_t timeout_us);
 
-/* ---- client_reply.c ---- */
+/* ---- client_envelope.c ---- */
+enum cl_step { STEP_RSET, STEP_MAIL, STEP_RCPT, STEP_DATA };
+enum cl_step cl_step_of(const struct smtp_client *c, uint32_t at);
+uint32_t cl_first_rcpt(const struct smtp_client *c); /* its step */
+int64_t cl_step_timeout(const struct smtp_client *c, uint32_t at);
+/* Greeted, and there is a message: begins. */
 void cl_start(struct smtp_client *c);
 /* Sends what may be sent now; more follows when these effects are drained. */
 void cl_send_steps(struct smtp_client *c);
+/* Nobody is left to send the content to. */
+void cl_give_up_transaction(struct smtp_client *c);
+
+/* ---- client_reply.c ---- */
 void cl_reply_line(struct smtp_client *c, struct str line);
 const char *cl_doing(const struct smtp_client *c); /* "sending MAIL FROM" */
 

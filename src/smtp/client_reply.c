@@ -1,13 +1,9 @@
 /* What a server's reply means, and what is sent next. Texts of outcomes are Postfix's
  * (compat: all literals here). */
 #include "smtp/client_int.h"
-#include "addr/address.h"
 #include "smtp/reply.h"
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
-
-#define ALL (1u << RCPT_OPEN | 1u << RCPT_ACCEPTED)
 
 static const struct {
 	const char *name;
@@ -96,183 +92,7 @@ refused_to_talk(struct smtp_client *c, bool soften)
 	cl_fail_session(c, &o);
 }
 
-/* ---- the envelope ---- */
-
-/* Which step is number `at`: with_rset shifts all others by one. */
-static bool
-is_rset(const struct smtp_client *c, uint32_t at)
-{
-	return c->with_rset && at == 0;
-}
-static bool
-is_mail(const struct smtp_client *c, uint32_t at)
-{
-	return at == (c->with_rset ? 1u : 0u);
-}
-static uint32_t
-first_rcpt(const struct smtp_client *c)
-{
-	return c->with_rset ? 2u : 1u;
-}
-static bool
-is_data(const struct smtp_client *c, uint32_t at)
-{
-	return at == first_rcpt(c) + c->job->n_rcpt;
-}
-
-static void
-send_mail(struct smtp_client *c)
-{
-	const struct smtp_client_job *j = c->job;
-	char size[32] = "", envid[1200] = "";
-
-	if ((c->caps & SMTP_CAP_SIZE) != 0 && j->size_bytes > 0)
-		(void)snprintf(
-		    size, sizeof(size), " SIZE=%lld", (long long)j->size_bytes);
-	if ((c->caps & SMTP_CAP_DSN) != 0 && j->envid.n > 0) {
-		struct str x = addr_xtext_encode(j->envid, c->fx_mem);
-
-		if (x.p != NULL && x.n < sizeof(envid) - 8)
-			(void)snprintf(envid, sizeof(envid), " ENVID=%.*s", STR_ARG(x));
-	}
-	/* 8-bit content goes to a server without 8BITMIME as it is, unannounced: what
-	 * Postfix does with disable_mime_output_conversion. */
-	cl_sendf(c, "MAIL FROM:<%.*s>%s%s%s%s\r\n", STR_ARG(j->sender), size,
-	    (c->caps & SMTP_CAP_8BITMIME) != 0 && j->is_8bit ? " BODY=8BITMIME" : "",
-	    envid,
-	    (c->caps & SMTP_CAP_DSN) == 0 || j->ret == SMTP_RET_NONE ? ""
-	    : j->ret == SMTP_RET_FULL                                ? " RET=FULL"
-								     : " RET=HDRS");
-}
-
-static void
-format_notify(unsigned notify, char out[48])
-{
-	static const struct {
-		unsigned bit;
-		const char *name;
-	} names[] = { { SMTP_NOTIFY_NEVER, "NEVER" }, { SMTP_NOTIFY_SUCCESS, "SUCCESS" },
-		{ SMTP_NOTIFY_FAILURE, "FAILURE" }, { SMTP_NOTIFY_DELAY, "DELAY" } };
-	size_t n = 0;
-
-	out[0] = '\0';
-	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		if ((notify & names[i].bit) != 0)
-			n += (size_t)snprintf(out + n, 48 - n, "%s%s",
-			    n == 0 ? " NOTIFY=" : ",", names[i].name);
-}
-
-static void
-send_rcpt(struct smtp_client *c, uint32_t index)
-{
-	const struct smtp_client_rcpt *r = &c->job->rcpts[index];
-	struct str type = STR("rfc822"), address = r->address, x;
-	char notify[48];
-
-	if ((c->caps & SMTP_CAP_DSN) == 0) {
-		cl_sendf(c, "RCPT TO:<%.*s>\r\n", STR_ARG(r->address));
-		return;
-	}
-	if (r->orcpt.n > 0)
-		(void)str_cut(r->orcpt, ';', &type, &address);
-	x = addr_xtext_encode(address, c->fx_mem);
-	format_notify(r->notify, notify);
-	/* RFC 3461 4.2 limits the parameter; one that got too long is worth less than the
-	 * mail. */
-	if (x.p == NULL || x.n > 1000)
-		cl_sendf(c, "RCPT TO:<%.*s>%s\r\n", STR_ARG(r->address), notify);
-	else
-		cl_sendf(c, "RCPT TO:<%.*s> ORCPT=%.*s;%.*s%s\r\n", STR_ARG(r->address),
-		    STR_ARG(type), STR_ARG(x), notify);
-}
-
-static void
-send_step(struct smtp_client *c, uint32_t at)
-{
-	if (is_rset(c, at))
-		cl_sendf(c, "RSET\r\n");
-	else if (is_mail(c, at))
-		send_mail(c);
-	else if (is_data(c, at))
-		cl_sendf(c, "DATA\r\n");
-	else
-		send_rcpt(c, at - first_rcpt(c));
-}
-
-static int64_t
-step_timeout(const struct smtp_client *c, uint32_t at)
-{
-	const struct smtp_client_conf *t = c->conf;
-
-	return is_rset(c, at)   ? t->rset_us
-	       : is_mail(c, at) ? t->mail_us
-	       : is_data(c, at) ? t->data_init_us
-				: t->rcpt_us;
-}
-
-/* Nobody is left to send the content to. */
-static void
-give_up_transaction(struct smtp_client *c)
-{
-	c->needs_rset = true;
-	cl_done(c);
-}
-
-/* Everything with PIPELINING, else one command. */
-void
-cl_send_steps(struct smtp_client *c)
-{
-	bool pipelining = (c->caps & SMTP_CAP_PIPELINING) != 0;
-	uint32_t window = !pipelining                 ? 1
-			  : c->conf->pipeline_max > 0 ? c->conf->pipeline_max
-						      : UINT32_MAX;
-
-	while (c->n_sent <= first_rcpt(c) + c->job->n_rcpt &&
-	       c->n_sent - c->n_got < window && c->fx_put < CL_FX_MAX - 3) {
-		/* DATA on its own is sent only when somebody wants the message. */
-		if (is_data(c, c->n_sent) && c->n_sent == c->n_got &&
-		    c->n_accepted == 0) {
-			give_up_transaction(c);
-			return;
-		}
-		if (c->mail_failed && c->n_sent == c->n_got) {
-			give_up_transaction(c);
-			return;
-		}
-		if (c->mail_failed)
-			break;
-		if (c->n_sent == c->n_got)
-			c->deadline_us = c->now_us + step_timeout(c, c->n_got);
-		send_step(c, c->n_sent++);
-	}
-}
-
-/* The server's size limit is known: do not send in vain. True: refused. */
-static bool
-is_too_big(struct smtp_client *c)
-{
-	struct smtp_client_outcome o = { .rc = RC_PERM, .dsn = STR("5.3.4") };
-
-	if (c->size_limit <= 0 || c->job->size_bytes <= c->size_limit)
-		return false;
-	o.text = cl_textf(c, "message size %lld exceeds size limit %lld of server %.*s",
-	    (long long)c->job->size_bytes, (long long)c->size_limit, STR_ARG(c->namaddr));
-	cl_outcome(c, ALL, &o);
-	cl_done(c);
-	return true;
-}
-
-void
-cl_start(struct smtp_client *c)
-{
-	if (is_too_big(c))
-		return;
-	c->state = CL_ENVELOPE;
-	c->n_sent = c->n_got = c->n_accepted = 0;
-	c->with_rset = c->needs_rset;
-	c->needs_rset = c->mail_failed = c->is_empty_end = false;
-	cl_send_steps(c);
-}
+/* ---- replies to the envelope ---- */
 
 static void
 mail_reply(struct smtp_client *c)
@@ -283,7 +103,7 @@ mail_reply(struct smtp_client *c)
 		return;
 	c->mail_failed = true;
 	o = refusal(c, "MAIL FROM");
-	cl_outcome(c, ALL, &o);
+	cl_outcome(c, CL_UNDECIDED, &o);
 }
 
 static void
@@ -324,9 +144,9 @@ data_reply(struct smtp_client *c)
 	}
 	if (c->n_accepted > 0) {
 		o = refusal(c, "DATA");
-		cl_outcome(c, ALL, &o);
+		cl_outcome(c, CL_UNDECIDED, &o);
 	}
-	give_up_transaction(c);
+	cl_give_up_transaction(c);
 }
 
 static void
@@ -334,15 +154,20 @@ envelope_reply(struct smtp_client *c)
 {
 	uint32_t at = c->n_got++;
 
-	c->deadline_us = c->now_us + step_timeout(c, c->n_got);
-	if (is_data(c, at)) {
+	c->deadline_us = c->now_us + cl_step_timeout(c, c->n_got);
+	switch (cl_step_of(c, at)) {
+	case STEP_RSET:
+		break;
+	case STEP_MAIL:
+		mail_reply(c);
+		break;
+	case STEP_RCPT:
+		rcpt_reply(c, at - cl_first_rcpt(c));
+		break;
+	case STEP_DATA:
 		data_reply(c);
 		return;
 	}
-	if (is_mail(c, at))
-		mail_reply(c);
-	else if (!is_rset(c, at))
-		rcpt_reply(c, at - first_rcpt(c));
 	cl_send_steps(c);
 }
 
@@ -400,7 +225,7 @@ dot_reply(struct smtp_client *c)
 		accept_outcome(c, &o);
 	else
 		o = refusal(c, "end of DATA");
-	cl_outcome(c, ALL, &o);
+	cl_outcome(c, CL_UNDECIDED, &o);
 	cl_done(c);
 }
 
@@ -584,6 +409,13 @@ cl_reply_line(struct smtp_client *c, struct str line)
 	buf_reset(&c->reply);
 }
 
+static const char *const step_names[] = {
+	[STEP_RSET] = "sending RSET",
+	[STEP_MAIL] = "sending MAIL FROM",
+	[STEP_RCPT] = "sending RCPT TO",
+	[STEP_DATA] = "sending DATA command",
+};
+
 const char *
 cl_doing(const struct smtp_client *c)
 {
@@ -596,10 +428,7 @@ cl_doing(const struct smtp_client *c)
 	case CL_HELO:
 		return "performing the HELO handshake";
 	case CL_ENVELOPE:
-		return is_rset(c, c->n_got)   ? "sending RSET"
-		       : is_mail(c, c->n_got) ? "sending MAIL FROM"
-		       : is_data(c, c->n_got) ? "sending DATA command"
-					      : "sending RCPT TO";
+		return step_names[cl_step_of(c, c->n_got)];
 	case CL_BODY:
 		return "sending message body";
 	case CL_DOT:

@@ -3,7 +3,8 @@
 /* Inside of the server session; only src/smtp/server*.c include this.
  *
  *	server.c	life, effects, answers, time
- *	server_cmd.c	command lines
+ *	server_line.c	from bytes to a command
+ *	server_cmd.c	the table of commands
  *	server_data.c	the content between DATA and the lone dot
  *	server_log.c	log lines and the counters of "disconnect from"
  *
@@ -127,8 +128,23 @@ void srv_close(struct smtp_server *s);
 void srv_request_start(struct smtp_server *s);
 
 /* ---- server_cmd.c ---- */
-size_t srv_command_recv(struct smtp_server *s, struct str in);
+enum srv_command_flag {
+	SRV_LIMIT = 1, /* counts against smtpd_junk_command_limit */
+	SRV_LAST = 2,  /* ends a group of pipelined commands; RFC 2920 3.1 */
+};
+struct srv_command {
+	const char *name;
+	enum srv_verb verb;
+	unsigned flags;
+	void (*run)(struct smtp_server *, struct str args);
+};
+const struct srv_command *srv_command_find(struct str verb); /* NULL: unknown */
+/* The command failed: the reply, and what a failure counts. */
+void srv_fail(struct smtp_server *s, const char *reply);
 void srv_answer_command(struct smtp_server *s, const struct smtp_answer *a);
+
+/* ---- server_line.c ---- */
+size_t srv_command_recv(struct smtp_server *s, struct str in);
 
 /* ---- server_data.c ---- */
 void srv_data_start(struct smtp_server *s);

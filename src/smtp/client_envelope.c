@@ -1,0 +1,188 @@
+/* The envelope on its way out: RSET, MAIL, RCPT, DATA, one by one or all at once. What
+ * the replies mean is client_reply.c's. */
+#include "smtp/client_int.h"
+#include "addr/address.h"
+#include <stdio.h>
+
+uint32_t
+cl_first_rcpt(const struct smtp_client *c)
+{
+	return c->with_rset ? 2 : 1;
+}
+
+enum cl_step
+cl_step_of(const struct smtp_client *c, uint32_t at)
+{
+	uint32_t rcpt = cl_first_rcpt(c);
+
+	if (at + 1 == rcpt)
+		return STEP_MAIL;
+	if (at < rcpt)
+		return STEP_RSET;
+	return at < rcpt + c->job->n_rcpt ? STEP_RCPT : STEP_DATA;
+}
+
+static void
+send_mail(struct smtp_client *c)
+{
+	const struct smtp_client_job *j = c->job;
+	char size[32] = "", envid[1200] = "";
+
+	if ((c->caps & SMTP_CAP_SIZE) != 0 && j->size_bytes > 0)
+		(void)snprintf(
+		    size, sizeof(size), " SIZE=%lld", (long long)j->size_bytes);
+	if ((c->caps & SMTP_CAP_DSN) != 0 && j->envid.n > 0) {
+		struct str x = addr_xtext_encode(j->envid, c->fx_mem);
+
+		if (x.p != NULL && x.n < sizeof(envid) - 8)
+			(void)snprintf(envid, sizeof(envid), " ENVID=%.*s", STR_ARG(x));
+	}
+	/* 8-bit content goes to a server without 8BITMIME as it is, unannounced: what
+	 * Postfix does with disable_mime_output_conversion. */
+	cl_sendf(c, "MAIL FROM:<%.*s>%s%s%s%s\r\n", STR_ARG(j->sender), size,
+	    (c->caps & SMTP_CAP_8BITMIME) != 0 && j->is_8bit ? " BODY=8BITMIME" : "",
+	    envid,
+	    (c->caps & SMTP_CAP_DSN) == 0 || j->ret == SMTP_RET_NONE ? ""
+	    : j->ret == SMTP_RET_FULL                                ? " RET=FULL"
+								     : " RET=HDRS");
+}
+
+static void
+format_notify(unsigned notify, char out[48])
+{
+	static const struct {
+		unsigned bit;
+		const char *name;
+	} names[] = { { SMTP_NOTIFY_NEVER, "NEVER" }, { SMTP_NOTIFY_SUCCESS, "SUCCESS" },
+		{ SMTP_NOTIFY_FAILURE, "FAILURE" }, { SMTP_NOTIFY_DELAY, "DELAY" } };
+	size_t n = 0;
+
+	out[0] = '\0';
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if ((notify & names[i].bit) != 0)
+			n += (size_t)snprintf(out + n, 48 - n, "%s%s",
+			    n == 0 ? " NOTIFY=" : ",", names[i].name);
+}
+
+static void
+send_rcpt(struct smtp_client *c, uint32_t index)
+{
+	const struct smtp_client_rcpt *r = &c->job->rcpts[index];
+	struct str type = STR("rfc822"), address = r->address, x;
+	char notify[48];
+
+	if ((c->caps & SMTP_CAP_DSN) == 0) {
+		cl_sendf(c, "RCPT TO:<%.*s>\r\n", STR_ARG(r->address));
+		return;
+	}
+	if (r->orcpt.n > 0)
+		(void)str_cut(r->orcpt, ';', &type, &address);
+	x = addr_xtext_encode(address, c->fx_mem);
+	format_notify(r->notify, notify);
+	/* RFC 3461 4.2 limits the parameter; one that got too long is worth less than the
+	 * mail. */
+	if (x.p == NULL || x.n > 1000)
+		cl_sendf(c, "RCPT TO:<%.*s>%s\r\n", STR_ARG(r->address), notify);
+	else
+		cl_sendf(c, "RCPT TO:<%.*s> ORCPT=%.*s;%.*s%s\r\n", STR_ARG(r->address),
+		    STR_ARG(type), STR_ARG(x), notify);
+}
+
+static void
+send_step(struct smtp_client *c, uint32_t at)
+{
+	switch (cl_step_of(c, at)) {
+	case STEP_RSET:
+		cl_sendf(c, "RSET\r\n");
+		break;
+	case STEP_MAIL:
+		send_mail(c);
+		break;
+	case STEP_RCPT:
+		send_rcpt(c, at - cl_first_rcpt(c));
+		break;
+	case STEP_DATA:
+		cl_sendf(c, "DATA\r\n");
+		break;
+	}
+}
+
+int64_t
+cl_step_timeout(const struct smtp_client *c, uint32_t at)
+{
+	switch (cl_step_of(c, at)) {
+	case STEP_RSET:
+		return c->conf->rset_us;
+	case STEP_MAIL:
+		return c->conf->mail_us;
+	case STEP_RCPT:
+		return c->conf->rcpt_us;
+	case STEP_DATA:
+		break;
+	}
+	return c->conf->data_init_us;
+}
+
+/* Nobody is left to send the content to. */
+void
+cl_give_up_transaction(struct smtp_client *c)
+{
+	c->needs_rset = true;
+	cl_done(c);
+}
+
+/* Everything with PIPELINING, else one command. */
+void
+cl_send_steps(struct smtp_client *c)
+{
+	bool pipelining = (c->caps & SMTP_CAP_PIPELINING) != 0;
+	uint32_t window = !pipelining                 ? 1
+			  : c->conf->pipeline_max > 0 ? c->conf->pipeline_max
+						      : UINT32_MAX;
+
+	while (c->n_sent <= cl_first_rcpt(c) + c->job->n_rcpt &&
+	       c->n_sent - c->n_got < window && c->fx_put < CL_FX_MAX - 3) {
+		/* DATA on its own is sent only when somebody wants the message. */
+		if (cl_step_of(c, c->n_sent) == STEP_DATA && c->n_sent == c->n_got &&
+		    c->n_accepted == 0) {
+			cl_give_up_transaction(c);
+			return;
+		}
+		if (c->mail_failed && c->n_sent == c->n_got) {
+			cl_give_up_transaction(c);
+			return;
+		}
+		if (c->mail_failed)
+			break;
+		if (c->n_sent == c->n_got)
+			c->deadline_us = c->now_us + cl_step_timeout(c, c->n_got);
+		send_step(c, c->n_sent++);
+	}
+}
+
+/* The server's size limit is known: do not send in vain. True: refused. */
+static bool
+is_too_big(struct smtp_client *c)
+{
+	struct smtp_client_outcome o = { .rc = RC_PERM, .dsn = STR("5.3.4") };
+
+	if (c->size_limit <= 0 || c->job->size_bytes <= c->size_limit)
+		return false;
+	o.text = cl_textf(c, "message size %lld exceeds size limit %lld of server %.*s",
+	    (long long)c->job->size_bytes, (long long)c->size_limit, STR_ARG(c->namaddr));
+	cl_outcome(c, CL_UNDECIDED, &o);
+	cl_done(c);
+	return true;
+}
+
+void
+cl_start(struct smtp_client *c)
+{
+	if (is_too_big(c))
+		return;
+	c->state = CL_ENVELOPE;
+	c->n_sent = c->n_got = c->n_accepted = 0;
+	c->with_rset = c->needs_rset;
+	c->needs_rset = c->mail_failed = c->is_empty_end = false;
+	cl_send_steps(c);
+}
