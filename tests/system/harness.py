@@ -90,8 +90,13 @@ class Instance:
         self.port = free_port()
         self.sink_port = sink_port
         self.started = False
-        for d in ("etc", "spool", "data", "log", "mail"):
+        for d in ("etc", "spool", "data", "log", "mail", "reports"):
             (self.dir / d).mkdir(parents=True, exist_ok=True)
+        os.chmod(self.dir / "reports", 0o777)
+        # A sanitizer's report of a daemon goes into this folder; sanitizer_reports() looks there.
+        self.env = dict(os.environ, HIKYAKU_REPORTS=str(self.dir / "reports"))
+        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):
+            self.env[name] = os.environ.get(name, "") + f":log_path={self.dir}/reports/r"
         me = pwd.getpwuid(os.geteuid())
         if IS_ROOT:
             owner, group, vuid = "postfix", "postdrop", pwd.getpwnam("hkvmail")
@@ -115,6 +120,7 @@ class Instance:
     # ---- commands
     def cmd(self, prog, *args, check=True, input=None, timeout=60, env=None):
         flag = "-C" if prog in ("sendmail", "mailq", "newaliases") else "-c"
+        env = env or (self.env if prog == "postfix" else None)
         r = subprocess.run([str(BIN / prog), flag, str(self.dir / "etc"), *map(str, args)], input=input, capture_output=True,
                            text=not isinstance(input, bytes), errors=None if isinstance(input, bytes) else "replace", timeout=timeout, env=env)
         if check and r.returncode != 0:
@@ -192,9 +198,8 @@ class Instance:
 
     def sanitizer_reports(self):
         text = self.log()
-        for f in list(self.dir.glob("log/*")) + list(self.dir.glob("asan*")) + list((self.dir / "spool").glob("asan*")):
-            if f.name != "maillog":
-                text += f.read_text(errors="replace")
+        for f in self.dir.glob("reports/*"):
+            text += f.read_text(errors="replace")
         i = min([x for x in (text.find("ERROR: AddressSanitizer"), text.find("runtime error:"), text.find("ERROR: LeakSanitizer")) if x >= 0], default=-1)
         return text[i:i + 4000] if i >= 0 else ""
 

@@ -70,7 +70,7 @@ make_environment(const struct config *c, char **env)
 	static const char *const always[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
 		NULL };
 	static const char *const sanitizers[] = { "ASAN_OPTIONS", "UBSAN_OPTIONS",
-		"LSAN_OPTIONS" };
+		"HIKYAKU_REPORTS", "LSAN_OPTIONS" };
 	struct str rest = c->conf.import_environment, item;
 	size_t n = 0;
 
