@@ -1,6 +1,6 @@
 /* From the listing protocol to what people and scripts read: see listing.h. compat: every
  * column and word. */
-#include "prog/admin/postqueue/listing.h"
+#include "agent/queue_listing.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,9 +9,9 @@
 #define ATTRIBUTE_MAX ((size_t)1 << 20)
 
 void
-listing_init(struct listing *l, FILE *to, bool is_json, bool is_long)
+queue_listing_init(struct queue_listing *l, FILE *to, bool is_json, bool is_long)
 {
-	*l = (struct listing){ .to = to, .is_json = is_json, .is_long = is_long };
+	*l = (struct queue_listing){ .to = to, .is_json = is_json, .is_long = is_long };
 	buf_init(&l->in, ATTRIBUTE_MAX);
 }
 
@@ -84,7 +84,7 @@ json_member(FILE *to, const char *name, const char *value)
 }
 
 static void
-json_head(struct listing *l)
+json_head(struct queue_listing *l)
 {
 	(void)fputc('{', l->to);
 	json_member(l->to, "queue_name", l->queue_name);
@@ -99,7 +99,7 @@ json_head(struct listing *l)
 }
 
 static void
-json_rcpt(struct listing *l)
+json_rcpt(struct queue_listing *l)
 {
 	if (l->has_rcpt)
 		(void)fputs(", ", l->to);
@@ -135,7 +135,7 @@ put_text(FILE *to, const char *text)
 }
 
 static void
-text_head(struct listing *l)
+text_head(struct queue_listing *l)
 {
 	time_t at = (time_t)l->time_s;
 	char id[64], when[40] = "";
@@ -160,7 +160,7 @@ text_head(struct listing *l)
 }
 
 static void
-text_rcpt(struct listing *l)
+text_rcpt(struct queue_listing *l)
 {
 	int pad;
 
@@ -180,7 +180,7 @@ text_rcpt(struct listing *l)
 /* ---- the protocol ---- */
 
 static void
-flush_rcpt(struct listing *l)
+flush_rcpt(struct queue_listing *l)
 {
 	if (l->rcpt == NULL)
 		return;
@@ -194,7 +194,7 @@ flush_rcpt(struct listing *l)
 }
 
 static void
-flush_head(struct listing *l)
+flush_head(struct queue_listing *l)
 {
 	if (l->in_message)
 		return;
@@ -206,13 +206,13 @@ flush_head(struct listing *l)
 }
 
 static bool
-is_whole(const struct listing *l)
+is_whole(const struct queue_listing *l)
 {
 	return l->queue_name != NULL && l->id != NULL && l->sender != NULL;
 }
 
 static enum rc
-end_message(struct listing *l)
+end_message(struct queue_listing *l)
 {
 	if (!is_whole(l))
 		return RC_PERM;
@@ -232,7 +232,7 @@ end_message(struct listing *l)
 }
 
 static enum rc
-attribute(struct listing *l, struct str name, struct str value)
+attribute(struct queue_listing *l, struct str name, struct str value)
 {
 	uint64_t n = 0;
 
@@ -265,7 +265,7 @@ attribute(struct listing *l, struct str name, struct str value)
 /* One item off the input: an attribute or the end of something. RC_MORE: not all there.
  */
 static enum rc
-item(struct listing *l)
+item(struct queue_listing *l)
 {
 	struct str in = buf_view(&l->in), name, value;
 	enum rc rc;
@@ -274,18 +274,18 @@ item(struct listing *l)
 		return RC_MORE;
 	if (name.n == 0) {
 		buf_consume(&l->in, 1);
-		if (l->where == LISTING_HEAD) {
-			l->where = LISTING_BODY;
+		if (l->where == QUEUE_LISTING_HEAD) {
+			l->where = QUEUE_LISTING_BODY;
 			return RC_OK;
 		}
 		if (l->queue_name != NULL || l->id != NULL)
 			return end_message(l);
-		l->where = LISTING_OVER;
+		l->where = QUEUE_LISTING_OVER;
 		return RC_OK;
 	}
 	if (!str_cut(in, '\0', &value, &in))
 		return RC_MORE;
-	if (l->where == LISTING_HEAD)
+	if (l->where == QUEUE_LISTING_HEAD)
 		rc = str_is(name, "protocol") && str_is(value, "mail_queue_list_protocol")
 			 ? RC_OK
 			 : RC_PERM;
@@ -296,7 +296,7 @@ item(struct listing *l)
 }
 
 enum rc
-listing_feed(struct listing *l, struct str bytes)
+queue_listing_feed(struct queue_listing *l, struct str bytes)
 {
 	enum rc rc;
 
@@ -306,21 +306,27 @@ listing_feed(struct listing *l, struct str bytes)
 		if (part.n == 0 || buf_put(&l->in, part) != RC_OK)
 			return RC_TEMP;
 		bytes = str_from(bytes, part.n);
-		while (l->where != LISTING_OVER && (rc = item(l)) != RC_MORE)
+		while (l->where != QUEUE_LISTING_OVER && (rc = item(l)) != RC_MORE)
 			if (rc != RC_OK)
 				return rc;
-		if (l->where == LISTING_OVER)
+		if (l->where == QUEUE_LISTING_OVER)
 			buf_reset(&l->in);
 	}
 	return RC_OK;
 }
 
 enum rc
-listing_end(struct listing *l)
+queue_listing_end(struct queue_listing *l)
 {
-	bool is_whole_list = l->where == LISTING_OVER;
+	bool is_whole_list = l->where == QUEUE_LISTING_OVER;
 
 	buf_fini(&l->in);
+	forget(&l->queue_name);
+	forget(&l->id);
+	forget(&l->sender);
+	forget(&l->rcpt);
+	forget(&l->reason);
+	forget(&l->last_reason);
 	if (!is_whole_list)
 		return RC_PERM;
 	if (!l->is_json && l->n_messages == 0)

@@ -2,6 +2,7 @@
 #include "agent/queue_view.h"
 #include <inttypes.h>
 #include <time.h>
+#include "agent/maildrop.h"
 #include "base/arena.h"
 
 /* ---- queue names ---- */
@@ -143,6 +144,42 @@ queue_view_list_item(struct spool *sp, const struct spool_info *info,
 		return RC_OK;
 	to->n = before;
 	return RC_TEMP;
+}
+
+static enum rc
+put_drop(const struct queue_view_drop *d, struct buf *to)
+{
+	struct maildrop_reader r = { 0 };
+	struct maildrop_record rec;
+	struct str in = d->content;
+	enum rc rc;
+
+	if (!put_attr(to, "queue_name", STR("maildrop")) ||
+	    !put_attr(to, "queue_id", d->name) || !put_number(to, "time", d->time_s) ||
+	    !put_number(to, "size", d->content.n) || !put_number(to, "forced_expire", 0))
+		return RC_TEMP;
+	while ((rc = maildrop_next(&r, &in, &rec, NULL)) == RC_OK) {
+		if (rec.type == 'S' &&
+		    !put_attr(
+			to, "sender", rec.text.n > 0 ? rec.text : STR("MAILER-DAEMON")))
+			return RC_TEMP;
+		if (rec.type == 'R' && !put_attr(to, "recipient", rec.text))
+			return RC_TEMP;
+	}
+	if (rc != RC_NONE)
+		return RC_PERM;
+	return buf_put(to, str_n("", 1));
+}
+
+enum rc
+queue_view_list_drop(const struct queue_view_drop *d, struct buf *to)
+{
+	size_t before = to->n;
+	enum rc rc = put_drop(d, to);
+
+	if (rc != RC_OK)
+		to->n = before;
+	return rc;
 }
 
 /* ---- postcat ---- */

@@ -32,6 +32,15 @@ MUST_USE enum rc queue_view_list_end(struct buf *to);
 MUST_USE enum rc queue_view_list_item(struct spool *sp, const struct spool_info *info,
     struct arena *scratch, struct buf *to);
 
+/* The same of a file in the maildrop that pickup has not seen yet. RC_PERM: not a valid
+ * file; RC_TEMP: `to` is full. `to` is left as it was then. */
+struct queue_view_drop {
+	struct str name; /* of the file: its queue id */
+	uint64_t time_s;
+	struct str content; /* all of the file */
+};
+MUST_USE enum rc queue_view_list_drop(const struct queue_view_drop *d, struct buf *to);
+
 /* ---- postcat ---- */
 /* The envelope as text lines, without the frame of *** lines. RC_TEMP: `to` is full. */
 MUST_USE enum rc queue_view_envelope(

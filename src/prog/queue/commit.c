@@ -4,9 +4,14 @@
  *
  * Invariant: commit_job / prepare_job belong to the pool's thread while is_committing /
  * is_preparing, and to nobody else. */
+#include <stdio.h>
+#include <string.h>
 #include "prog/queue/queue.h"
 
 #define COMPANY_US (5 * US_PER_MS)
+/* Between attempts while the disk fails. */
+#define RETRY_MIN_US (200 * US_PER_MS)
+#define RETRY_MAX_US (25 * US_PER_SEC)
 /* Compaction: this much at a time, this often while there is something to move. */
 #define COMPACT_BYTES   ((size_t)1 << 20)
 #define COMPACT_BUSY_US (50 * US_PER_MS)
@@ -24,15 +29,53 @@ prepare_run(void *arg)
 	spool_job_run(((struct queue *)arg)->prepare_job);
 }
 
+/* Trouble is logged when it is new, and everything waits longer each time. */
 static void
-report(struct queue *q, const struct spool_outcomes *o)
+note_trouble(struct queue *q, const struct err *trouble)
 {
-	if (o->trouble.text[0] != '\0')
-		log_warn(q->log, "spool: %s", o->trouble.text);
+	int64_t now_us = loop_now_us(q->w.loop);
+
+	if (strcmp(q->trouble, trouble->text) != 0) {
+		(void)snprintf(q->trouble, sizeof(q->trouble), "%s", trouble->text);
+		log_warn(q->log, "%s", trouble->text);
+	}
+	if (q->trouble_since_us == 0) {
+		q->trouble_since_us = now_us;
+		q->retry_wait_us = RETRY_MIN_US;
+	} else if (q->retry_at_us <= now_us) {
+		q->retry_wait_us *= 5;
+		if (q->retry_wait_us > RETRY_MAX_US)
+			q->retry_wait_us = RETRY_MAX_US;
+	}
+	q->retry_at_us = now_us + q->retry_wait_us;
+}
+
+static void
+report(struct queue *q, const struct spool_outcomes *o, bool is_commit)
+{
+	if (o->trouble.text[0] != '\0') {
+		note_trouble(q, &o->trouble);
+		q->has_commit_failed |= is_commit;
+	} else if (q->trouble_since_us != 0 && (is_commit || !q->has_commit_failed)) {
+		log_info(q->log, "spool: the disk works again");
+		q->trouble_since_us = q->retry_at_us = 0;
+		q->trouble[0] = '\0';
+		q->has_commit_failed = false;
+	}
 	for (size_t i = 0; i < o->n; i++)
 		submit_outcome(q, &o->v[i]);
 	if (o->trouble.text[0] != '\0')
 		submit_state(q);
+}
+
+/* After a failure the disk gets a pause, and we some sleep. */
+static bool
+must_wait(struct queue *q)
+{
+	if (q->retry_at_us <= loop_now_us(q->w.loop))
+		return false;
+	loop_timer_set(q->w.loop, &q->commit_timer, q->retry_at_us);
+	return true;
 }
 
 static void prepare(struct queue *q);
@@ -45,7 +88,7 @@ prepare_done(void *arg)
 
 	q->is_preparing = false;
 	spool_prepare_end(q->spool, &q->prepare_job, &o);
-	report(q, &o);
+	report(q, &o, false);
 	prepare(q);
 	commit_wake(q);
 	queue_check_stop(q);
@@ -54,7 +97,8 @@ prepare_done(void *arg)
 static void
 prepare(struct queue *q)
 {
-	if (q->is_preparing || !spool_prepare_begin(q->spool, &q->prepare_job))
+	if (q->is_preparing || must_wait(q) ||
+	    !spool_prepare_begin(q->spool, &q->prepare_job))
 		return;
 	q->is_preparing = true;
 	loop_offload(q->w.loop, prepare_run, prepare_done, q);
@@ -68,7 +112,7 @@ commit_done(void *arg)
 
 	q->is_committing = false;
 	spool_commit_end(q->spool, &q->commit_job, &o);
-	report(q, &o);
+	report(q, &o, true);
 	prepare(q);
 	commit_wake(q);
 	queue_check_stop(q);
@@ -80,6 +124,8 @@ begin(struct queue *q)
 	struct err e = { 0 };
 
 	loop_timer_cancel(q->w.loop, &q->commit_timer);
+	if (must_wait(q))
+		return;
 	results_flush(q);
 	switch (spool_commit_begin(q->spool, &q->commit_job, &e)) {
 	case RC_OK:
@@ -131,6 +177,8 @@ commit_late(void *arg)
 {
 	struct queue *q = arg;
 
+	if (q->retry_at_us != 0)
+		prepare(q);
 	if (!q->is_committing)
 		begin(q);
 }

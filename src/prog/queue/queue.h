@@ -58,7 +58,12 @@ struct queue {
 	struct loop_task commit_task;
 	struct loop_timer commit_timer, compact_timer;
 	bool is_committing, is_preparing;
-	struct list dirty; /* active messages with an update to write */
+	int64_t trouble_since_us; /* the disk has failed since then; 0: it works */
+	int64_t retry_at_us;      /* not before, while it fails */
+	int64_t retry_wait_us;
+	bool has_commit_failed; /* only a commit ends the trouble then */
+	char trouble[240];      /* what was logged last */
+	struct list dirty;      /* active messages with an update to write */
 
 	/* submit.c */
 	struct list submitters;
@@ -178,6 +183,8 @@ bool commit_is_idle(const struct queue *q);
 /* ---- submit.c ---- */
 void submit_init(struct queue *q);
 void submit_attach(struct queue *q, int fd);
+/* The disk fails for longer than clients wait: those who wait are refused now. */
+void submit_refuse_waiting(struct queue *q);
 /* A put's commit is over. */
 void submit_outcome(struct queue *q, const struct spool_outcome *o);
 /* Looks at the disk and tells the submitters when the answer changed. */

@@ -11,6 +11,7 @@
 #define LENT_MAX     4000
 #define WAITING_MAX  20000
 #define LOOK_US      US_PER_SEC
+#define PATIENCE_US  (2 * US_PER_SEC)
 #define TEXT_FAILED  "4.3.0 Error: queue file write error" /* compat */
 #define TEXT_NO_ROOM "4.3.1 Insufficient system storage"   /* compat */
 
@@ -34,7 +35,7 @@ struct waiter {
 	uint64_t cookie;
 	struct submitter *s; /* NULL: gone */
 	uint32_t request, job;
-	bool is_held;
+	bool is_held, is_refused;
 };
 
 /* ---- the state of the disk ---- */
@@ -66,9 +67,14 @@ submit_state(struct queue *q)
 	}
 	q->can_store = t.can_put && !q->is_stopping;
 	q->why_not = "";
-	if (!t.can_put)
+	if (!t.can_put) {
 		q->why_not = t.why_not.n > 0 ? t.why_not.p : "the spool refuses mail";
-	else if (now < (uint64_t)q->conf.queue_minfree_bytes) {
+	} else if (q->trouble_since_us != 0 &&
+		   loop_now_us(q->w.loop) - q->trouble_since_us >= PATIENCE_US) {
+		q->can_store = false;
+		q->why_not = "the disk fails";
+	}
+	if (q->can_store && now < (uint64_t)q->conf.queue_minfree_bytes) {
 		q->can_store = false;
 		q->why_not = "not enough free space in mail queue (queue_minfree)";
 	}
@@ -90,6 +96,9 @@ state_look(void *arg)
 {
 	struct queue *q = arg;
 
+	if (q->trouble_since_us != 0 &&
+	    loop_now_us(q->w.loop) - q->trouble_since_us >= PATIENCE_US)
+		submit_refuse_waiting(q);
 	submit_state(q);
 	/* What a failing disk did not take is offered again. */
 	if (!list_is_empty(&q->dirty))
@@ -297,6 +306,35 @@ waiter_take(struct queue *q, uint64_t cookie)
 }
 
 void
+submit_refuse_waiting(struct queue *q)
+{
+	struct hmap_node *n = NULL;
+	size_t at = 0;
+
+	while ((n = hmap_walk(&q->waiters, &at, n)) != NULL) {
+		struct waiter *w = CONTAINER_OF(n, struct waiter, by_cookie);
+
+		if (w->is_refused)
+			continue;
+		w->is_refused = true;
+		if (w->s != NULL)
+			answer(w->s, w->request, RC_TEMP, TEXT_FAILED);
+	}
+}
+
+/* It was stored after its sender had heard that it was not. */
+static void
+take_back(struct queue *q, uint64_t number)
+{
+	struct err e = { 0 };
+
+	if (spool_delete(q->spool, number, &e) == RC_TEMP)
+		log_warn(
+		    q->log, "a message that was refused may be delivered: %s", e.text);
+	commit_wake(q);
+}
+
+void
 submit_outcome(struct queue *q, const struct spool_outcome *o)
 {
 	struct waiter *w = waiter_take(q, o->cookie);
@@ -305,9 +343,13 @@ submit_outcome(struct queue *q, const struct spool_outcome *o)
 		return;
 	if (w->s != NULL) {
 		w->s->n_waiting--;
-		answer(w->s, w->request, o->rc, o->rc == RC_OK ? "" : TEXT_FAILED);
+		if (!w->is_refused)
+			answer(
+			    w->s, w->request, o->rc, o->rc == RC_OK ? "" : TEXT_FAILED);
 	}
-	if (o->rc == RC_OK) {
+	if (o->rc == RC_OK && w->is_refused) {
+		take_back(q, o->number);
+	} else if (o->rc == RC_OK) {
 		if (w->job != 0)
 			dispatch_durable(q, w->job);
 		if (!w->is_held)

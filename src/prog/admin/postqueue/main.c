@@ -1,17 +1,20 @@
 /* postqueue: what any user may do with the queue: list it, flush it. */
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "agent/command.h"
 #include "agent/queue_view.h"
 #include "conf/list.h"
 #include "log/log.h"
 #include "os/fd.h"
-#include "prog/admin/postqueue/listing.h"
+#include "agent/queue_listing.h"
 
 #define USAGE                                                                            \
 	"usage: postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | "    \
@@ -48,7 +51,7 @@ authorize(struct command *c, struct str list, const char *what)
 /* ---- listing ---- */
 
 static void
-list_stream(struct command *c, struct listing *l, int fd)
+list_stream(struct command *c, struct queue_listing *l, int fd)
 {
 	char piece[65536];
 	ssize_t n;
@@ -58,21 +61,55 @@ list_stream(struct command *c, struct listing *l, int fd)
 	while ((n = read(fd, piece, sizeof(piece))) != 0) {
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 || listing_feed(l, str_n(piece, (size_t)n)) != RC_OK)
+		if (n < 0 || queue_listing_feed(l, str_n(piece, (size_t)n)) != RC_OK)
 			break;
 	}
 }
 
 static void
-feed(struct command *c, struct listing *l, struct buf *out)
+feed(struct command *c, struct queue_listing *l, struct buf *out)
 {
-	if (listing_feed(l, buf_view(out)) != RC_OK)
+	if (queue_listing_feed(l, buf_view(out)) != RC_OK)
 		command_fatal(c, UNAVAILABLE, "malformed queue listing");
 	buf_reset(out);
 }
 
+/* What was posted and not picked up yet. Who may not look into the maildrop sees none. */
 static void
-list_spool(struct command *c, struct listing *l, struct spool *sp)
+list_maildrop(struct command *c, struct queue_listing *l)
+{
+	struct str path = arena_printf(c->mem, "%s/maildrop", c->queue_dir);
+	DIR *dir = opendir(path.p);
+	struct dirent *d;
+	struct buf out;
+
+	if (dir == NULL)
+		return;
+	buf_init(&out, CHUNK_MAX);
+	while ((d = readdir(dir)) != NULL) {
+		struct arena *mem = arena_new(CHUNK_MAX);
+		struct queue_view_drop drop = { .name = str_c(d->d_name) };
+		struct stat st;
+		int fd =
+		    openat(dirfd(dir), d->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+
+		if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+		    (st.st_mode & S_IXUSR) != 0 &&
+		    os_fd_read_all(fd, CHUNK_MAX / 2, mem, &drop.content, NULL) ==
+			RC_OK) {
+			drop.time_s = (uint64_t)st.st_mtime;
+			if (queue_view_list_drop(&drop, &out) == RC_OK)
+				feed(c, l, &out);
+		}
+		os_fd_close(&fd);
+		arena_free(&mem);
+	}
+	buf_fini(&out);
+	(void)closedir(dir);
+}
+
+static void
+list_spool(struct command *c, struct queue_listing *l, struct spool *sp)
 {
 	struct arena *scratch = arena_new(CHUNK_MAX * 4);
 	struct spool_info info;
@@ -82,6 +119,8 @@ list_spool(struct command *c, struct listing *l, struct spool *sp)
 	buf_init(&out, CHUNK_MAX);
 	if (queue_view_list_head(&out) != RC_OK)
 		command_fatal(c, UNAVAILABLE, "no memory");
+	feed(c, l, &out);
+	list_maildrop(c, l);
 	while (sp != NULL && spool_list(sp, &cursor, &info) == RC_OK) {
 		feed(c, l, &out);
 		if (queue_view_list_item(sp, &info, scratch, &out) == RC_TEMP)
@@ -100,7 +139,7 @@ list_queue(struct command *c, bool is_json)
 {
 	struct str is_long = STR_INIT("no");
 	struct spool *sp = NULL;
-	struct listing l;
+	struct queue_listing l;
 	struct err e = { 0 };
 	int fd;
 
@@ -108,7 +147,7 @@ list_queue(struct command *c, bool is_json)
 	if (conf_get(c->snapshot, NULL, STR("enable_long_queue_ids"), c->mem, &is_long,
 		&e) != RC_OK)
 		is_long = STR("no");
-	listing_init(&l, stdout, is_json, str_iis(is_long, "yes"));
+	queue_listing_init(&l, stdout, is_json, str_iis(is_long, "yes"));
 	if (command_connect(c, "public/showq", &fd, &e) == RC_OK) {
 		list_stream(c, &l, fd);
 	} else {
@@ -124,7 +163,7 @@ list_queue(struct command *c, bool is_json)
 		if (sp != NULL)
 			spool_close(&sp);
 	}
-	if (listing_end(&l) != RC_OK)
+	if (queue_listing_end(&l) != RC_OK)
 		command_fatal(c, UNAVAILABLE, "the queue listing broke off");
 	return fflush(stdout) == 0 ? 0 : UNAVAILABLE;
 }
