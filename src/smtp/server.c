@@ -202,19 +202,18 @@ struct smtp_server *
 smtp_server_new(const struct smtp_server_conf *conf, const struct smtp_client_id *client,
     int64_t now_us)
 {
-	size_t n = client->name.n + client->addr.n;
-	struct smtp_server *s = mem_get(sizeof(*s) + n + 3 + client->port.n);
+	size_t n = client->name.n + client->addr.n + client->port.n + 4;
+	struct smtp_server *s = mem_get(sizeof(*s) + n);
 	char *p = (char *)(s + 1);
 
-	/* "name[addr]" holds name and addr; the port stands behind. */
-	(void)snprintf(
-	    p, n + 3, "%.*s[%.*s]", STR_ARG(client->name), STR_ARG(client->addr));
-	s->namaddr = (struct str){ p, n + 2 };
+	/* "name[addr]:port" holds all three. */
+	(void)snprintf(p, n, "%.*s[%.*s]:%.*s", STR_ARG(client->name),
+	    STR_ARG(client->addr), STR_ARG(client->port));
 	s->client.name = (struct str){ p, client->name.n };
 	s->client.addr = (struct str){ p + client->name.n + 1, client->addr.n };
-	if (client->port.n > 0)
-		memcpy(p + n + 3, client->port.p, client->port.n);
-	s->client.port = (struct str){ p + n + 3, client->port.n };
+	s->client.port = (struct str){ p + n - 1 - client->port.n, client->port.n };
+	s->namaddr = str_head((struct str){ p, n - 1 },
+	    conf->log_port ? n : client->name.n + client->addr.n + 2);
 	s->conf = conf;
 	s->where = "CONNECT";
 	s->now_us = now_us;

@@ -38,9 +38,11 @@ struct smtp_server_conf {
 	bool per_request_deadline; /* smtpd_per_request_deadline */
 	int64_t min_data_rate;     /* smtpd_min_data_rate, bytes a second */
 	bool helo_required, disable_vrfy, strict_envelopes, forbid_unauth_pipelining;
-	bool utf8_ok;  /* smtputf8_enable: bytes above 127 in commands are UTF-8, or
-			  refused */
-	unsigned hide; /* bits of enum smtp_ehlo: smtpd_discard_ehlo_keywords */
+	bool log_port;  /* smtpd_client_port_logging */
+	bool needs_tls; /* smtpd_tls_security_level = encrypt: nothing goes without */
+	bool utf8_ok;   /* smtputf8_enable: bytes above 127 in commands are UTF-8, or
+			   refused */
+	unsigned hide;  /* bits of enum smtp_ehlo: smtpd_discard_ehlo_keywords */
 	enum smtp_newline
 	    newline; /* smtpd_forbid_bare_newline, or NO for excluded clients */
 	struct str newline_code;       /* smtpd_forbid_bare_newline_reject_code, "550" */

@@ -309,6 +309,15 @@ cmd_off(struct smtp_server *s, struct str args)
 }
 
 static void
+cmd_starttls(struct smtp_server *s, struct str args)
+{
+	if (s->conf->needs_tls)
+		srv_fail(s, "454 4.7.0 TLS not available due to local problem");
+	else
+		cmd_off(s, args);
+}
+
+static void
 cmd_auth(struct smtp_server *s, struct str args)
 {
 	(void)args;
@@ -332,20 +341,20 @@ cmd_bdat(struct smtp_server *s, struct str args)
 }
 
 static const struct srv_command commands[] = {
-	{ "HELO", VERB_HELO, SRV_LIMIT | SRV_LAST, cmd_helo },
-	{ "EHLO", VERB_EHLO, SRV_LIMIT | SRV_LAST, cmd_helo },
+	{ "HELO", VERB_HELO, SRV_LIMIT | SRV_LAST | SRV_PLAIN, cmd_helo },
+	{ "EHLO", VERB_EHLO, SRV_LIMIT | SRV_LAST | SRV_PLAIN, cmd_helo },
 	{ "MAIL", VERB_MAIL, 0, cmd_mail },
 	{ "RCPT", VERB_RCPT, 0, cmd_rcpt },
 	{ "DATA", VERB_DATA, SRV_LAST, cmd_data },
 	{ "RSET", VERB_RSET, SRV_LIMIT, cmd_rset },
-	{ "QUIT", VERB_QUIT, 0, cmd_quit },
-	{ "NOOP", VERB_NOOP, SRV_LIMIT | SRV_LAST, cmd_noop },
+	{ "QUIT", VERB_QUIT, SRV_PLAIN, cmd_quit },
+	{ "NOOP", VERB_NOOP, SRV_LIMIT | SRV_LAST | SRV_PLAIN, cmd_noop },
 	{ "VRFY", VERB_VRFY, SRV_LIMIT | SRV_LAST, cmd_vrfy },
 	{ "ETRN", VERB_ETRN, SRV_LIMIT, cmd_off },
-	{ "STARTTLS", VERB_STARTTLS, 0, cmd_off },
+	{ "STARTTLS", VERB_STARTTLS, SRV_PLAIN, cmd_starttls },
 	{ "AUTH", VERB_AUTH, 0, cmd_auth },
 	{ "BDAT", VERB_BDAT, 0, cmd_bdat },
-	{ "XCLIENT", VERB_XCLIENT, 0, cmd_forbidden },
+	{ "XCLIENT", VERB_XCLIENT, SRV_PLAIN, cmd_forbidden },
 	{ "XFORWARD", VERB_XFORWARD, 0, cmd_forbidden },
 };
 

@@ -131,6 +131,7 @@ void srv_request_start(struct smtp_server *s);
 enum srv_command_flag {
 	SRV_LIMIT = 1, /* counts against smtpd_junk_command_limit */
 	SRV_LAST = 2,  /* ends a group of pipelined commands; RFC 2920 3.1 */
+	SRV_PLAIN = 4, /* needs no TLS, whatever the policy */
 };
 struct srv_command {
 	const char *name;

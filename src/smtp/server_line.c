@@ -111,6 +111,10 @@ command_line(struct smtp_server *s, struct str line, struct str more)
 		return;
 	if ((c->flags & SRV_LIMIT) != 0)
 		count_junk(s);
+	if (s->conf->needs_tls && (c->flags & SRV_PLAIN) == 0) {
+		srv_fail(s, "530 5.7.0 Must issue a STARTTLS command first");
+		return;
+	}
 	c->run(s, args);
 }
 

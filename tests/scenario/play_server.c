@@ -274,7 +274,8 @@ set(struct player *p, struct str name, struct str v)
 		{ "helo_required", &c->helo_required },
 		{ "disable_vrfy", &c->disable_vrfy }, { "strict", &c->strict_envelopes },
 		{ "forbid_pipelining", &c->forbid_unauth_pipelining },
-		{ "utf8", &c->utf8_ok } };
+		{ "utf8", &c->utf8_ok }, { "needs_tls", &c->needs_tls },
+		{ "log_port", &c->log_port } };
 
 	for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
 		if (str_is(name, numbers[i].name))
@@ -325,8 +326,9 @@ play_server(const struct scenario *scn, const struct variant *v, struct buf *tra
 	struct player p = { .scn = scn, .v = v, .trace = trace, .conf = defaults };
 	struct str rest = scn->text, line, args, name, value;
 
-	p.id = (struct smtp_client_id){ .name = STR("client.test"),
-		.addr = STR("192.0.2.1") };
+	p.id = (struct smtp_client_id){
+		.name = STR("client.test"), .addr = STR("192.0.2.1"), .port = STR("2525")
+	};
 	buf_init(&p.in, (size_t)8 << 20);
 	buf_init(&p.out, (size_t)8 << 20);
 	buf_init(&p.content, (size_t)8 << 20);

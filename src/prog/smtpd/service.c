@@ -60,6 +60,8 @@ fill_server(struct service *s, const struct conf_smtpd *c, struct smtp_server_co
 		.strict_envelopes = c->strict_rfc821_envelopes,
 		.forbid_unauth_pipelining = c->smtpd_forbid_unauth_pipelining,
 		.utf8_ok = c->smtputf8_enable,
+		.log_port = c->smtpd_client_port_logging,
+		.needs_tls = s->needs_tls,
 		.hide = smtp_ehlo_bits(c->smtpd_discard_ehlo_keywords),
 		.newline = newline,
 		.forbidden_commands = c->smtpd_forbidden_commands,
@@ -71,6 +73,62 @@ fill_server(struct service *s, const struct conf_smtpd *c, struct smtp_server_co
 	out[1].newline = SMTP_NEWLINE_NO;
 	return RC_OK;
 }
+
+/* ---- what is not built yet ---- */
+
+static struct str
+value_of(const struct service *s, const char *name)
+{
+	struct worker *w = s->smtpd->w;
+	struct str v = STR("");
+
+	/* A name that nobody defines leaves the empty value. */
+	if (conf_get(w->snapshot, s->entry->entry, str_c(name), w->mem, &v, NULL) !=
+	    RC_OK)
+		return STR("");
+	return str_trim(v);
+}
+
+static bool
+says_yes(const struct service *s, const char *name)
+{
+	return str_iis(value_of(s, name), "yes");
+}
+
+/* A policy that asks for TLS is kept by refusing: mail and passwords never go in the
+ * clear because we lack it. Steps of a filter that would be left out are said once, at
+ * the start. */
+static void
+fill_missing(struct service *s)
+{
+	static const char *const unheeded[] = { "smtpd_milters", "smtpd_proxy_filter",
+		"content_filter", "smtpd_command_filter", "smtpd_upstream_proxy_protocol",
+		"smtpd_reject_footer", "smtpd_discard_ehlo_keyword_address_maps",
+		"header_checks", "body_checks" };
+	struct log *log = s->entry->log;
+
+	s->is_wrapped = says_yes(s, "smtpd_tls_wrappermode");
+	s->needs_tls = says_yes(s, "smtpd_enforce_tls") ||
+		       str_iis(value_of(s, "smtpd_tls_security_level"), "encrypt");
+	if (s->smtpd->w->worker_at > 0)
+		return; /* the first worker says it */
+	if (s->is_wrapped)
+		log_warn(log,
+		    "service %.*s: smtpd_tls_wrappermode needs TLS, which is not "
+		    "built yet: clients are disconnected",
+		    STR_ARG(s->entry->name));
+	else if (s->needs_tls)
+		log_warn(log,
+		    "service %.*s: TLS is required and not built yet: mail is refused",
+		    STR_ARG(s->entry->name));
+	for (size_t i = 0; i < ARRAY_LEN(unheeded); i++)
+		if (value_of(s, unheeded[i]).n > 0)
+			log_warn(log,
+			    "service %.*s: %s is not supported yet and has no effect",
+			    STR_ARG(s->entry->name), unheeded[i]);
+}
+
+/* ---- headers ---- */
 
 /* Which clients' headers are completed as if they were our own programs. */
 static void
@@ -115,6 +173,7 @@ fill(struct service *s, struct err *e)
 	enum rc rc;
 
 	rc = conf_fill_smtpd(w->snapshot, line, w->mem, &s->conf, e);
+	fill_missing(s);
 	if (rc == RC_OK)
 		rc = fill_server(s, &s->conf, s->server[0], e);
 	stressed.stress = STR("yes"); /* compat: ${stress?{10}:{300}} */
@@ -190,6 +249,10 @@ on_client(void *arg, unsigned events)
 		}
 		if (rc != RC_OK)
 			break;
+		if (s->is_wrapped) {
+			os_fd_close(&fd);
+			continue;
+		}
 		addr = net_endpoint_addr(&peer);
 		conn_open(s, fd, &addr, net_endpoint_port(&peer));
 	}

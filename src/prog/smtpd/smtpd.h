@@ -71,6 +71,7 @@ struct service {
 	size_t n_listeners;
 	struct loop_timer retry; /* accepting failed: again after a pause */
 	bool is_paused;
+	bool needs_tls, is_wrapped;        /* by its parameters; there is no TLS yet */
 	uint32_t n_sessions, max_sessions; /* 0: no limit */
 };
 
