@@ -20,6 +20,9 @@ cl_emit(struct smtp_client *c, enum smtp_cx_type type, struct str data)
 	return &c->fx[c->fx_put++];
 }
 
+static struct str text_va(struct smtp_client *c, const char *fmt, va_list ap)
+    PRINTF(2, 0);
+
 static struct str
 text_va(struct smtp_client *c, const char *fmt, va_list ap)
 {
