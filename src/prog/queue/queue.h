@@ -158,6 +158,31 @@ struct job {
 	int64_t since_us; /* parked: monotonic */
 };
 
+/* A worker process at the other end of a delivery channel. */
+struct agent {
+	struct list in_queue;
+	struct queue *q;
+	struct ipc_channel *ch;
+	struct list jobs;
+	size_t n_jobs;
+	bool is_leaving; /* it drains: gets no more jobs */
+	uint32_t instance;
+	char role[32];
+};
+
+/* ---- job.c ---- */
+struct job *queue_job_new(struct active *a, enum job_kind kind, struct transport *t);
+struct job *queue_job_find(struct queue *q, uint32_t number);
+/* Out of all lists; the message and the entry are the caller's. */
+void queue_job_free(struct job **j);
+/* Positions in the envelope. */
+const uint32_t *queue_job_rcpts(const struct job *j, size_t *out_n);
+/* Hands the job to the agent. RC_NONE, RC_PERM: the message is gone or damaged; RC_TEMP:
+ * it cannot be read now. */
+MUST_USE enum rc queue_job_send(struct job *j, struct agent *g);
+/* A draining agent that has no job left is let go. */
+void agent_check_leaving(struct agent *g);
+
 /* ---- transport.c ---- */
 struct transport {
 	struct list in_queue;
