@@ -50,19 +50,24 @@ recycle(struct spool *sp, uint32_t slot)
 	return j;
 }
 
+/* A spare is made when a quarter of the active segment is used, so that it is there when
+ * needed, and a server that takes little mail does not write zeros for nothing: they cost
+ * as much as some thousand messages. */
 static bool
 should_make(const struct spool *sp)
 {
-	uint32_t n_used = 0;
+	const struct segment *active;
 
-	if (sp->no_space)
+	if (sp->no_space || sp->n_free > 0)
 		return false;
+	if (sp->wants_segment)
+		return true;
 	if (sp->conf.is_command)
-		return sp->wants_segment && sp->n_free == 0;
-	for (uint32_t i = 0; i < sp->n_segments && n_used < 2; i++)
-		n_used += sp->segments[i].state == SEGMENT_ACTIVE ||
-			  sp->segments[i].state == SEGMENT_SEALED;
-	return sp->n_free < (n_used < 2 ? 1u : 2u);
+		return false;
+	if (sp->active == SLOT_NONE)
+		return true;
+	active = &sp->segments[sp->active];
+	return active->used > active->bytes / 4;
 }
 
 static struct spool_job *

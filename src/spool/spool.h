@@ -16,7 +16,7 @@ struct os_files;
 struct arena;
 
 struct spool_conf {
-	uint64_t segment_bytes;   /* 0: 32 MiB; a multiple of 4096 */
+	uint64_t segment_bytes;   /* 0: 16 MiB; a multiple of 4096 */
 	uint32_t spare_max;       /* free segments kept for reuse; 0: 8 */
 	uint32_t stage_max;       /* stage files at most; 0: 10000 */
 	uint64_t batch_max_bytes; /* records that may wait for a commit; 0: 64 MiB */

@@ -8,7 +8,7 @@
 #include "spool/record.h"
 #include "spool/spool.h"
 
-#define SEGMENT_DEFAULT ((uint64_t)32 << 20)
+#define SEGMENT_DEFAULT ((uint64_t)16 << 20)
 #define BATCH_DEFAULT   ((uint64_t)64 << 20)
 #define MARK_BLOCK      UINT64_C(65536) /* numbers made grantable at a time */
 #define FIRST_NUMBER    UINT64_C(65536) /* so that short ids look as people expect */
