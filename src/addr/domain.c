@@ -1,4 +1,4 @@
-/* Domain names and address literals as text: valid or not, equal or not, parents. */
+/* Domain names and address literals as text: valid or not. */
 #include "addr/domain.h"
 #include "addr/net.h"
 
@@ -53,37 +53,6 @@ addr_domain_valid(struct str domain)
 		return domain.p[domain.n - 1] == ']' &&
 		       addr_literal_valid(str_head(str_from(domain, 1), domain.n - 2));
 	return addr_hostname_valid(domain);
-}
-
-static struct str
-without_dot(struct str s)
-{
-	return s.n > 1 && s.p[s.n - 1] == '.' ? str_head(s, s.n - 1) : s;
-}
-
-bool
-addr_domain_eq(struct str a, struct str b)
-{
-	return str_ieq(without_dot(a), without_dot(b));
-}
-
-struct str
-addr_domain_parent(struct str domain)
-{
-	return str_from(domain, str_find(domain, '.') + 1);
-}
-
-bool
-addr_domain_is_below(struct str domain, struct str parent)
-{
-	size_t rest;
-
-	domain = without_dot(domain);
-	parent = without_dot(parent);
-	if (parent.n == 0 || domain.n <= parent.n + 1)
-		return false;
-	rest = domain.n - parent.n;
-	return domain.p[rest - 1] == '.' && str_ieq(str_from(domain, rest), parent);
 }
 
 struct str

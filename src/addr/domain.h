@@ -19,15 +19,6 @@ bool addr_literal_valid(struct str inside_brackets);
 /* Either a valid host name or "[literal]". */
 bool addr_domain_valid(struct str domain);
 
-/* Case folded, a trailing dot ignored. */
-bool addr_domain_eq(struct str a, struct str b);
-
-/* "a.b.c" to "b.c" to "c" to empty. For parent-domain searches. */
-struct str addr_domain_parent(struct str domain);
-
-/* Is `domain` below `parent` (not equal)? Case folded. `parent` without a leading dot. */
-bool addr_domain_is_below(struct str domain, struct str parent);
-
 /* Case folded copy. .p NULL: memory limit. */
 struct str addr_domain_lower(struct str domain, struct arena *mem);
 #endif

@@ -28,7 +28,7 @@ addresses(void **state)
 		    "arpa" },
 	};
 	static const char *const bad[] = { "", "1.2.3", "1.2.3.4.5", "::g", "1.2.3.256",
-		"x", "[::1]",
+		"fe80::1%eth0", "x", "[::1]",
 		"1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa:bbbb:cccc" };
 	char text[ADDR_IP_TEXT_MAX], name[80];
 	struct addr_ip out;

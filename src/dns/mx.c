@@ -1,4 +1,5 @@
 /* Owns the order in which a destination's hosts are tried. */
+#include "addr/domain.h"
 #include "dns/mx.h"
 #include <string.h>
 
@@ -61,7 +62,7 @@ dns_mx_read(
 			n_root++;
 			continue;
 		}
-		if (!dns_name_is_host(r->name))
+		if (!addr_hostname_valid(r->name))
 			continue;
 		out[n++] =
 		    (struct dns_host){ .name = r->name, .preference = r->preference };
@@ -154,14 +155,14 @@ dns_mx_order(const struct dns_mx_policy *policy, struct dns_host *hosts, size_t 
 
 bool
 dns_mx_drop_self(
-    struct dns_host *hosts, size_t *n, const struct dns_addr *own, size_t n_own)
+    struct dns_host *hosts, size_t *n, const struct addr_ip *own, size_t n_own)
 {
 	uint32_t self = UINT32_MAX;
 	size_t kept = 0;
 
 	for (size_t i = 0; i < *n; i++) {
 		for (size_t k = 0; k < n_own; k++) {
-			if (dns_addr_eq(&hosts[i].addr, &own[k]) &&
+			if (addr_ip_eq(&hosts[i].addr, &own[k]) &&
 			    hosts[i].preference < self)
 				self = hosts[i].preference;
 		}

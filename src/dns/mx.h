@@ -21,7 +21,7 @@ struct dns_mx_policy {
 /* One address of one host of a destination. */
 struct dns_host {
 	struct str name;
-	struct dns_addr addr;
+	struct addr_ip addr;
 	uint16_t preference;
 };
 
@@ -49,5 +49,5 @@ void dns_mx_order(const struct dns_mx_policy *policy, struct dns_host *hosts, si
  * circle (RFC 5321 5.1). `hosts` in any order. Returns: true when one of them is us.
  * `own` are this system's addresses. */
 bool dns_mx_drop_self(
-    struct dns_host *hosts, size_t *n, const struct dns_addr *own, size_t n_own);
+    struct dns_host *hosts, size_t *n, const struct addr_ip *own, size_t n_own);
 #endif

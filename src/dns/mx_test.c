@@ -21,7 +21,7 @@ read_hosts(const char *text, struct dns_host *out)
 		assert_int_equal(str_u64(pref, 65535, &v), RC_OK);
 		out[n] = (struct dns_host){ .name = name, .preference = (uint16_t)v };
 		out[n].addr.family = family.p[0] == '4' ? 4 : 6;
-		out[n++].addr.bytes[0] = (uint8_t)name.p[0];
+		out[n++].addr.b[0] = (uint8_t)name.p[0];
 	}
 	return n;
 }
@@ -136,7 +136,7 @@ test_self(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct dns_addr own = { .family = 4, .bytes = { (uint8_t)cases[i].own } };
+		struct addr_ip own = { .family = 4, .b = { (uint8_t)cases[i].own } };
 		struct dns_host h[16];
 		char text[200];
 		size_t n = read_hosts(cases[i].hosts, h);

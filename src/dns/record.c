@@ -28,18 +28,17 @@ dns_type_name(enum dns_type type)
 }
 
 static enum rc
-decode_addr(struct str rdata, uint8_t family, struct dns_addr *out, struct err *e)
+decode_addr(struct str rdata, enum addr_family family, struct addr_ip *out, struct err *e)
 {
-	static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
-	struct dns_addr a = { .family = family };
+	struct addr_ip a;
 
-	if (rdata.n != (family == 4 ? 4U : 16U))
+	if (rdata.n != (family == ADDR_IPV4 ? 4U : 16U))
 		return err_set(e, RC_PERM, "address record of %zu bytes", rdata.n);
 	/* A mapped address in an AAAA record would get around every list of IPv4
 	 * networks. */
-	if (family == 6 && memcmp(rdata.p, mapped, sizeof(mapped)) == 0)
+	a = addr_ip_from_bytes(rdata.p, rdata.n);
+	if (a.family != family)
 		return err_set(e, RC_PERM, "IPv4-mapped address in an AAAA record");
-	memcpy(a.bytes, rdata.p, rdata.n);
 	*out = a;
 	return RC_OK;
 }

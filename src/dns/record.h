@@ -3,6 +3,7 @@
 /* Resource records decoded from rdata, and the shape of an answer. */
 #include "base/base.h"
 #include "base/arena.h"
+#include "addr/net.h"
 #include "dns/name.h"
 
 #define DNS_ANSWER_MAX 100 /* records kept of one answer; the rest is dropped */
@@ -24,8 +25,8 @@ const char *dns_type_name(enum dns_type type);
 
 struct dns_record {
 	enum dns_type type;
-	uint16_t preference;  /* MX */
-	struct dns_addr addr; /* A, AAAA */
+	uint16_t preference; /* MX */
+	struct addr_ip addr; /* A, AAAA */
 	struct str name; /* NS, CNAME, PTR, MX: target, no last dot, "." is the root; has
 			    a NUL behind */
 	struct str text; /* TXT: the character strings joined */

@@ -39,10 +39,10 @@ static const struct {
 static void
 show(const struct dns_record *r, char *out, size_t size)
 {
-	char addr[DNS_ADDR_TEXT_MAX];
+	char addr[ADDR_IP_TEXT_MAX];
 
 	if (r->addr.family != 0)
-		(void)snprintf(out, size, "%s", dns_addr_format(&r->addr, addr).p);
+		(void)snprintf(out, size, "%s", addr_ip_format(&r->addr, addr).p);
 	else if (r->type == DNS_MX)
 		(void)snprintf(out, size, "%u %s", r->preference, r->name.p);
 	else if (r->type == DNS_TXT)

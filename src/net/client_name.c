@@ -1,6 +1,7 @@
 /* Owns the verified name of a client: address to name, name to addresses, and only if
  * that comes back to where it began, the name counts. What was found is kept for a short
  * time, because clients come again; what failed for the moment is not kept. */
+#include "addr/domain.h"
 #include "net/client_name.h"
 #include "base/hmap.h"
 #include "base/list.h"
@@ -16,7 +17,7 @@
 struct entry {
 	struct hmap_node node;
 	struct list lru;
-	struct dns_addr addr;
+	struct addr_ip addr;
 	int64_t until_us;
 	struct net_client_name result; /* views into text */
 	char text[];
@@ -35,7 +36,7 @@ struct net_client_query {
 	struct list node;
 	struct loop_task later;
 	struct net_query *asking;
-	struct dns_addr addr;
+	struct addr_ip addr;
 	struct net_client_name result;
 	char reverse[DNS_NAME_TEXT_MAX];
 	char warning[WARNING_MAX];
@@ -89,27 +90,27 @@ net_client_names_free(struct net_client_names **c_p)
 /* ---- what was found lately ---- */
 
 static uint64_t
-addr_hash(const struct net_client_names *c, const struct dns_addr *a)
+addr_hash(const struct net_client_names *c, const struct addr_ip *a)
 {
 	return hmap_hash(&c->entries, str_n(a, sizeof(*a)));
 }
 
 static struct entry *
-find_entry(struct net_client_names *c, const struct dns_addr *a)
+find_entry(struct net_client_names *c, const struct addr_ip *a)
 {
 	struct hmap_node *node = hmap_first(&c->entries, addr_hash(c, a));
 
 	for (; node != NULL; node = hmap_more(node)) {
 		struct entry *en = CONTAINER_OF(node, struct entry, node);
 
-		if (dns_addr_eq(&en->addr, a))
+		if (addr_ip_eq(&en->addr, a))
 			return en;
 	}
 	return NULL;
 }
 
 bool
-net_client_name_cached(struct net_client_names *c, const struct dns_addr *addr,
+net_client_name_cached(struct net_client_names *c, const struct addr_ip *addr,
     int64_t now_us, struct net_client_name *out)
 {
 	struct entry *en = find_entry(c, addr);
@@ -194,12 +195,12 @@ finish(void *arg)
 static void
 refuse_name(struct net_client_query *q, enum net_name_status status, const char *why)
 {
-	char text[DNS_ADDR_TEXT_MAX];
+	char text[ADDR_IP_TEXT_MAX];
 	int n;
 
 	n = snprintf(q->warning, sizeof(q->warning),
 	    "hostname %s does not resolve to address %s%s%s", /* compat */
-	    q->reverse, dns_addr_format(&q->addr, text).p, why[0] != '\0' ? ": " : "",
+	    q->reverse, addr_ip_format(&q->addr, text).p, why[0] != '\0' ? ": " : "",
 	    why);
 	q->result.warning = str_n(q->warning, (size_t)n);
 	q->result.name = STR("unknown");
@@ -207,10 +208,10 @@ refuse_name(struct net_client_query *q, enum net_name_status status, const char 
 }
 
 static bool
-has_addr(const struct dns_addr *v, size_t n, const struct dns_addr *a)
+has_addr(const struct addr_ip *v, size_t n, const struct addr_ip *a)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (dns_addr_eq(&v[i], a))
+		if (addr_ip_eq(&v[i], a))
 			return true;
 	}
 	return false;
@@ -250,7 +251,7 @@ on_forward(void *arg, const struct dns_answer *a)
 static void
 ask_forward(struct net_client_query *q, struct str reverse)
 {
-	struct dns_addr found[NET_HOSTS_ADDRS_MAX];
+	struct addr_ip found[NET_HOSTS_ADDRS_MAX];
 	const struct net_hosts *hosts = net_resolver_hosts(q->c->r);
 	enum dns_type type = q->addr.family == 6 ? DNS_AAAA : DNS_A;
 	size_t n = 0, n_family = 0;
@@ -284,7 +285,7 @@ on_reverse(void *arg, const struct dns_answer *a)
 
 		/* A name that is none ("1.2.3.4", "a b") would deceive every list and
 		 * log. */
-		if (a->records[i].type == DNS_PTR && dns_name_is_host(name)) {
+		if (a->records[i].type == DNS_PTR && addr_hostname_valid(name)) {
 			ask_forward(q, name);
 			return;
 		}
@@ -295,7 +296,7 @@ on_reverse(void *arg, const struct dns_answer *a)
 }
 
 struct net_client_query *
-net_client_name_find(struct net_client_names *c, const struct dns_addr *addr,
+net_client_name_find(struct net_client_names *c, const struct addr_ip *addr,
     net_client_name_fn *done, void *arg)
 {
 	const struct net_hosts *hosts = net_resolver_hosts(c->r);
@@ -316,7 +317,7 @@ net_client_name_find(struct net_client_names *c, const struct dns_addr *addr,
 	} else if (hosts != NULL && net_hosts_name(hosts, addr, &name) == RC_OK) {
 		ask_forward(q, name);
 	} else {
-		dns_name_reverse(addr, arpa);
+		addr_ip_reverse(addr, arpa);
 		q->asking = net_resolve(c->r, str_c(arpa), DNS_PTR, on_reverse, q);
 	}
 	return q;

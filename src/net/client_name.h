@@ -3,7 +3,7 @@
 /* Who is at the other end: the verified name of a client's address, as Postfix finds it.
  */
 #include "base/base.h"
-#include "dns/name.h"
+#include "addr/net.h"
 
 struct net_resolver;
 struct net_client_names; /* asks and keeps a small cache of answers; one per process */
@@ -33,11 +33,11 @@ void net_client_names_free(struct net_client_names **c);
 typedef void net_client_name_fn(void *arg, const struct net_client_name *name);
 
 /* The answer at once, from the cache: true, *out is valid until the next call here. */
-bool net_client_name_cached(struct net_client_names *c, const struct dns_addr *addr,
+bool net_client_name_cached(struct net_client_names *c, const struct addr_ip *addr,
     int64_t now_us, struct net_client_name *out);
 /* Asks: hosts file, else PTR; then the name's addresses must contain `addr`. `done` is
  * called from the loop, its argument valid during the call; the handle is gone then. */
 struct net_client_query *net_client_name_find(struct net_client_names *c,
-    const struct dns_addr *addr, net_client_name_fn *done, void *arg);
+    const struct addr_ip *addr, net_client_name_fn *done, void *arg);
 void net_client_name_cancel(struct net_client_query **q);
 #endif

@@ -103,14 +103,14 @@ test_address(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		char out[DNS_ADDR_TEXT_MAX + 5];
+		char out[ADDR_IP_TEXT_MAX + 5];
 		struct net_endpoint ep;
-		struct dns_addr a, back;
+		struct addr_ip a, back;
 
-		assert_int_equal(dns_addr_parse(str_c(cases[i].text), &a), RC_OK);
+		assert_int_equal(addr_ip_parse(str_c(cases[i].text), &a), RC_OK);
 		net_endpoint_set(&ep, &a, 2525);
 		back = net_endpoint_addr(&ep);
-		assert_true(dns_addr_eq(&a, &back));
+		assert_true(addr_ip_eq(&a, &back));
 		assert_int_equal(net_endpoint_port(&ep), 2525);
 		assert_string_equal(net_addr_literal(&a, out).p, cases[i].literal);
 	}
@@ -121,14 +121,14 @@ static void
 test_mapped(void **state)
 {
 	struct net_endpoint ep = { .len = sizeof(ep.u.in6) };
-	char text[DNS_ADDR_TEXT_MAX];
-	struct dns_addr a;
+	char text[ADDR_IP_TEXT_MAX];
+	struct addr_ip a;
 
 	(void)state;
 	ep.u.in6.sin6_family = AF_INET6;
 	memcpy(ep.u.in6.sin6_addr.s6_addr, "\0\0\0\0\0\0\0\0\0\0\377\377\300\0\2\1", 16);
 	a = net_endpoint_addr(&ep);
-	assert_string_equal(dns_addr_format(&a, text).p, "192.0.2.1");
+	assert_string_equal(addr_ip_format(&a, text).p, "192.0.2.1");
 }
 
 static void

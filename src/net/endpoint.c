@@ -7,40 +7,30 @@
 #include <unistd.h>
 
 void
-net_endpoint_set(struct net_endpoint *ep, const struct dns_addr *a, uint16_t port)
+net_endpoint_set(struct net_endpoint *ep, const struct addr_ip *a, uint16_t port)
 {
 	memset(ep, 0, sizeof(*ep));
 	if (a->family == 6) {
 		ep->len = sizeof(ep->u.in6);
 		ep->u.in6.sin6_family = AF_INET6;
 		ep->u.in6.sin6_port = htons(port);
-		memcpy(&ep->u.in6.sin6_addr, a->bytes, 16);
+		memcpy(&ep->u.in6.sin6_addr, a->b, 16);
 	} else {
 		ep->len = sizeof(ep->u.in4);
 		ep->u.in4.sin_family = AF_INET;
 		ep->u.in4.sin_port = htons(port);
-		memcpy(&ep->u.in4.sin_addr, a->bytes, 4);
+		memcpy(&ep->u.in4.sin_addr, a->b, 4);
 	}
 }
 
-struct dns_addr
+struct addr_ip
 net_endpoint_addr(const struct net_endpoint *ep)
 {
-	struct dns_addr a = { 0 };
-
-	if (ep->u.sa.sa_family == AF_INET) {
-		a.family = 4;
-		memcpy(a.bytes, &ep->u.in4.sin_addr, 4);
-	} else if (ep->u.sa.sa_family == AF_INET6) {
-		const struct in6_addr *in6 = &ep->u.in6.sin6_addr;
-
-		a.family = IN6_IS_ADDR_V4MAPPED(in6) ? 4 : 6;
-		if (a.family == 4)
-			memcpy(a.bytes, in6->s6_addr + 12, 4);
-		else
-			memcpy(a.bytes, in6->s6_addr, 16);
-	}
-	return a;
+	if (ep->u.sa.sa_family == AF_INET)
+		return addr_ip_from_bytes(&ep->u.in4.sin_addr, 4);
+	if (ep->u.sa.sa_family == AF_INET6)
+		return addr_ip_from_bytes(&ep->u.in6.sin6_addr, 16);
+	return (struct addr_ip){ .family = ADDR_NONE };
 }
 
 uint16_t
@@ -76,12 +66,12 @@ net_endpoint_local(int fd, struct net_endpoint *out, struct err *e)
 }
 
 struct str
-net_addr_literal(const struct dns_addr *a, char out[DNS_ADDR_TEXT_MAX + 5])
+net_addr_literal(const struct addr_ip *a, char out[ADDR_IP_TEXT_MAX + 5])
 {
-	char text[DNS_ADDR_TEXT_MAX];
+	char text[ADDR_IP_TEXT_MAX];
 
-	(void)snprintf(out, DNS_ADDR_TEXT_MAX + 5, "%s%s", a->family == 6 ? "IPv6:" : "",
-	    dns_addr_format(a, text).p);
+	(void)snprintf(out, ADDR_IP_TEXT_MAX + 5, "%s%s", a->family == 6 ? "IPv6:" : "",
+	    addr_ip_format(a, text).p);
 	return str_c(out);
 }
 
@@ -95,7 +85,7 @@ no_delay(int fd)
 }
 
 static enum rc
-bind_source(int fd, const struct dns_addr *a, struct err *e)
+bind_source(int fd, const struct addr_ip *a, struct err *e)
 {
 	struct net_endpoint from;
 	int one = 1;
@@ -110,7 +100,7 @@ bind_source(int fd, const struct dns_addr *a, struct err *e)
 }
 
 enum rc
-net_connect(const struct net_endpoint *to, const struct dns_addr *bind_to, int *out_fd,
+net_connect(const struct net_endpoint *to, const struct addr_ip *bind_to, int *out_fd,
     struct err *e)
 {
 	bool is_bound = bind_to != NULL && bind_to->family != 0;

@@ -4,7 +4,7 @@
  * this system's own addresses. Nothing here blocks. */
 #include "base/base.h"
 #include "base/arena.h"
-#include "dns/name.h"
+#include "addr/net.h"
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -41,15 +41,15 @@ MUST_USE enum rc net_port_find(struct str s, struct str services_text, uint16_t 
 
 /* ---- addresses ---- */
 
-void net_endpoint_set(struct net_endpoint *ep, const struct dns_addr *a, uint16_t port);
+void net_endpoint_set(struct net_endpoint *ep, const struct addr_ip *a, uint16_t port);
 /* IPv4-mapped IPv6 comes out as IPv4. family 0: neither (a UNIX socket). */
-struct dns_addr net_endpoint_addr(const struct net_endpoint *ep);
+struct addr_ip net_endpoint_addr(const struct net_endpoint *ep);
 uint16_t net_endpoint_port(const struct net_endpoint *ep);
 /* The peer's and the own end of a connected socket. */
 MUST_USE enum rc net_endpoint_peer(int fd, struct net_endpoint *out, struct err *e);
 MUST_USE enum rc net_endpoint_local(int fd, struct net_endpoint *out, struct err *e);
 /* As it stands in Received: and in address literals: "1.2.3.4", "IPv6:::1". */
-struct str net_addr_literal(const struct dns_addr *a, char out[DNS_ADDR_TEXT_MAX + 5]);
+struct str net_addr_literal(const struct addr_ip *a, char out[ADDR_IP_TEXT_MAX + 5]);
 
 /* ---- sockets ---- */
 
@@ -59,8 +59,8 @@ struct str net_addr_literal(const struct dns_addr *a, char out[DNS_ADDR_TEXT_MAX
  * Returns: RC_OK connected at once (loopback does that), RC_MORE under way: wait until
  *          writable, then net_connect_result(); RC_TEMP failed, e->sys is errno. *out_fd
  * is set for RC_OK and RC_MORE. */
-MUST_USE enum rc net_connect(const struct net_endpoint *to,
-    const struct dns_addr *bind_to, int *out_fd, struct err *e);
+MUST_USE enum rc net_connect(const struct net_endpoint *to, const struct addr_ip *bind_to,
+    int *out_fd, struct err *e);
 /* Returns: RC_OK connected; RC_TEMP failed, e->sys and text say why. */
 MUST_USE enum rc net_connect_result(int fd, struct err *e);
 
@@ -76,7 +76,7 @@ MUST_USE enum rc net_accept(
 /* ---- this system ---- */
 
 struct net_interface {
-	struct dns_addr addr;
+	struct addr_ip addr;
 	unsigned prefix_bits; /* of the network it is in */
 	bool is_loopback;
 };
@@ -92,7 +92,7 @@ MUST_USE enum rc net_interfaces_load(
  * and of names that /etc/hosts knows) and `inet_protocols` mean. Returns: RC_PERM e: the
  * item that means nothing. */
 MUST_USE enum rc net_own_addrs(struct str inet_interfaces, struct str inet_protocols,
-    struct arena *mem, struct dns_addr **out, size_t *out_n, struct err *e);
+    struct arena *mem, struct addr_ip **out, size_t *out_n, struct err *e);
 
 /* inet_protocols: "all", "ipv4", "ipv6", "ipv4, ipv6". RC_PERM: something else. */
 struct net_protocols {

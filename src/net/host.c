@@ -63,7 +63,7 @@ net_resolver_hosts(struct net_resolver *r)
 /* ---- a host's addresses ---- */
 
 static bool
-is_wanted(const struct net_resolver *r, const struct dns_addr *a)
+is_wanted(const struct net_resolver *r, const struct addr_ip *a)
 {
 	return a->family == 4 ? r->ipv4 : r->ipv6;
 }
@@ -118,12 +118,12 @@ on_part(void *arg, const struct dns_answer *a)
 static bool
 find_here(struct net_query *q, unsigned lookup)
 {
-	struct dns_addr found[NET_HOSTS_ADDRS_MAX];
+	struct addr_ip found[NET_HOSTS_ADDRS_MAX];
 	const struct net_hosts *hosts;
 	bool is_known = false;
 	size_t n = 0;
 
-	if (dns_addr_parse(q->name, &found[0]) == RC_OK)
+	if (addr_ip_parse(q->name, &found[0]) == RC_OK)
 		n = 1;
 	else if ((lookup & NET_HOST_NATIVE) != 0 &&
 		 (hosts = net_resolver_hosts(q->r)) != NULL)
@@ -135,7 +135,7 @@ find_here(struct net_query *q, unsigned lookup)
 	}
 	/* A numeric address of a protocol that is off has no answer elsewhere. */
 	return q->n_addrs > 0 ||
-	       (is_known && n == 1 && dns_addr_parse(q->name, &found[0]) == RC_OK);
+	       (is_known && n == 1 && addr_ip_parse(q->name, &found[0]) == RC_OK);
 }
 
 struct net_query *

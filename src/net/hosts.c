@@ -1,6 +1,7 @@
 /* Owns the hosts file, read: a table from names to addresses and one from addresses to
  * names, both inside one arena. The text is an administrator's, but it is capped like any
  * other. */
+#include "addr/domain.h"
 #include "net/hosts.h"
 #include "base/hmap.h"
 #include <stdlib.h>
@@ -9,13 +10,13 @@
 struct by_name {
 	struct hmap_node node;
 	struct str name;
-	struct dns_addr addr;
+	struct addr_ip addr;
 	struct by_name *next; /* the same name's next address, in the file's order */
 };
 
 struct by_addr {
 	struct hmap_node node;
-	struct dns_addr addr;
+	struct addr_ip addr;
 	struct str name;
 };
 
@@ -25,7 +26,7 @@ struct net_hosts {
 };
 
 static struct str
-addr_key(const struct dns_addr *a)
+addr_key(const struct addr_ip *a)
 {
 	return str_n(a, sizeof(*a));
 }
@@ -48,14 +49,14 @@ find_name(const struct net_hosts *h, struct str name)
 }
 
 static struct by_addr *
-find_addr(const struct net_hosts *h, const struct dns_addr *a)
+find_addr(const struct net_hosts *h, const struct addr_ip *a)
 {
 	struct hmap_node *node = hmap_first(&h->addrs, hmap_hash(&h->addrs, addr_key(a)));
 
 	for (; node != NULL; node = hmap_more(node)) {
 		struct by_addr *b = CONTAINER_OF(node, struct by_addr, node);
 
-		if (dns_addr_eq(&b->addr, a))
+		if (addr_ip_eq(&b->addr, a))
 			return b;
 	}
 	return NULL;
@@ -63,7 +64,7 @@ find_addr(const struct net_hosts *h, const struct dns_addr *a)
 
 /* False: memory limit. */
 static bool
-add_name(struct net_hosts *h, struct str name, const struct dns_addr *a)
+add_name(struct net_hosts *h, struct str name, const struct addr_ip *a)
 {
 	struct by_name *first = find_name(h, name), *b = arena_get(h->mem, sizeof(*b));
 
@@ -82,7 +83,7 @@ add_name(struct net_hosts *h, struct str name, const struct dns_addr *a)
 }
 
 static bool
-add_addr(struct net_hosts *h, struct str name, const struct dns_addr *a)
+add_addr(struct net_hosts *h, struct str name, const struct addr_ip *a)
 {
 	struct by_addr *b;
 
@@ -112,13 +113,13 @@ static bool
 add_line(struct net_hosts *h, struct str line)
 {
 	struct str word, rest = str_head(line, str_find(line, '#'));
-	struct dns_addr a;
+	struct addr_ip a;
 	bool is_first = true;
 
-	if (!str_token(&rest, " \t\r\v\f", &word) || dns_addr_parse(word, &a) != RC_OK)
+	if (!str_token(&rest, " \t\r\v\f", &word) || addr_ip_parse(word, &a) != RC_OK)
 		return true;
 	while (str_token(&rest, " \t\r\v\f", &word)) {
-		if (!dns_name_is_host(word))
+		if (!addr_hostname_valid(word))
 			continue;
 		if (!is_full(h, word) && !add_name(h, word, &a))
 			return false;
@@ -169,7 +170,7 @@ net_hosts_free(struct net_hosts **h)
 
 size_t
 net_hosts_addrs(
-    const struct net_hosts *h, struct str name, struct dns_addr *out, size_t max)
+    const struct net_hosts *h, struct str name, struct addr_ip *out, size_t max)
 {
 	size_t n = 0;
 
@@ -177,7 +178,7 @@ net_hosts_addrs(
 		bool is_double = false;
 
 		for (size_t i = 0; i < n; i++)
-			is_double = is_double || dns_addr_eq(&out[i], &b->addr);
+			is_double = is_double || addr_ip_eq(&out[i], &b->addr);
 		if (!is_double)
 			out[n++] = b->addr;
 	}
@@ -185,7 +186,7 @@ net_hosts_addrs(
 }
 
 enum rc
-net_hosts_name(const struct net_hosts *h, const struct dns_addr *a, struct str *out)
+net_hosts_name(const struct net_hosts *h, const struct addr_ip *a, struct str *out)
 {
 	struct by_addr *b = find_addr(h, a);
 

@@ -4,7 +4,7 @@
  * name of their first line. */
 #include "base/base.h"
 #include "base/arena.h"
-#include "dns/name.h"
+#include "addr/net.h"
 
 #define NET_HOSTS_FILE_MAX  (8 * 1024 * 1024)
 #define NET_HOSTS_ADDRS_MAX 100 /* per name */
@@ -20,8 +20,8 @@ void net_hosts_free(struct net_hosts **h);
 
 /* The addresses of `name`, in the file's order. Returns how many were put into `out`. */
 size_t net_hosts_addrs(
-    const struct net_hosts *h, struct str name, struct dns_addr *out, size_t max);
+    const struct net_hosts *h, struct str name, struct addr_ip *out, size_t max);
 /* RC_NONE: not in the file. *out is valid as long as `h`. */
 MUST_USE enum rc net_hosts_name(
-    const struct net_hosts *h, const struct dns_addr *a, struct str *out);
+    const struct net_hosts *h, const struct addr_ip *a, struct str *out);
 #endif

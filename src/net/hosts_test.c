@@ -24,14 +24,14 @@ static const char file[] = "# comment\n"
 static const char *
 addrs_of(const struct net_hosts *h, const char *name, char *out, size_t size)
 {
-	struct dns_addr v[8];
-	char text[DNS_ADDR_TEXT_MAX];
+	struct addr_ip v[8];
+	char text[ADDR_IP_TEXT_MAX];
 	size_t at = 0, n = net_hosts_addrs(h, str_c(name), v, ARRAY_LEN(v));
 
 	out[0] = '\0';
 	for (size_t i = 0; i < n; i++)
 		at += (size_t)snprintf(out + at, size - at, "%s%s", i == 0 ? "" : " ",
-		    dns_addr_format(&v[i], text).p);
+		    addr_ip_format(&v[i], text).p);
 	return out;
 }
 
@@ -83,10 +83,10 @@ test_addresses(void **state)
 	assert_int_equal(net_hosts_parse(STR(file), seed, &h, NULL), RC_OK);
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct str name = STR("");
-		struct dns_addr a;
+		struct addr_ip a;
 
 		print_message("%s\n", cases[i].addr);
-		assert_int_equal(dns_addr_parse(str_c(cases[i].addr), &a), RC_OK);
+		assert_int_equal(addr_ip_parse(str_c(cases[i].addr), &a), RC_OK);
 		assert_int_equal(net_hosts_name(h, &a, &name),
 		    cases[i].want != NULL ? RC_OK : RC_NONE);
 		if (cases[i].want != NULL)
@@ -103,7 +103,7 @@ test_large(void **state)
 	size_t max = 4 * 1024 * 1024, n = 0;
 	char *text = malloc(max);
 	struct net_hosts *h = NULL;
-	struct dns_addr v[NET_HOSTS_ADDRS_MAX + 1];
+	struct addr_ip v[NET_HOSTS_ADDRS_MAX + 1];
 
 	(void)state;
 	for (unsigned i = 0; i < 100000; i++)

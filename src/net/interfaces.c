@@ -45,7 +45,7 @@ read_interface(const struct ifaddrs *ifa, struct net_interface *out)
 	if (ep.u.sa.sa_family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&ep.u.in6.sin6_addr))
 		return false;
 	out->addr = net_endpoint_addr(&ep);
-	out->prefix_bits = mask_bits(ifa->ifa_netmask, out->addr.family);
+	out->prefix_bits = mask_bits(ifa->ifa_netmask, (uint8_t)out->addr.family);
 	out->is_loopback = (ifa->ifa_flags & IFF_LOOPBACK) != 0;
 	return true;
 }
@@ -106,18 +106,18 @@ struct own {
 	const struct net_hosts *hosts;
 	const struct net_interface *interfaces;
 	size_t n_interfaces;
-	struct dns_addr *v;
+	struct addr_ip *v;
 	size_t n;
 };
 
 static void
-add(struct own *o, const struct dns_addr *a)
+add(struct own *o, const struct addr_ip *a)
 {
 	if (o->n == NET_INTERFACES_MAX ||
 	    !(a->family == 4 ? o->protocols.ipv4 : o->protocols.ipv6))
 		return;
 	for (size_t i = 0; i < o->n; i++) {
-		if (dns_addr_eq(&o->v[i], a))
+		if (addr_ip_eq(&o->v[i], a))
 			return;
 	}
 	o->v[o->n++] = *a;
@@ -126,7 +126,7 @@ add(struct own *o, const struct dns_addr *a)
 static enum rc
 add_word(struct own *o, struct str word, struct err *e)
 {
-	struct dns_addr found[NET_HOSTS_ADDRS_MAX];
+	struct addr_ip found[NET_HOSTS_ADDRS_MAX];
 	bool is_all = str_iis(word, "all"), is_loopback = str_iis(word, "loopback-only");
 	size_t n = 1;
 
@@ -139,7 +139,7 @@ add_word(struct own *o, struct str word, struct err *e)
 	}
 	if (word.n > 1 && word.p[0] == '[' && word.p[word.n - 1] == ']')
 		word = (struct str){ word.p + 1, word.n - 2 };
-	if (dns_addr_parse(word, &found[0]) != RC_OK)
+	if (addr_ip_parse(word, &found[0]) != RC_OK)
 		n = o->hosts == NULL
 			? 0
 			: net_hosts_addrs(o->hosts, word, found, ARRAY_LEN(found));
@@ -168,7 +168,7 @@ load_hosts(struct arena *mem, struct net_hosts **out, struct err *e)
 
 enum rc
 net_own_addrs(struct str inet_interfaces, struct str inet_protocols, struct arena *mem,
-    struct dns_addr **out, size_t *out_n, struct err *e)
+    struct addr_ip **out, size_t *out_n, struct err *e)
 {
 	struct arena *scratch = arena_new(2 * NET_HOSTS_FILE_MAX);
 	struct net_hosts *hosts = NULL;

@@ -21,7 +21,7 @@ static enum rc
 add_server(struct net_resolver *r, struct str word)
 {
 	struct str addr = word, port;
-	struct dns_addr a;
+	struct addr_ip a;
 	uint64_t v;
 
 	if (r->n_servers == SERVERS_MAX)
@@ -30,7 +30,7 @@ add_server(struct net_resolver *r, struct str word)
 	    (str_u64(port, 65535, &v) != RC_OK || v == 0))
 		return RC_PERM;
 	/* A scope ("fe80::1%eth0") is libunbound's to understand. */
-	if (dns_addr_parse(str_head(addr, str_find(addr, '%')), &a) != RC_OK)
+	if (addr_ip_parse(str_head(addr, str_find(addr, '%')), &a) != RC_OK)
 		return RC_PERM;
 	r->servers[r->n_servers] = mem_get(word.n + 1);
 	memcpy(r->servers[r->n_servers++], word.p, word.n);

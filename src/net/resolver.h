@@ -51,7 +51,7 @@ struct net_host_answer {
 	enum dns_type
 	    type; /* the question that `status` is about, for the log: A or AAAA */
 	struct str name;
-	const struct dns_addr *addrs; /* IPv6 and IPv4 as found, at most DNS_ANSWER_MAX */
+	const struct addr_ip *addrs; /* IPv6 and IPv4 as found, at most DNS_ANSWER_MAX */
 	size_t n;
 };
 typedef void net_host_fn(void *arg, const struct net_host_answer *a);

@@ -49,7 +49,7 @@ struct net_query {
 	/* A question for a host: has up to two of the above. */
 	net_host_fn *host_done;
 	struct net_query *part[2]; /* A, AAAA */
-	struct dns_addr *addrs;    /* DNS_ANSWER_MAX of them */
+	struct addr_ip *addrs;     /* DNS_ANSWER_MAX of them */
 	size_t n_addrs;
 
 	void *arg;

@@ -1,5 +1,6 @@
 /* Owns port numbers by name and the forms of a next hop ("dom", "[host]:port"). The names
  * that mail uses are built in, so that a confined process needs no file for them. */
+#include "addr/domain.h"
 #include "net/endpoint.h"
 #include <string.h>
 
@@ -107,13 +108,13 @@ split_literal(struct str s, struct str *host, struct str *rest, struct err *e)
 static bool
 is_host(struct str host)
 {
-	struct dns_addr a;
+	struct addr_ip a;
 
 	for (size_t i = 0; i < host.n; i++) {
 		if ((unsigned char)host.p[i] >= 0x80)
 			return host.n <= 255;
 	}
-	return dns_name_is_host(host) || dns_addr_parse(host, &a) == RC_OK;
+	return addr_hostname_valid(host) || addr_ip_parse(host, &a) == RC_OK;
 }
 
 enum rc

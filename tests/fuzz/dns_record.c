@@ -1,5 +1,6 @@
 /* Any bytes as rdata of any type, and as a name: decoding ends, stays inside, and what it
  * accepts can be encoded again. Input: one byte of type, then the rdata. */
+#include "addr/domain.h"
 #include "dns/record.h"
 #include <assert.h>
 #include <string.h>
@@ -18,7 +19,7 @@ check_name(struct str in)
 	assert(used <= in.n && used <= DNS_NAME_WIRE_MAX);
 	assert(dns_name_encode(str_c(text), wire, &n) == RC_OK);
 	assert(n == used && memcmp(wire, in.p, n) == 0);
-	(void)dns_name_is_host(str_c(text));
+	(void)addr_hostname_valid(str_c(text));
 }
 
 static void
@@ -37,19 +38,19 @@ check_record(enum dns_type type, struct str rdata)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct dns_addr a;
+	struct addr_ip a;
 
 	if (size == 0)
 		return 0;
 	check_name(str_n(data, size));
 	check_record((enum dns_type)(data[0] % 32), str_n(data + 1, size - 1));
-	if (dns_addr_parse(str_n(data, size), &a) == RC_OK) {
-		char text[DNS_ADDR_TEXT_MAX], name[DNS_NAME_TEXT_MAX];
-		struct dns_addr back;
+	if (addr_ip_parse(str_n(data, size), &a) == RC_OK) {
+		char text[ADDR_IP_TEXT_MAX], name[DNS_NAME_TEXT_MAX];
+		struct addr_ip back;
 
-		assert(dns_addr_parse(dns_addr_format(&a, text), &back) == RC_OK);
-		assert(dns_addr_eq(&a, &back));
-		dns_name_reverse(&a, name);
+		assert(addr_ip_parse(addr_ip_format(&a, text), &back) == RC_OK);
+		assert(addr_ip_eq(&a, &back));
+		addr_ip_reverse(&a, name);
 	}
 	return 0;
 }

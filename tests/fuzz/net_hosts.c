@@ -1,4 +1,5 @@
 /* Any bytes as a hosts file, as a next hop and as a services file. */
+#include "addr/domain.h"
 #include "net/endpoint.h"
 #include "net/hosts.h"
 #include <assert.h>
@@ -9,7 +10,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const uint64_t seed[2] = { 1, 2 };
-	struct dns_addr addrs[NET_HOSTS_ADDRS_MAX];
+	struct addr_ip addrs[NET_HOSTS_ADDRS_MAX];
 	struct str text = str_n(data, size), rest = text, word, name;
 	struct net_hosts *h = NULL;
 	struct net_dest dest;
@@ -17,13 +18,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (net_hosts_parse(text, seed, &h, NULL) == RC_OK) {
 		while (str_token(&rest, " \t\n", &word)) {
-			struct dns_addr a;
+			struct addr_ip a;
 
 			assert(net_hosts_addrs(h, word, addrs, ARRAY_LEN(addrs)) <=
 			       ARRAY_LEN(addrs));
-			if (dns_addr_parse(word, &a) == RC_OK &&
+			if (addr_ip_parse(word, &a) == RC_OK &&
 			    net_hosts_name(h, &a, &name) == RC_OK)
-				assert(dns_name_is_host(name));
+				assert(addr_hostname_valid(name));
 		}
 		net_hosts_free(&h);
 	}

@@ -59,7 +59,7 @@ static enum rc
 add_own(const struct config *c, struct net_protocols p, uint16_t port, struct arena *mem,
     struct address_list *l, struct err *e)
 {
-	struct dns_addr *own;
+	struct addr_ip *own;
 	enum rc rc;
 	size_t n;
 

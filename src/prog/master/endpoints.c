@@ -57,8 +57,8 @@ keep(struct master *m, const char *key, uint32_t service, int fd)
 static void
 inet_key(const struct net_endpoint *at, char *out, size_t n)
 {
-	char text[DNS_ADDR_TEXT_MAX + 5];
-	struct dns_addr a = net_endpoint_addr(at);
+	char text[ADDR_IP_TEXT_MAX + 5];
+	struct addr_ip a = net_endpoint_addr(at);
 	struct str s = net_addr_literal(&a, text);
 
 	(void)snprintf(out, n, "inet [%.*s]:%u", STR_ARG(s), net_endpoint_port(at));
@@ -68,8 +68,8 @@ inet_key(const struct net_endpoint *at, char *out, size_t n)
 static enum rc
 bind_error(const struct net_endpoint *at, enum rc rc, struct err *e)
 {
-	char text[DNS_ADDR_TEXT_MAX + 5];
-	struct dns_addr a = net_endpoint_addr(at);
+	char text[ADDR_IP_TEXT_MAX + 5];
+	struct addr_ip a = net_endpoint_addr(at);
 	struct str s = net_addr_literal(&a, text);
 
 	if (str_istarts(s, STR("ipv6:")))

@@ -96,7 +96,7 @@ fill_choices(struct service *s, struct err *e)
 
 /* The address a parameter names; empty: none. */
 static enum rc
-fill_bind(struct str value, uint8_t family, const char *name, struct dns_addr *out,
+fill_bind(struct str value, uint8_t family, const char *name, struct addr_ip *out,
     struct err *e)
 {
 	value = str_trim(value);
@@ -104,7 +104,7 @@ fill_bind(struct str value, uint8_t family, const char *name, struct dns_addr *o
 		value = (struct str){ value.p + 1, value.n - 2 };
 	if (value.n == 0)
 		return RC_OK;
-	if (dns_addr_parse(value, out) != RC_OK || out->family != family)
+	if (addr_ip_parse(value, out) != RC_OK || out->family != family)
 		return err_set(e, RC_PERM, "bad %s address: %.*s", name, STR_ARG(value));
 	return RC_OK;
 }
@@ -112,11 +112,9 @@ fill_bind(struct str value, uint8_t family, const char *name, struct dns_addr *o
 /* A system that listens on one address only also sends from it (compat): otherwise a
  * virtual host would send with its host's name and another one's address. */
 static void
-bind_like_listening(const struct service *s, uint8_t family, struct dns_addr *out)
+bind_like_listening(const struct service *s, uint8_t family, struct addr_ip *out)
 {
-	const struct dns_addr *only = NULL;
-	static const struct dns_addr loopback4 = { 4, { 127 } },
-				     loopback6 = { 6, { [15] = 1 } };
+	const struct addr_ip *only = NULL;
 
 	if (out->family != 0 || str_iis(s->conf.inet_interfaces, "all") ||
 	    str_iis(s->conf.inet_interfaces, "loopback-only"))
@@ -128,8 +126,7 @@ bind_like_listening(const struct service *s, uint8_t family, struct dns_addr *ou
 			return;
 		only = &s->own[i];
 	}
-	if (only != NULL && !dns_addr_in(only, &loopback4, 8) &&
-	    !dns_addr_in(only, &loopback6, 128))
+	if (only != NULL && !addr_ip_is_loopback(only))
 		*out = *only;
 }
 
@@ -138,7 +135,7 @@ fill_addresses(struct service *s, struct worker *w, struct err *e)
 {
 	const struct conf_smtp *c = &s->conf;
 	struct str both;
-	struct dns_addr *own;
+	struct addr_ip *own;
 	enum rc rc;
 
 	rc = fill_bind(c->smtp_bind_address, 4, "smtp_bind_address", &s->bind4, e);

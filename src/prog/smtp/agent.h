@@ -42,8 +42,8 @@ struct service {
 	unsigned host_lookup;     /* enum net_host_lookup */
 	bool has_dns;             /* MX records are asked for */
 	uint16_t port;
-	struct dns_addr bind4, bind6; /* family 0: none */
-	struct dns_addr *own;         /* addresses that mean a loop */
+	struct addr_ip bind4, bind6; /* family 0: none */
+	struct addr_ip *own;         /* addresses that mean a loop */
 	size_t n_own;
 };
 

@@ -49,8 +49,8 @@ put_text(char **at, struct str s)
 static struct conn *
 conn_new(const struct job *j, const struct dns_host *host)
 {
-	char addr[DNS_ADDR_TEXT_MAX], relay[DNS_ADDR_TEXT_MAX + 300];
-	struct str name = host->name, addr_text = dns_addr_format(&host->addr, addr);
+	char addr[ADDR_IP_TEXT_MAX], relay[ADDR_IP_TEXT_MAX + 300];
+	struct str name = host->name, addr_text = addr_ip_format(&host->addr, addr);
 	struct str site = j->sites[j->next_site - 1];
 	struct agent *a = j->service->agent;
 	struct conn *c;
@@ -163,7 +163,7 @@ make_socket(struct conn *c, struct err *e)
 {
 	const struct service *s = c->service;
 	bool is_ipv6 = c->to.u.sa.sa_family == AF_INET6;
-	const struct dns_addr *from = is_ipv6 ? &s->bind6 : &s->bind4;
+	const struct addr_ip *from = is_ipv6 ? &s->bind6 : &s->bind4;
 	int fd = -1;
 	enum rc rc;
 

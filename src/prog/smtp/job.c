@@ -242,9 +242,9 @@ job_connect_failed(struct job *j, const struct failure *why)
 static bool
 was_tried(const struct job *j, const struct dns_host *h)
 {
-	struct dns_addr a = net_endpoint_addr(&j->tried);
+	struct addr_ip a = net_endpoint_addr(&j->tried);
 
-	return j->has_tried && dns_addr_eq(&a, &h->addr) &&
+	return j->has_tried && addr_ip_eq(&a, &h->addr) &&
 	       net_endpoint_port(&j->tried) == j->port;
 }
 

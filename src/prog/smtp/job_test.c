@@ -34,7 +34,7 @@ static struct {
 	struct arena *mem;
 } world;
 
-static void
+__attribute__((format(printf, 1, 2))) static void
 say(const char *fmt, ...)
 {
 	va_list ap;
@@ -88,7 +88,7 @@ static struct conn *
 new_conn(struct job *j, char letter)
 {
 	struct conn *c = arena_get(world.mem, sizeof(*c) + 2);
-	struct dns_addr a = { 4, { (uint8_t)letter } };
+	struct addr_ip a = { 4, { (uint8_t)letter } };
 
 	c->text[0] = letter;
 	c->name = c->relay = (struct str){ c->text, 1 };

@@ -23,7 +23,7 @@ struct target_query {
 		struct net_query *asking;
 		struct str name;
 		uint16_t preference;
-		struct dns_addr *addrs;
+		struct addr_ip *addrs;
 		size_t n;
 	} host[MX_HOSTS_MAX];
 	size_t n_hosts, n_open;
@@ -251,9 +251,9 @@ target_at_once(
     struct service *s, const struct net_dest *dest, struct arena *mem, struct target *out)
 {
 	struct target t = { .n = 1 };
-	struct dns_addr addr;
+	struct addr_ip addr;
 
-	if (dns_addr_parse(dest->host, &addr) != RC_OK)
+	if (addr_ip_parse(dest->host, &addr) != RC_OK)
 		return false;
 	t.hosts = arena_get(mem, sizeof(*t.hosts));
 	if (t.hosts == NULL)

@@ -329,12 +329,12 @@ static void
 begin(struct conn *c, const struct net_client_name *name, struct str port)
 {
 	struct service *s = c->service;
-	char text[DNS_ADDR_TEXT_MAX];
+	char text[ADDR_IP_TEXT_MAX];
 	struct smtp_client_id id = { .name = name->name, .port = port };
 	bool stressed = s->max_sessions > 0 && s->n_sessions >= s->max_sessions;
 	bool bare_ok;
 
-	id.addr = dns_addr_format(&c->addr, text);
+	id.addr = addr_ip_format(&c->addr, text);
 	bare_ok = match_list_pure(&s->bare_lf_ok, id.name, id.addr);
 	if (name->warning.n > 0)
 		log_warn(s->entry->log, "%.*s", STR_ARG(name->warning));
@@ -386,7 +386,7 @@ static const struct net_client_name nobody = {
 };
 
 void
-conn_open(struct service *s, int fd, const struct dns_addr *addr, uint16_t port)
+conn_open(struct service *s, int fd, const struct addr_ip *addr, uint16_t port)
 {
 	struct smtpd *d = s->smtpd;
 	struct conn *c = mem_get(sizeof(*c));

@@ -149,10 +149,10 @@ fill_rewrite(struct service *s)
 }
 
 bool
-service_completes_headers(const struct service *s, const struct dns_addr *addr)
+service_completes_headers(const struct service *s, const struct addr_ip *addr)
 {
-	char text[DNS_ADDR_TEXT_MAX];
-	struct str name = dns_addr_format(addr, text);
+	char text[ADDR_IP_TEXT_MAX];
+	struct str name = addr_ip_format(addr, text);
 	unsigned char ip[16];
 
 	if (conf_parse_ip(name, ip) != RC_OK)
@@ -233,7 +233,7 @@ on_client(void *arg, unsigned events)
 	(void)events;
 	for (int i = 0; i < ACCEPT_BATCH && !is_full(s) && !d->is_draining; i++) {
 		struct net_endpoint peer;
-		struct dns_addr addr;
+		struct addr_ip addr;
 		struct err e = { 0 };
 		int fd;
 		enum rc rc = net_accept(l->io.fd, &fd, &peer, &e);

@@ -19,7 +19,7 @@
 #include "base/list.h"
 #include "conf/list.h"
 #include "conf/snapshot.h"
-#include "dns/name.h"
+#include "addr/net.h"
 #include "loop/loop.h"
 #include "net/client_name.h"
 #include "smtp/server.h"
@@ -95,7 +95,7 @@ struct conn {
 	struct net_client_query *naming;
 	struct message *message;
 	struct buf in, out; /* left over */
-	struct dns_addr addr;
+	struct addr_ip addr;
 	uint16_t port;
 	char *reverse_name; /* unverified name of the client */
 	bool is_local;      /* its headers are completed */
@@ -111,11 +111,11 @@ MUST_USE enum rc service_open(struct service *s, struct smtpd *d,
     const struct worker_service *entry, struct err *e);
 /* Accepts, or stops accepting, as the limit and draining say. */
 void service_listen(struct service *s);
-bool service_completes_headers(const struct service *s, const struct dns_addr *addr);
+bool service_completes_headers(const struct service *s, const struct addr_ip *addr);
 
 /* ---- conn.c ---- */
 /* Owns `fd`. */
-void conn_open(struct service *s, int fd, const struct dns_addr *addr, uint16_t port);
+void conn_open(struct service *s, int fd, const struct addr_ip *addr, uint16_t port);
 /* Goes on after an answer. May free the connection. */
 void conn_run(struct conn *c);
 /* Answers the open question; conn_run() must follow when it was not asked just now. */
