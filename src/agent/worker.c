@@ -78,31 +78,88 @@ on_log_file(void *arg, const struct wire_log_file *m)
 
 /* Sockets keep their service by its name: positions differ between snapshots. Services
  * that are new in master.cf need a restart, which master says. */
-static void
-move_listeners(struct worker *w, const struct master_cf *old)
+static enum rc
+move_listeners(struct worker *w, const struct master_cf *old, struct arena *mem)
 {
 	const struct master_cf *now = &w->snapshot->master;
 	struct boot *b = &w->in->boot;
-	struct boot_listen *v =
-	    arena_array(w->in->confs[w->in->n_confs - 1], b->n_listen + 1, sizeof(*v));
+	struct boot_listen *v = arena_array(mem, b->n_listen + 1, sizeof(*v));
 	size_t n = 0;
 
 	if (v == NULL)
-		return;
+		return RC_TEMP;
 	for (size_t i = 0; i < b->n_listen; i++) {
 		const struct master_service *was, *is;
 
 		v[n] = b->listen[i];
-		if (v[n].service != BOOT_ADMIN) {
+		if (v[n].service < old->n) {
 			was = &old->v[v[n].service];
 			is = master_cf_find(now, was->name, was->type);
-			/* Kept open, but nobody's, until it comes back. */
+			/* Kept open, but nobody's. */
 			v[n].service =
 			    is == NULL ? BOOT_ADMIN - 1 : (uint32_t)(is - now->v);
 		}
 		n++;
 	}
 	b->listen = v;
+	return RC_OK;
+}
+
+/* What a snapshot brings along; one of two is let go after a reload. */
+struct generation {
+	struct arena *mem; /* NULL: that of the start, in w->mem */
+	const struct conf_snapshot *snapshot;
+	struct worker_service *services;
+	size_t n_services;
+	const struct boot_listen *listen;
+};
+
+static struct generation
+generation_of(const struct worker *w)
+{
+	return (struct generation){ .mem = w->in->conf_mem,
+		.snapshot = w->snapshot,
+		.services = w->services,
+		.n_services = w->n_services,
+		.listen = w->in->boot.listen };
+}
+
+static void
+generation_use(struct worker *w, const struct generation *g)
+{
+	w->in->conf_mem = g->mem;
+	w->snapshot = g->snapshot;
+	w->services = g->services;
+	w->n_services = g->n_services;
+	w->in->boot.listen = g->listen;
+}
+
+static void
+generation_free(const struct worker *w, struct generation *g)
+{
+	for (size_t i = 0; i < g->n_services; i++)
+		if (g->services[i].log != w->log)
+			log_free(&g->services[i].log);
+	if (g->mem != NULL)
+		arena_free(&g->mem);
+}
+
+static enum rc
+read_generation(struct worker *w, int fd, struct arena *mem, struct err *e)
+{
+	const struct conf_snapshot *old = w->snapshot, *s;
+	enum rc rc = RC_TEMP;
+
+	if (!os_fd_is_sealed(fd))
+		return err_set(e, RC_PERM, "the snapshot is not sealed");
+	rc = conf_snapshot_read(fd, str_c(w->role), mem, &s, e);
+	if (rc != RC_OK)
+		return rc;
+	w->snapshot = s;
+	w->in->conf_mem = mem;
+	if (move_listeners(w, &old->master, mem) != RC_OK)
+		return err_set(e, RC_TEMP, "memory limit");
+	return worker_services_make(w, mem, e);
 }
 
 static void
@@ -110,33 +167,30 @@ on_new_conf(void *arg, const struct wire_new_conf *m)
 {
 	struct worker *w = arg;
 	struct worker_int *in = w->in;
-	const struct conf_snapshot *old = w->snapshot, *s;
-	struct arena *mem;
+	struct generation old = generation_of(w), now;
 	struct err e = { 0 };
 	int fd = m->snapshot;
-	enum rc rc = RC_TEMP;
+	enum rc rc;
 
-	if (in->ops->on_new_conf == NULL || in->n_confs == WORKER_CONFS_MAX || fd < 0) {
+	if (in->ops->on_new_conf == NULL || fd < 0) {
 		os_fd_close(&fd);
 		return;
 	}
-	mem = arena_new(WORKER_ARENA_MAX);
-	in->confs[in->n_confs++] = mem;
-	if (os_fd_is_sealed(fd))
-		rc = conf_snapshot_read(fd, str_c(w->role), mem, &s, &e);
+	rc = read_generation(w, fd, arena_new(WORKER_ARENA_MAX), &e);
 	os_fd_close(&fd);
-	if (rc == RC_OK) {
-		w->snapshot = s;
-		move_listeners(w, &old->master);
-		rc = worker_services_make(w, mem, &e);
-	}
 	if (rc != RC_OK) {
 		/* Master has checked it, so this is trouble with memory: die and start
 		 * again. */
 		log_fatal(w->log, "new configuration: %s", e.text);
 		exit(1);
 	}
-	in->ops->on_new_conf(in->arg);
+	now = generation_of(w);
+	if (in->ops->on_new_conf(in->arg)) {
+		generation_free(w, &old);
+	} else {
+		generation_use(w, &old);
+		generation_free(w, &now);
+	}
 }
 
 static void
@@ -353,6 +407,14 @@ worker_confine(struct worker *w, const struct os_sandbox *s)
 	ipc_send_ready(w->in->control, &(struct wire_ready){ 0 });
 }
 
+static void
+free_logs(struct worker *w, struct worker_service *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (v[i].log != w->log)
+			log_free(&v[i].log);
+}
+
 int
 worker_run(struct worker *w)
 {
@@ -360,13 +422,13 @@ worker_run(struct worker *w)
 	/* The last words of channels go out before the process ends. */
 	loop_round(w->loop, 0);
 	ipc_channel_free(&w->in->control);
-	for (size_t i = 0; i < w->n_services; i++)
-		if (w->services[i].log != w->log)
-			log_free(&w->services[i].log);
+	free_logs(w, w->services, w->n_services);
+	for (size_t i = 0; i < w->in->n_confs; i++)
+		free_logs(w, w->in->old[i], w->in->n_old[i]);
 	loop_free(&w->loop);
 	log_free(&w->log);
-	for (size_t i = 0; i < w->in->n_confs; i++)
-		arena_free(&w->in->confs[i]);
+	if (w->in->conf_mem != NULL)
+		arena_free(&w->in->conf_mem);
 	arena_free(&w->mem);
 	free(w->in);
 	return 0;

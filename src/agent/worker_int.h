@@ -4,7 +4,7 @@
 #include "agent/worker.h"
 #include "loop/loop.h"
 
-enum { WORKER_ARENA_MAX = 64 << 20, WORKER_CONFS_MAX = 256 };
+enum { WORKER_ARENA_MAX = 64 << 20 };
 
 struct worker_int {
 	const struct worker_ops *ops;
@@ -13,9 +13,10 @@ struct worker_int {
 	struct boot boot;
 	struct loop_task log_hook;
 	struct loop_signal sigterm, sighup, sigint;
-	struct loop_timer deadline;            /* of stopping */
-	struct arena *confs[WORKER_CONFS_MAX]; /* of later snapshots: queue only */
-	size_t n_confs;
+	struct loop_timer deadline; /* of stopping */
+	struct arena *conf_mem;     /* of a later snapshot (queue only); NULL: w->mem */
+	struct worker_service *old[WORKER_CONFS_MAX]; /* services of earlier ones */
+	size_t n_old[WORKER_CONFS_MAX];
 	bool is_ending; /* drain or stop was asked for */
 	bool has_stopped;
 };
