@@ -100,7 +100,8 @@ struct smtp_server {
 	struct srv_tx tx;
 
 	int64_t now_us, deadline_us;
-	size_t offered; /* bytes seen by the last recv and not used */
+	size_t n_skipped; /* bytes of a line that is too long */
+	size_t offered;   /* bytes seen by the last recv and not used */
 	int64_t hold_until_us;
 	bool is_holding;
 	unsigned hold_at; /* effects from this one on wait for hold_until_us */

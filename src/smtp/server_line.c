@@ -2,6 +2,8 @@
  * finding the command in the table. Replies are Postfix's (compat: all literals here). */
 #include "smtp/server_int.h"
 
+#define SKIP_MAX ((size_t)2 << 20) /* of one line: whoever sends more never ends it */
+
 static bool
 in_list(struct str list, struct str name)
 {
@@ -166,6 +168,13 @@ skip_line(struct smtp_server *s, struct str in)
 	size_t nl = str_find(in, '\n');
 
 	s->is_skipping = nl == in.n;
+	s->n_skipped += nl;
+	if (s->is_skipping && s->n_skipped > SKIP_MAX) {
+		srv_logf(s, SMTP_LOG_WARN, "%.*s: a request without an end",
+		    STR_ARG(s->namaddr));
+		srv_reply(s, STR("500 5.5.2 Error: line too long"));
+		srv_close(s);
+	}
 	return s->is_skipping ? in.n : nl + 1;
 }
 
@@ -185,6 +194,7 @@ srv_command_recv(struct smtp_server *s, struct str in)
 		line = str_head(in, limit);
 		used = limit;
 		s->is_skipping = true;
+		s->n_skipped = 0;
 		srv_logf(s, SMTP_LOG_WARN, "%.*s: request longer than %zu: %.*s...",
 		    STR_ARG(s->namaddr), limit, STR_ARG(str_head(line, 30)));
 	} else {

@@ -38,29 +38,46 @@ log_rcpt(const struct smtp_server *s, struct str *out)
 	return s->tx.n_rcpt == 1;
 }
 
+/* Two addresses at their longest fill a line: what has no room is left out, and
+ * snprintf's answer, which counts that too, never becomes an offset. */
+struct tail {
+	char text[LOG_MAX];
+	size_t n;
+};
+
+static void add(struct tail *t, const char *fmt, ...) PRINTF(2, 3);
+
+static void
+add(struct tail *t, const char *fmt, ...)
+{
+	size_t room = sizeof(t->text) - t->n;
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(t->text + t->n, room, fmt, ap);
+	va_end(ap);
+	if (n > 0)
+		t->n += (size_t)n < room ? (size_t)n : room - 1;
+}
+
 void
 srv_log_what(struct smtp_server *s, struct str verb, struct str text)
 {
-	char tail[LOG_MAX];
+	struct tail tail = { .text = "" };
 	struct str rcpt;
-	int n = 0;
 
-	tail[0] = '\0';
 	if (s->tx.has_mail)
-		n += snprintf(
-		    tail, sizeof(tail), " from=<%.*s>", STR_ARG(s->tx.mail.address));
+		add(&tail, " from=<%.*s>", STR_ARG(s->tx.mail.address));
 	if (log_rcpt(s, &rcpt))
-		n += snprintf(
-		    tail + n, sizeof(tail) - (size_t)n, " to=<%.*s>", STR_ARG(rcpt));
-	n += snprintf(
-	    tail + n, sizeof(tail) - (size_t)n, " proto=%s", s->esmtp ? "ESMTP" : "SMTP");
+		add(&tail, " to=<%.*s>", STR_ARG(rcpt));
+	add(&tail, " proto=%s", s->esmtp ? "ESMTP" : "SMTP");
 	if (s->helo.n > 0)
-		n += snprintf(tail + n, sizeof(tail) - (size_t)n, " helo=<%.*s>",
-		    STR_ARG(str_head(s->helo, 1000)));
+		add(&tail, " helo=<%.*s>", STR_ARG(str_head(s->helo, 1000)));
 	srv_logf(s, SMTP_LOG_INFO, "%.*s: %.*s: %s from %.*s: %.*s;%s",
 	    STR_ARG(s->tx.queue_id.n > 0 ? s->tx.queue_id : STR("NOQUEUE")),
 	    STR_ARG(verb), s->where == NULL ? "CONNECT" : s->where, STR_ARG(s->namaddr),
-	    STR_ARG(str_head(text, 1000)), tail);
+	    STR_ARG(str_head(text, 1000)), tail.text);
 }
 
 void
