@@ -245,6 +245,7 @@ spool_set_aside(struct spool *sp, uint64_t number)
 	(void)snprintf(name, sizeof(name), "message-%llX", (unsigned long long)number);
 	if (in_memory(sp, &e->record) == NULL)
 		save_corrupt(sp, name, &e->record);
+	stage_save(sp, e->stage, name);
 	if (spool_delete(sp, number, NULL) != RC_OK)
 		return; /* the batch is full: it is found damaged, and deleted, another
 			   time */

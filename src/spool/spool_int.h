@@ -123,8 +123,9 @@ struct spool_job {
 enum stage_state {
 	STAGE_NONE, /* no such file */
 	STAGE_LENT,
-	STAGE_USED, /* a put or a message names it */
-	STAGE_DEAD, /* to be removed by a job */
+	STAGE_USED,     /* a put or a message names it */
+	STAGE_DISPUTED, /* recovery found two messages that name it: stays */
+	STAGE_DEAD,     /* to be removed by a job */
 };
 
 struct stages {
@@ -238,7 +239,8 @@ void read_forget_state(struct spool *sp, uint64_t number);
 void stage_name(uint32_t number, char name[NAME_MAX_LEN]);
 bool stage_take(struct spool *sp, uint32_t number);      /* LENT to USED */
 void stage_give_back(struct spool *sp, uint32_t number); /* and back; 0: nothing */
-void stage_use(struct spool *sp, uint32_t number);  /* recovery: a message names it */
+void stage_use(struct spool *sp, uint32_t number); /* recovery: a message names it */
+void stage_save(struct spool *sp, uint32_t number, const char *name); /* to corrupt/ */
 void stage_kill(struct spool *sp, uint32_t number); /* to be removed; 0: nothing */
 void stage_gone(struct spool *sp, uint32_t number); /* was removed */
 MUST_USE enum rc stage_open_all(

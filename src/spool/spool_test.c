@@ -1,5 +1,6 @@
 /* The store on a real directory: one life after another. What a crash leaves is the
  * business of tests/crash. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -336,6 +337,112 @@ test_staged_message(void **state)
 	assert_int_equal(spool_stage_read(f->sp, m.number, &fd, &e), RC_NONE);
 }
 
+static uint64_t
+put_staged(struct fixture *f, struct str content)
+{
+	struct spool_message m = message(grant(f), STR(""));
+	struct err e = { 0 };
+	int fd;
+
+	assert_int_equal(spool_stage_open(f->sp, &m.stage, &fd, &e), RC_OK);
+	assert_int_equal(write(fd, content.p, content.n), content.n);
+	(void)close(fd);
+	m.size_bytes = content.n;
+	m.stage_crc = crc32c(0, content);
+	assert_int_equal(spool_put(f->sp, &m, 1, &e), RC_OK);
+	commit(f);
+	return m.number;
+}
+
+static enum rc
+check_staged(struct fixture *f, uint64_t number)
+{
+	struct spool_loaded got;
+	struct err e = { 0 };
+	enum rc rc;
+	int fd;
+
+	arena_reset(f->mem);
+	assert_int_equal(spool_load(f->sp, number, SPOOL_ENVELOPE, f->mem, &got), RC_OK);
+	assert_int_equal(spool_stage_read(f->sp, number, &fd, &e), RC_OK);
+	rc = spool_stage_check(os_files_real(), fd, got.m.size_bytes, got.m.stage_crc);
+	(void)close(fd);
+	return rc;
+}
+
+/* Damages the record of this type about this message in the first segment. */
+static void
+flip_record(struct fixture *f, uint64_t number, uint8_t type)
+{
+	uint64_t want = __builtin_bswap64(number);
+	static char bytes[SEGMENT];
+	char path[128];
+	bool found = false;
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/seg-00000001", f->dir);
+	fd = open(path, O_RDWR);
+	assert_int_equal(read(fd, bytes, sizeof(bytes)), sizeof(bytes));
+	for (size_t at = 8192; at + 40 <= sizeof(bytes) && !found; at += 8) {
+		if (memcmp(bytes + at + 24, &want, 8) != 0 || bytes[at + 32] != type)
+			continue;
+		bytes[at] ^= 1;
+		assert_int_equal(pwrite(fd, bytes + at, 1, (off_t)at), 1);
+		found = true;
+	}
+	(void)close(fd);
+	assert_true(found);
+}
+
+static void
+test_a_message_that_came_back_takes_no_other_ones_content_away(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t old, now;
+
+	(void)put(f, STR("keeps the segment"));
+	old = put_staged(f, STR("0123456789"));
+	assert_int_equal(spool_delete(f->sp, old, NULL), RC_OK);
+	commit(f);
+	housekeep(f);
+	reopen(f);
+	now = put_staged(f, STR("abcdefghijklm"));
+	spool_close(&f->sp);
+	flip_record(f, old, 3);
+	open_it(f);
+	assert_int_equal(f->report.n_messages, 3);
+	assert_int_equal(check_staged(f, old), RC_PERM);
+	spool_set_aside(f->sp, old);
+	commit(f);
+	housekeep(f);
+	assert_int_equal(check_staged(f, now), RC_OK);
+	reopen(f);
+	assert_int_equal(f->report.n_messages, 2);
+	assert_int_equal(check_staged(f, now), RC_OK);
+}
+
+static void
+test_content_set_aside_is_kept(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t number = put_staged(f, STR("0123456789"));
+	char path[128], got[10];
+	int fd;
+
+	spool_set_aside(f->sp, number);
+	commit(f);
+	housekeep(f);
+	reopen(f);
+	assert_int_equal(f->report.n_messages, 0);
+	(void)snprintf(path, sizeof(path), "%s/corrupt/message-%llX.content", f->dir,
+	    (unsigned long long)number);
+	fd = open(path, O_RDONLY);
+	assert_true(fd >= 0);
+	assert_int_equal(read(fd, got, sizeof(got)), 10);
+	(void)close(fd);
+	assert_memory_equal(got, "0123456789", 10);
+}
+
 static void
 test_short_stage_file_fails_its_message_only(void **state)
 {
@@ -503,6 +610,9 @@ main(void)
 		WITH_SPOOL(test_due_order_hold_and_claim),
 		WITH_SPOOL(test_deleted_is_gone_and_segments_come_back),
 		WITH_SPOOL(test_staged_message),
+		WITH_SPOOL(
+		    test_a_message_that_came_back_takes_no_other_ones_content_away),
+		WITH_SPOOL(test_content_set_aside_is_kept),
 		WITH_SPOOL(test_short_stage_file_fails_its_message_only),
 		WITH_SPOOL(test_refusals),
 		WITH_SPOOL(test_numbers_never_repeat),

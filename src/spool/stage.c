@@ -60,10 +60,32 @@ stage_use(struct spool *sp, uint32_t number)
 {
 	if (number == 0 || number > STAGE_NUMBER_MAX)
 		return;
-	if (is_in(&sp->stages, number, STAGE_USED))
+	/* A deletion whose record is damaged brings back a message whose file has another
+	 * one's content by now. The checksum tells which of them it belongs to; the end
+	 * of the wrong one must not take it away. The next opening removes it. */
+	if (is_in(&sp->stages, number, STAGE_USED)) {
+		*state_of(&sp->stages, number) = STAGE_DISPUTED;
+		return;
+	}
+	if (is_in(&sp->stages, number, STAGE_DISPUTED))
 		return;
 	*state_of(&sp->stages, number) = STAGE_USED;
 	sp->stages.n_files++;
+}
+
+void
+stage_save(struct spool *sp, uint32_t number, const char *name)
+{
+	char from[NAME_MAX_LEN + 8], to[NAME_MAX_LEN + 16], file[NAME_MAX_LEN];
+
+	if (!is_in(&sp->stages, number, STAGE_USED))
+		return;
+	stage_name(number, file);
+	(void)snprintf(from, sizeof(from), "stage/%s", file);
+	(void)snprintf(to, sizeof(to), "corrupt/%.80s.content", name);
+	/* There before the record that makes it superfluous in stage/. */
+	if (sp->fs->rename(sp->fs->ctx, sp->dir, from, to) >= 0)
+		(void)sp->fs->sync_dir(sp->fs->ctx, sp->corrupt_dir);
 }
 
 void
@@ -205,7 +227,8 @@ remove_unused(void *arg, const char *name)
 	uint64_t number;
 
 	if (str_u64(str_c(name), STAGE_NUMBER_MAX, &number) == RC_OK &&
-	    is_in(&sp->stages, (uint32_t)number, STAGE_USED))
+	    (is_in(&sp->stages, (uint32_t)number, STAGE_USED) ||
+		is_in(&sp->stages, (uint32_t)number, STAGE_DISPUTED)))
 		return;
 	(void)sp->fs->unlink(sp->fs->ctx, sp->stage_dir, name);
 }

@@ -8,8 +8,9 @@
 #include "log/log.h"
 #include "os/fd.h"
 
-#define EARLY_US    (10 * US_PER_SEC) /* who dies younger has a problem that stays */
-#define PAUSE_MAX_S 60
+#define EARLY_US        (10 * US_PER_SEC) /* who dies younger has a problem that stays */
+#define PAUSE_MAX_S     60
+#define PAUSE_SERVED_US (2 * US_PER_SEC) /* at most, when it was of use until it died */
 
 static void
 start(struct slot *s)
@@ -153,13 +154,17 @@ pause_us(const struct slot *s)
 }
 
 static void
-restart(struct slot *s, int64_t lived_us)
+restart(struct slot *s, int64_t lived_us, bool was_ready)
 {
 	struct master *m = s->m;
 	int64_t pause;
 
 	s->n_early = lived_us < EARLY_US ? s->n_early + 1 : 0;
 	pause = pause_us(s);
+	/* A minute without queue is a minute without mail: that is for those that do not
+	 * even start. */
+	if (was_ready && pause > PAUSE_SERVED_US)
+		pause = PAUSE_SERVED_US;
 	if (pause == 0)
 		start(s);
 	else
@@ -172,6 +177,7 @@ supervise_exit(struct process *p, int wait_status)
 	struct master *m = p->m;
 	struct slot *s = p->slot;
 	int64_t lived_us = loop_now_us(m->loop) - p->started_us;
+	bool was_ready = p->is_ready;
 
 	if (m->phase < PHASE_STOPPING || WIFSIGNALED(wait_status))
 		log_exit(p, wait_status);
@@ -181,7 +187,7 @@ supervise_exit(struct process *p, int wait_status)
 		return;
 	}
 	if (s != NULL && s->at < s->role->n)
-		restart(s, lived_us);
+		restart(s, lived_us, was_ready);
 	supervise_report(m);
 }
 
