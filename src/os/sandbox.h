@@ -6,7 +6,7 @@
 /* Confinement of a process that has read its configuration and opened what it needs:
  * no_new_privs, Landlock for paths, seccomp for system calls.
  *
- * Every process may: use memory, descriptors it has, sockets of AF_UNIX for syslog,
+ * Every process may: use memory, descriptors it has, AF_UNIX datagrams for syslog,
  * epoll, timers, threads, clocks, random numbers. The rest is asked for here.
  * A forbidden system call kills the process (the log of the kernel names it). */
 enum os_sandbox_may {
@@ -14,7 +14,7 @@ enum os_sandbox_may {
 	OS_MAY_READ = 2,    /* open files for reading, stat, list directories */
 	OS_MAY_WRITE = 4,   /* create, write, rename, unlink, sync files */
 	OS_MAY_SETFSID = 8, /* setfsuid, setfsgid; setuid-like calls otherwise never */
-	OS_MAY_UNIX = 16,   /* connect to, accept from UNIX-domain sockets */
+	OS_MAY_UNIX = 16,   /* accept from UNIX-domain sockets */
 };
 
 /* Path lists end with NULL; a missing path is skipped. Reading below `write` is allowed

@@ -87,6 +87,30 @@ unix_socket(void)
 }
 
 static bool
+unix_stream(void)
+{
+	return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) >= 0;
+}
+
+static bool
+other_netlink(void)
+{
+	return socket(AF_NETLINK, SOCK_RAW, 12 /* NETLINK_NETFILTER */) >= 0;
+}
+
+static bool
+signal_ourselves(void)
+{
+	return syscall(SYS_tgkill, getpid(), gettid(), 0) == 0;
+}
+
+static bool
+signal_our_neighbour(void)
+{
+	return syscall(SYS_tgkill, getppid(), getppid(), 0) == 0;
+}
+
+static bool
 run_program(void)
 {
 	char path[] = "/bin/true";
@@ -222,6 +246,11 @@ test_calls(void **state)
 		{ 0, unix_socket, ALLOWED },
 		{ 0, inet_socket, REFUSED },
 		{ OS_MAY_INET, inet_socket, ALLOWED },
+		/* private/queue is met at a stream */
+		{ OS_MAY_INET | OS_MAY_READ | OS_MAY_UNIX, unix_stream, REFUSED },
+		{ OS_MAY_INET, other_netlink, REFUSED },
+		{ 0, signal_ourselves, ALLOWED },
+		{ 0, signal_our_neighbour, REFUSED },
 		{ OS_MAY_READ | OS_MAY_WRITE | OS_MAY_INET | OS_MAY_UNIX, run_program,
 		    REFUSED },
 	};

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/netlink.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -49,9 +50,9 @@ static const char *const base_calls[] = { "read", "write", "readv", "writev", "p
 	"getuid", "geteuid", "getgid", "getegid", "getgroups", "getresuid", "getresgid",
 	"uname", "sysinfo", "getrlimit", "ugetrlimit", "getrusage", "times",
 	"sched_yield", "sched_getaffinity", "sched_getparam", "sched_getscheduler",
-	"getcpu", "restart_syscall", "membarrier", "tgkill", "getcwd", "socketpair",
-	"pipe", "pipe2", "sendmsg", "recvmsg", "sendto", "recvfrom", "sendmmsg",
-	"recvmmsg", "send", "recv", "shutdown", "getsockopt", "setsockopt", "getsockname",
+	"getcpu", "restart_syscall", "membarrier", "getcwd", "socketpair", "pipe",
+	"pipe2", "sendmsg", "recvmsg", "sendto", "recvfrom", "sendmmsg", "recvmmsg",
+	"send", "recv", "shutdown", "getsockopt", "setsockopt", "getsockname",
 	"getpeername", "connect", "fsync", "fdatasync", "ftruncate", "ftruncate64",
 	"fallocate", "sync_file_range", "fstatfs", "fstatfs64", "flock", "fadvise64",
 	"sendfile", "copy_file_range", "arch_prctl", NULL };
@@ -90,6 +91,32 @@ allow_socket(scmp_filter_ctx f, int family)
 {
 	return seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
 	    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family, 0));
+}
+
+/* Of AF_UNIX datagrams only, for syslog. A stream could be connected to private/queue,
+ * where whoever has our uid may read and delete all mail: Landlock does not look at
+ * sockets. Libraries that look for their daemon (nscd) are told no and go on without. */
+static int
+allow_unix_socket(scmp_filter_ctx f)
+{
+	const scmp_datum_t kind = 0xf; /* SOCK_TYPE_MASK of the kernel */
+	int error = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
+	    SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0),
+	    SCMP_A1(SCMP_CMP_MASKED_EQ, kind, SOCK_DGRAM));
+
+	if (error == 0)
+		error = seccomp_rule_add(f, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(socket), 2,
+		    SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0),
+		    SCMP_A1(SCMP_CMP_MASKED_EQ, kind, SOCK_STREAM));
+	return error;
+}
+
+/* Which addresses have we? The rest of netlink is the kernel's inside. */
+static int
+allow_netlink_socket(scmp_filter_ctx f)
+{
+	return seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
+	    SCMP_A0(SCMP_CMP_EQ, AF_NETLINK, 0), SCMP_A2(SCMP_CMP_EQ, NETLINK_ROUTE, 0));
 }
 
 /* Reading only: the flags of open say so. openat2 hides them in memory: refused. */
@@ -132,8 +159,11 @@ allow_some(scmp_filter_ctx f)
 	if (error == 0) /* a null "new limit": reading */
 		error = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1,
 		    SCMP_A2(SCMP_CMP_EQ, 0, 0));
+	if (error == 0) /* abort() signals itself; nobody signals his neighbours */
+		error = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
+		    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
 	if (error == 0)
-		error = allow_socket(f, AF_UNIX);
+		error = allow_unix_socket(f);
 	return error;
 }
 
@@ -153,8 +183,7 @@ build(scmp_filter_ctx f, const struct os_sandbox *s)
 		if (error == 0)
 			error = allow_socket(f, AF_INET6);
 		if (error == 0)
-			error =
-			    allow_socket(f, AF_NETLINK); /* which addresses have we? */
+			error = allow_netlink_socket(f);
 	}
 	if (error == 0 && (s->may & (OS_MAY_READ | OS_MAY_WRITE)) != 0)
 		error = allow(f, read_calls);
