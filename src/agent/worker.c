@@ -135,11 +135,17 @@ generation_use(struct worker *w, const struct generation *g)
 }
 
 static void
+free_logs(const struct worker *w, struct worker_service *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (v[i].log != w->log)
+			log_free(&v[i].log);
+}
+
+static void
 generation_free(const struct worker *w, struct generation *g)
 {
-	for (size_t i = 0; i < g->n_services; i++)
-		if (g->services[i].log != w->log)
-			log_free(&g->services[i].log);
+	free_logs(w, g->services, g->n_services);
 	if (g->mem != NULL)
 		arena_free(&g->mem);
 }
@@ -407,14 +413,6 @@ worker_confine(struct worker *w, const struct os_sandbox *s)
 	ipc_send_ready(w->in->control, &(struct wire_ready){ 0 });
 }
 
-static void
-free_logs(struct worker *w, struct worker_service *v, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (v[i].log != w->log)
-			log_free(&v[i].log);
-}
-
 int
 worker_run(struct worker *w)
 {
@@ -423,8 +421,6 @@ worker_run(struct worker *w)
 	loop_round(w->loop, 0);
 	ipc_channel_free(&w->in->control);
 	free_logs(w, w->services, w->n_services);
-	for (size_t i = 0; i < w->in->n_confs; i++)
-		free_logs(w, w->in->old[i], w->in->n_old[i]);
 	loop_free(&w->loop);
 	log_free(&w->log);
 	if (w->in->conf_mem != NULL)

@@ -47,9 +47,11 @@ struct worker_ops {
 	void (*on_drain)(void *arg);
 	/* Finish within seconds, then loop_stop(). NULL: as on_drain. */
 	void (*on_stop)(void *arg);
-	/* queue only: w->snapshot and w->services are the new ones; the old ones
-	 * stay valid (sessions keep the snapshot they began with). NULL: ignored. */
-	void (*on_new_conf)(void *arg);
+	/* queue only: w->snapshot and w->services are the new ones. True: nothing refers
+	 * to the old ones, their strings and their logs any more; they are freed. False:
+	 * the new ones cannot be used, nothing refers to them; the old ones come back.
+	 * NULL: ignored. */
+	bool (*on_new_conf)(void *arg);
 };
 
 struct worker {

@@ -15,9 +15,7 @@ struct worker_int {
 	struct loop_signal sigterm, sighup, sigint;
 	struct loop_timer deadline; /* of stopping */
 	struct arena *conf_mem;     /* of a later snapshot (queue only); NULL: w->mem */
-	struct worker_service *old[WORKER_CONFS_MAX]; /* services of earlier ones */
-	size_t n_old[WORKER_CONFS_MAX];
-	bool is_ending; /* drain or stop was asked for */
+	bool is_ending;             /* drain or stop was asked for */
 	bool has_stopped;
 };
 

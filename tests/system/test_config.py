@@ -55,6 +55,30 @@ def test_reload_changes_the_configuration_and_loses_no_session(instance):
     m.wait_log("status=sent")
 
 
+def test_queue_follows_the_300th_reload(instance):
+    m = instance("maximal_backoff_time = 1000s").start()
+    text, queue = m.main_cf.read_text(), m.pids("queue")
+    m.main_cf.write_text(text + "queue_minfree = 1\n")
+    for i in range(1, 301):
+        mark = len(m.log())
+        os.kill(m.master_pid(), signal.SIGHUP)
+        wait_for("the reload", lambda: "reload -- version" in m.log()[mark:])
+        if i == 299:
+            m.main_cf.write_text(text + "queue_minfree = 999999999999999\n")
+    m.wait_log("queue_minfree")
+    assert m.pids("queue") == queue
+
+
+def test_queue_killed_seven_times_is_back_within_seconds(instance):
+    m = instance().start()
+    for i in range(7):
+        old = wait_for("queue", lambda: m.pids("queue"), 10)
+        assert m.send("u@mbox.test").startswith("250 ")  # waits while it is being started
+        os.kill(old[0], signal.SIGKILL)
+        wait_for("another queue", lambda: [p for p in m.pids("queue") if p not in old], 10)
+    assert m.send("u@mbox.test").startswith("250 ")
+
+
 @pytest.mark.smoke
 def test_start_status_stop(instance):
     m = instance()

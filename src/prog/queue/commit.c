@@ -66,6 +66,8 @@ report(struct queue *q, const struct spool_outcomes *o, bool is_commit)
 		submit_outcome(q, &o->v[i]);
 	if (o->trouble.text[0] != '\0')
 		submit_state(q);
+	else if (is_commit)
+		submit_grant_waiting(q);
 }
 
 /* After a failure the disk gets a pause, and we some sleep. */

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "agent/delivery.h"
+#include "os/random.h"
 #include "prog/queue/queue.h"
 
 #define PER_ROUND   1000
@@ -108,6 +109,10 @@ job_start(struct job *j)
 	struct agent *g;
 	enum rc rc;
 
+	if (j->a->is_gone) { /* deleted while it was parked */
+		job_fail(j, TEXT_MISSING, SCHED_SITE_UNKNOWN);
+		return;
+	}
 	if (j->t->role == NULL) {
 		log_warn(q->log,
 		    "connect to transport private/%s: No such file or directory",
@@ -381,6 +386,9 @@ dispatch_init(struct queue *q)
 	list_init(&q->agents);
 	list_init(&q->parked);
 	hmap_init(&q->jobs, q->seed);
+	/* What a bounce process of an earlier run's still hands in must not be taken for
+	 * the notification of one of our jobs. */
+	q->next_job = (uint32_t)os_random_u64();
 	loop_task_init(&q->dispatch_task, pump, q);
 	loop_timer_init(&q->dispatch_timer, pump, q);
 	loop_timer_init(&q->parked_timer, parked_look, q);

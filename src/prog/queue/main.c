@@ -58,6 +58,7 @@ read_conf(struct queue *q, struct err *e)
 	return RC_OK;
 }
 
+/* Both are of the configuration in use; the former belongs to the worker's frame. */
 static void
 open_logs(struct queue *q)
 {
@@ -65,8 +66,9 @@ open_logs(struct queue *q)
 	struct str name = STR_INIT("postfix");
 	char tag[256];
 
+	arena_reset(q->scratch);
 	q->log = s != NULL ? s->log : q->w.log;
-	if (conf_get(q->w.snapshot, NULL, STR("syslog_name"), q->w.mem, &name, NULL) !=
+	if (conf_get(q->w.snapshot, NULL, STR("syslog_name"), q->scratch, &name, NULL) !=
 	    RC_OK)
 		name = STR("postfix");
 	(void)snprintf(tag, sizeof(tag), "%.*s/error", STR_ARG(name));
@@ -81,11 +83,11 @@ on_peer(void *arg, const struct wire_peer *m)
 	struct queue *q = arg;
 	char role[32];
 
+	(void)snprintf(role, sizeof(role), "%.*s", STR_ARG(m->role));
 	if (str_is(m->purpose, "submit")) {
-		submit_attach(q, m->channel);
+		submit_attach(q, role, m->channel);
 		return;
 	}
-	(void)snprintf(role, sizeof(role), "%.*s", STR_ARG(m->role));
 	dispatch_attach(q, role, m->instance, m->channel);
 }
 
@@ -131,18 +133,25 @@ on_stop(void *arg)
 	queue_check_stop(q);
 }
 
-static void
+static bool
 on_new_conf(void *arg)
 {
 	struct queue *q = arg;
+	struct log *log = q->log, *error_log = q->error_log;
 	struct err e = { 0 };
 
+	open_logs(q);
 	if (read_conf(q, &e) != RC_OK) {
+		log_free(&q->error_log);
+		q->log = log;
+		q->error_log = error_log;
 		log_error(q->log, "the new configuration is not used: %s", e.text);
-		return;
+		return false;
 	}
+	log_free(&error_log);
 	transport_reload(q);
 	submit_state(q);
+	return true;
 }
 
 static const struct worker_ops ops = {

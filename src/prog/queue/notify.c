@@ -4,7 +4,10 @@
 #include <stdlib.h>
 #include "prog/queue/queue.h"
 
-#define RCPTS_PER_NOTICE 1000 /* what a job holds; more recipients make more notices */
+/* What a job holds; more recipients make more notices. Texts come from servers that may
+ * be hostile, and a frame that is too long would close the channel. */
+#define RCPTS_PER_NOTICE 1000
+#define BYTES_PER_NOTICE ((size_t)2 << 20)
 
 static struct fate_mail
 fate_of(const struct active *a)
@@ -29,17 +32,33 @@ concerns(const struct active *a, size_t i, enum fate_news news)
 	return false;
 }
 
+/* How much of the job's frame it takes. */
+static size_t
+bytes_of(const struct active *a, size_t i)
+{
+	const struct spool_rcpt *r = &a->l.m.rcpts[i];
+	const struct active_rcpt *now = &a->rcpts[i];
+	const struct spool_reason *y =
+	    now->reason != 0 ? &a->reasons[now->reason - 1] : NULL;
+	size_t n = now->address.n + r->orig.n + r->orcpt.n + 128;
+
+	return y == NULL ? n : n + y->text.n + y->mta.n + y->diag.n + 64;
+}
+
 /* Who is not to be told is done at once. */
 static size_t
-collect(struct active *a, enum fate_news news, uint32_t *out, size_t max)
+collect(struct active *a, enum fate_news news, uint32_t *out, bool *out_is_full)
 {
-	size_t n = 0;
+	size_t n = 0, bytes = 0;
 
-	for (size_t i = 0; i < a->l.m.n_rcpts && n < max; i++) {
+	*out_is_full = false;
+	for (size_t i = 0; i < a->l.m.n_rcpts && !*out_is_full; i++) {
 		if (!concerns(a, i, news))
 			continue;
 		if (fate_tells(a->l.m.rcpts[i].notify, news)) {
 			out[n++] = (uint32_t)i;
+			bytes += bytes_of(a, i);
+			*out_is_full = n == RCPTS_PER_NOTICE || bytes >= BYTES_PER_NOTICE;
 		} else if (news != FATE_DELAY) {
 			a->rcpts[i].what = SPOOL_RCPT_DONE;
 			results_dirty(a);
@@ -54,6 +73,7 @@ notify_next(struct active *a)
 	static const enum fate_news order[] = { FATE_FAILURE, FATE_SUCCESS, FATE_DELAY };
 	struct fate_mail m = fate_of(a);
 	uint32_t *v;
+	bool is_full;
 	size_t n;
 
 	for (size_t k = 0; k < ARRAY_LEN(order); k++) {
@@ -65,8 +85,8 @@ notify_next(struct active *a)
 			continue;
 		}
 		v = mem_array(RCPTS_PER_NOTICE, sizeof(*v));
-		n = collect(a, order[k], v, RCPTS_PER_NOTICE);
-		if (n < RCPTS_PER_NOTICE || order[k] == FATE_DELAY)
+		n = collect(a, order[k], v, &is_full);
+		if (!is_full || order[k] == FATE_DELAY)
 			a->told |= (unsigned)order[k];
 		if (n > 0) {
 			dispatch_notice(a, order[k], v, n);

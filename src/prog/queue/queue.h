@@ -207,7 +207,10 @@ bool commit_is_idle(const struct queue *q);
 
 /* ---- submit.c ---- */
 void submit_init(struct queue *q);
-void submit_attach(struct queue *q, int fd);
+/* `role`: whose channel it is, as master says. */
+void submit_attach(struct queue *q, const char *role, int fd);
+/* After a commit: ids for those that got none when they asked. */
+void submit_grant_waiting(struct queue *q);
 /* The disk fails for longer than clients wait: those who wait are refused now. */
 void submit_refuse_waiting(struct queue *q);
 /* A put's commit is over. */

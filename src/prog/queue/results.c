@@ -147,6 +147,23 @@ results_state(const struct active *a, struct arena *mem, struct spool_state *out
 	return RC_OK;
 }
 
+/* Too many long texts for a record. Who has got the message counts for more than why
+ * others have not: without it they would all get it again, at once and for ever. */
+static enum rc
+write_without_reasons(struct active *a, struct spool_state *st, struct err *e)
+{
+	struct spool_rcpt_state *v = arena_array(a->q->scratch, st->n_rcpts, sizeof(*v));
+
+	if (v == NULL)
+		return RC_TEMP;
+	log_warn(a->q->log, "%.*s: %s: reasons are left out", STR_ARG(a->qid), e->text);
+	for (size_t i = 0; i < st->n_rcpts; i++)
+		v[i].what = st->rcpts[i].what;
+	st->rcpts = v;
+	st->n_reasons = 0;
+	return spool_update(a->q->spool, a->number, st, e);
+}
+
 static enum rc
 write_state(struct active *a, struct err *e)
 {
@@ -157,7 +174,9 @@ write_state(struct active *a, struct err *e)
 		return spool_delete(a->q->spool, a->number, e);
 	arena_reset(a->q->scratch);
 	rc = results_state(a, a->q->scratch, &st);
-	return rc == RC_OK ? spool_update(a->q->spool, a->number, &st, e) : rc;
+	if (rc == RC_OK)
+		rc = spool_update(a->q->spool, a->number, &st, e);
+	return rc == RC_PERM ? write_without_reasons(a, &st, e) : rc;
 }
 
 void

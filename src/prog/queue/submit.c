@@ -5,9 +5,11 @@
  * then, the message stays all the same. Limits: what a submitter may have lent or
  * waiting. */
 #include <stdlib.h>
+#include <string.h>
 #include "prog/queue/queue.h"
 
 #define IDS_AT_ONCE  1000
+#define GRANTS_MAX   1000 /* to one submitter between two looks */
 #define LENT_MAX     4000
 #define WAITING_MAX  20000
 #define LOOK_US      US_PER_SEC
@@ -26,8 +28,9 @@ struct submitter {
 	struct ipc_channel *ch;
 	struct hmap lent;
 	size_t n_waiting;
-	uint32_t
-	    n_granted; /* since the last put: who only asks gets no more in the end */
+	uint32_t n_granted; /* since the last look: nobody gets all there are */
+	bool wants_ids;     /* asked, and none could be granted yet */
+	bool may_settle;    /* bounce: its puts may be notifications of a job */
 };
 
 struct waiter {
@@ -100,6 +103,9 @@ state_look(void *arg)
 	    loop_now_us(q->w.loop) - q->trouble_since_us >= PATIENCE_US)
 		submit_refuse_waiting(q);
 	submit_state(q);
+	LIST_EACH (it, &q->submitters)
+		CONTAINER_OF(it, struct submitter, in_queue)->n_granted = 0;
+	submit_grant_waiting(q);
 	/* What a failing disk did not take is offered again. */
 	if (!list_is_empty(&q->dirty))
 		commit_wake(q);
@@ -114,13 +120,27 @@ grant(struct submitter *s)
 	struct wire_ids m = { .count = IDS_AT_ONCE };
 	struct err e = { 0 };
 
-	if (spool_grant_ids(s->q->spool, m.count, &m.first, &e) != RC_OK) {
-		log_warn(s->q->log, "queue ids: %s", e.text);
+	/* It asks once: what cannot be granted now is granted after a commit. */
+	s->wants_ids = true;
+	if (s->n_granted >= GRANTS_MAX)
 		return;
+	if (spool_grant_ids(s->q->spool, m.count, &m.first, &e) == RC_OK) {
+		s->wants_ids = false;
+		s->n_granted++;
+		ipc_send_ids(s->ch, &m);
 	}
-	s->n_granted++;
-	ipc_send_ids(s->ch, &m);
 	commit_wake(s->q);
+}
+
+void
+submit_grant_waiting(struct queue *q)
+{
+	LIST_EACH (it, &q->submitters) {
+		struct submitter *s = CONTAINER_OF(it, struct submitter, in_queue);
+
+		if (s->wants_ids)
+			grant(s);
+	}
 }
 
 static void
@@ -129,8 +149,7 @@ on_ids_want(void *arg, const struct wire_ids_want *m)
 	struct submitter *s = arg;
 
 	(void)m;
-	if (s->n_granted < 1000)
-		grant(s);
+	grant(s);
 }
 
 /* ---- stage files ---- */
@@ -279,11 +298,10 @@ on_put(void *arg, const struct wire_put *in)
 	w->cookie = q->next_cookie++;
 	w->s = s;
 	w->request = in->request;
-	w->job = in->job;
+	w->job = s->may_settle ? in->job : 0;
 	w->is_held = in->hold;
 	hmap_put(&q->waiters, hmap_hash_u64(&q->waiters, w->cookie), &w->by_cookie);
 	s->n_waiting++;
-	s->n_granted = 0;
 	if (in->stage != 0)
 		(void)lent_forget(s, in->stage);
 	commit_wake(q);
@@ -403,7 +421,7 @@ static const struct ipc_handlers handlers = {
 };
 
 void
-submit_attach(struct queue *q, int fd)
+submit_attach(struct queue *q, const char *role, int fd)
 {
 	struct submitter *s = mem_get(sizeof(*s));
 	struct ipc_channel_conf conf = { .me = WIRE_QUEUE,
@@ -413,6 +431,7 @@ submit_attach(struct queue *q, int fd)
 		.arg = s };
 
 	s->q = q;
+	s->may_settle = strcmp(role, "bounce") == 0;
 	hmap_init(&s->lent, q->seed);
 	s->ch = ipc_channel_new(q->w.loop, fd, &conf);
 	list_add_tail(&q->submitters, &s->in_queue);
