@@ -141,8 +141,7 @@ open_log(struct command *c)
 		log_to_syslog(c->log, LOG_MAIL);
 		return;
 	}
-	fd = open(arena_cstr(c->mem, file), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY);
-	if (fd < 0)
+	if (log_open_file(arena_cstr(c->mem, file), 0, 0, &fd, &e) != RC_OK)
 		return;
 	c->log = log_new(tag.p, arena_cstr(c->mem, host));
 	log_to_fd(c->log, fd);

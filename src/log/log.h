@@ -1,6 +1,7 @@
 #ifndef LOG_LOG_H
 #define LOG_LOG_H
 #include "base/base.h"
+#include <sys/types.h>
 
 /* The mail log: lines in Postfix's shape (compat), buffered, written with one system call
  * a round of the loop.
@@ -64,4 +65,11 @@ void log_end(struct log *l);
  * log. */
 void log_flush(struct log *l);
 uint64_t log_lost(const struct log *l); /* lines that could not be written anywhere */
+
+/* Opens maillog_file for appending. `more_flags`: O_CREAT or 0. A symbolic link is
+ * followed only when root (or who we are) made it in a folder that nobody else writes; a
+ * file with two names is refused: root must not be led into writing elsewhere. RC_TEMP:
+ * it cannot be opened; RC_PERM: it is refused. */
+MUST_USE enum rc log_open_file(
+    const char *path, int more_flags, mode_t mode, int *out, struct err *e);
 #endif

@@ -131,3 +131,26 @@ os_users_drop(const struct os_users_drop *d, struct err *e)
 		rc = err_sys(e, RC_TEMP, "prctl PR_SET_KEEPCAPS");
 	return rc == RC_OK ? check_dropped(d, e) : rc;
 }
+
+enum rc
+os_users_act_as(const struct os_user *user, struct err *e)
+{
+	if (getuid() != 0)
+		return RC_OK;
+	if (setegid(user->gid) != 0)
+		return err_sys(e, RC_TEMP, "setegid");
+	if (seteuid(user->uid) == 0)
+		return RC_OK;
+	os_users_act_as_root();
+	return err_sys(e, RC_TEMP, "seteuid");
+}
+
+void
+os_users_act_as_root(void)
+{
+	int error = errno; /* of what was done meanwhile */
+
+	if (getuid() == 0 && (seteuid(0) != 0 || setegid(0) != 0))
+		abort();
+	errno = error;
+}

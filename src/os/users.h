@@ -25,4 +25,11 @@ struct os_users_drop {
 	bool keep_setid;
 };
 MUST_USE enum rc os_users_drop(const struct os_users_drop *d, struct err *e);
+
+/* For a few calls on paths in folders that `user` may write: root makes, opens and
+ * changes there only what that user could, so that a link planted there leads nowhere.
+ * Whoever begins ends. Both do nothing when not root. The end cannot fail: it aborts
+ * instead of going on with the wrong ids. */
+MUST_USE enum rc os_users_act_as(const struct os_user *user, struct err *e);
+void os_users_act_as_root(void);
 #endif

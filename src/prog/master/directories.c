@@ -104,13 +104,19 @@ directories_make(struct master *m, struct err *e)
 static enum rc
 lock(const char *path, int *out, struct err *e)
 {
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 	enum rc rc = RC_OK;
 	char text[40];
 
+	struct stat st;
+
 	if (fd < 0)
 		return err_sys(e, RC_TEMP, "open lock file %s", path);
-	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1) {
+		/* It will be emptied: it must not be another file by a second name. */
+		rc = err_set(
+		    e, RC_PERM, "lock file %s: not a regular file with one link", path);
+	} else if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
 		rc = errno == EWOULDBLOCK
 			 ? err_set(e, RC_PERM,
 			       "the Postfix mail system is already running") /* compat */
@@ -145,8 +151,13 @@ directories_lock(struct master *m, struct err *e)
 	if (pid_path == NULL || data_path == NULL)
 		return err_set(e, RC_TEMP, "memory limit");
 	rc = lock(pid_path, &m->pid_lock_fd, e);
+	/* data_directory is mail_owner's, so it is opened with his rights. */
 	if (rc == RC_OK)
-		rc = lock(data_path, &m->data_lock_fd, e);
+		rc = os_users_act_as(&m->owner, e);
+	if (rc != RC_OK)
+		return rc;
+	rc = lock(data_path, &m->data_lock_fd, e);
+	os_users_act_as_root();
 	return rc;
 }
 

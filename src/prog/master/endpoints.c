@@ -151,14 +151,14 @@ add_unix(struct master *m, const char *path, uint32_t service, mode_t mode, stru
 		ep->next_service = service;
 		return RC_OK;
 	}
-	rc = os_sock_listen_unix(path, mode, BACKLOG, &fd, e);
+	/* As the folders' owner, who may replace what is there while we look away. */
+	rc = os_users_act_as(&m->owner, e);
 	if (rc != RC_OK)
 		return rc;
-	if (m->is_root && chown(path, m->owner.uid, (gid_t)-1) != 0) {
-		rc = err_sys(e, RC_TEMP, "chown %s", path);
-		os_fd_close(&fd);
+	rc = os_sock_listen_unix(path, mode, BACKLOG, &fd, e);
+	os_users_act_as_root();
+	if (rc != RC_OK)
 		return rc;
-	}
 	keep(m, key, service, fd);
 	return RC_OK;
 }

@@ -45,23 +45,20 @@ open_file(struct master *m, const struct conf_master *c, int *out, struct err *e
 {
 	const char *path = arena_cstr(m->config->mem, c->maillog_file);
 	mode_t old;
-	int fd;
+	enum rc rc;
 
 	if (strcmp(path, "/dev/stdout") == 0) {
 		if (!m->is_foreground)
 			return err_set(e, RC_PERM,
 			    "maillog_file = /dev/stdout needs \"postfix start-fg\"");
-		fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
-	} else {
-		old = umask(0);
-		fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY,
-		    permissions(c->maillog_file_permissions));
-		(void)umask(old);
+		*out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+		return *out >= 0 ? RC_OK : err_sys(e, RC_TEMP, "dup");
 	}
-	if (fd < 0)
-		return err_sys(e, RC_TEMP, "open maillog_file %s", path);
-	*out = fd;
-	return RC_OK;
+	old = umask(0);
+	rc = log_open_file(
+	    path, O_CREAT, permissions(c->maillog_file_permissions), out, e);
+	(void)umask(old);
+	return rc;
 }
 
 enum rc

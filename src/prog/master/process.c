@@ -81,7 +81,7 @@ make_environment(const struct config *c, char **env)
 		if (value != NULL && asprintf(&env[n], "%s=%s", sanitizers[i], value) > 0)
 			n++;
 	}
-	while (n < ENVIRONMENT_MAX - 1 && conf_list_next(&rest, &item) == RC_OK) {
+	while (n < ENVIRONMENT_MAX - 2 && conf_list_next(&rest, &item) == RC_OK) {
 		struct str s = conf_list_unbrace(item);
 		char name[256];
 		const char *value;

@@ -307,6 +307,16 @@ run(void *arg)
 
 /* ---- opening ---- */
 
+static void
+remove_forgotten(const struct item *it, const char *path, const struct stat *st)
+{
+	int64_t now_s = loop_wall_us(it->p->w->loop) / US_PER_SEC;
+
+	if (S_ISREG(st->st_mode) && (st->st_mode & S_IXUSR) == 0 &&
+	    now_s - st->st_mtime > FORGOTTEN_S)
+		(void)unlink(path);
+}
+
 static bool
 is_ready(struct item *it)
 {
@@ -317,9 +327,12 @@ is_ready(struct item *it)
 	/* Neither a link nor a pipe may make us wait or read elsewhere. */
 	it->fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (it->fd < 0) {
-		/* A file that is being written is its writer's alone. */
+		/* A file that is being written is its writer's alone, and so is one that
+		 * nobody writes any more: a postdrop that was killed left it. */
 		if (errno != ENOENT && errno != EACCES)
 			log_warn(it->p->log, "open %s: %s", path, strerror(errno));
+		else if (lstat(path, &st) == 0)
+			remove_forgotten(it, path, &st);
 		return false;
 	}
 	if (fstat(it->fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1) {
@@ -328,8 +341,7 @@ is_ready(struct item *it)
 		return false;
 	}
 	if ((st.st_mode & S_IXUSR) == 0) {
-		if (loop_wall_us(it->p->w->loop) / US_PER_SEC - st.st_mtime > FORGOTTEN_S)
-			(void)unlink(path);
+		remove_forgotten(it, path, &st);
 		return false;
 	}
 	it->uid = st.st_uid;

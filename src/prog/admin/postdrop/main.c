@@ -73,19 +73,29 @@ give_up(struct drop *d, int status, const char *what, const char *why)
 
 /* ---- who ---- */
 
-/* authorized_submit_users: names, !names, static:anything. */
+/* authorized_submit_users: names, "/files" of names, "static:anything", each perhaps
+ * behind
+ * "!". What cannot be read or asked refuses: a list that forbids must not let pass. */
 static bool
 is_on_list(struct str list, struct str login)
 {
-	struct str item;
+	struct match_list m;
+	struct err e = { 0 };
 
-	while (conf_list_next(&list, &item) == RC_OK) {
-		bool is_no = item.n > 0 && *item.p == '!';
+	if (match_list_parse(list, &match_files_os, command.mem, &m, &e) != RC_OK)
+		command_fatal(
+		    &command, EX_TEMPFAIL, "authorized_submit_users: %s", e.text);
+	for (size_t i = 0; i < m.n; i++) {
+		const struct match_item *item = &m.v[i];
+		bool is_static =
+		    item->kind == MATCH_TABLE && str_starts(item->text, STR("static:"));
 
-		if (is_no)
-			item = str_from(item, 1);
-		if (str_starts(item, STR("static:")) || str_eq(item, login))
-			return !is_no;
+		if (item->kind != MATCH_WORD && !is_static)
+			command_fatal(&command, EX_TEMPFAIL,
+			    "authorized_submit_users: %.*s is not supported here",
+			    STR_ARG(item->text));
+		if (is_static || str_ieq(item->text, login))
+			return !item->is_negated;
 	}
 	return false;
 }
@@ -128,11 +138,30 @@ create(struct drop *d)
 		    strerror(errno)); /* compat */
 }
 
+/* The name, too. Users may not read the maildrop, and so not sync it: for them the file
+ * system's journal has to do, which writes a new file's name with its content. */
+static bool
+sync_maildrop(void)
+{
+	char path[PATH_SIZE];
+	int fd, error = 0;
+
+	(void)snprintf(path, sizeof(path), "%s/maildrop", command.queue_dir);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == EACCES;
+	if (fsync(fd) != 0)
+		error = errno;
+	(void)close(fd);
+	errno = error;
+	return error == 0;
+}
+
 static void
 complete(struct drop *d)
 {
 	if (fchmod(d->fd, MAILDROP_MODE_READY) != 0 || fsync(d->fd) != 0 ||
-	    close(d->fd) != 0)
+	    close(d->fd) != 0 || !sync_maildrop())
 		give_up(d, EX_TEMPFAIL, "queue file write error", strerror(errno));
 }
 

@@ -86,10 +86,8 @@ open_log(struct postfix *p)
 
 	p->log = log_new(tag, arena_cstr(p->mem, str_head(host, str_find(host, '.'))));
 	log_copy_to(p->log, STDERR_FILENO, LOG_LEVEL_INFO);
-	if (file.n > 0 && !str_is(file, "/dev/stdout"))
-		fd = open(
-		    arena_cstr(p->mem, file), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY);
-	if (fd >= 0)
+	if (file.n > 0 && !str_is(file, "/dev/stdout") &&
+	    log_open_file(arena_cstr(p->mem, file), 0, 0, &fd, NULL) == RC_OK)
 		log_to_fd(p->log, fd);
 	else if (file.n == 0)
 		log_to_syslog(p->log, log_facility(p->common.syslog_facility));

@@ -1,0 +1,99 @@
+"""What a program with more rights can be led to do by one with fewer: root by mail_owner, set-gid postdrop by users."""
+import os, pwd, shutil, socket, subprocess, time
+
+import pytest
+
+import harness
+
+
+@pytest.fixture
+def root(inside):
+    if not harness.IS_ROOT:
+        pytest.skip("needs root")
+
+
+def owner_of(path):
+    return pwd.getpwuid(os.lstat(path).st_uid).pw_name
+
+
+def test_root_changes_modes_where_mail_owner_plants_links(root, mta):
+    """Sockets are made with mail_owner's rights: nothing in private/ and public/ is root's, so no path there is touched by root."""
+    found = [p for d in ("private", "public") for p in (mta.dir / "spool" / d).iterdir()]
+    assert {p.name for p in found} >= {"queue", "showq", "qmgr", "pickup"}
+    assert {owner_of(p) for p in found} == {"postfix"}
+
+
+def test_lock_file_with_two_names_empties_the_other_file(root, instance):
+    m = instance()
+    victim = m.dir / "victim"
+    victim.write_text("precious\n")
+    os.link(victim, m.dir / "data/master.lock")
+    assert m.cmd("postfix", "start", check=False).returncode != 0
+    assert victim.read_text() == "precious\n"
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_maillog_planted_by_mail_owner_makes_root_write_elsewhere(root, instance, link):
+    m = instance()
+    victim = m.dir / "victim"
+    victim.write_text("precious\n")
+    shutil.chown(m.dir / "log", "postfix")
+    link(victim, m.dir / "log/maillog")
+    r = m.cmd("postfix", "start", check=False)
+    assert r.returncode != 0 and "maillog: " in r.stderr
+    assert victim.read_text() == "precious\n"
+
+
+def test_maillog_that_root_links_elsewhere_is_written(root, instance):
+    m = instance()
+    (m.dir / "elsewhere").touch()
+    os.symlink(m.dir / "elsewhere", m.dir / "log/maillog")
+    m.start()
+    assert "daemon started" in (m.dir / "elsewhere").read_text()
+
+
+def test_long_import_environment_is_written_behind_its_array(instance):
+    m = instance(main="import_environment = " + " ".join(f"N{i}=v" for i in range(200)))
+    m.start()
+    assert m.send("u@mbox.test").startswith("250")
+
+
+def test_forgotten_maildrop_files_stay_for_ever(root, mta):
+    drop = mta.dir / "spool/maildrop"
+    for name, age in (("OLD0", 100000), ("NEW0", 10)):
+        (drop / name).write_bytes(b"V\0\0\0\x011")
+        shutil.chown(drop / name, "hkuser")
+        os.chmod(drop / name, 0o600)
+        os.utime(drop / name, (time.time() - age,) * 2)
+    mta.cmd("sendmail", "u@mbox.test", input="x\n")
+    harness.wait_for("the forgotten file to go", lambda: not (drop / "OLD0").exists())
+    assert (drop / "NEW0").exists()
+
+
+def test_users_take_every_place_and_root_cannot_administer(mta):
+    held = []
+    try:
+        for _ in range(520):
+            s = socket.socket(socket.AF_UNIX)
+            s.connect(str(mta.dir / "spool/public/flush"))
+            held.append(s)
+        assert mta.cmd("postcat", "-q", "NOSUCH", check=False, timeout=20).returncode != 124
+        assert "NOSUCH" not in mta.cmd("postsuper", "-d", "NOSUCH", check=False, timeout=20).stdout
+        mta.cmd("postsuper", "-h", "ALL", timeout=20)
+    finally:
+        for s in held:
+            s.close()
+
+
+@pytest.mark.parametrize("rule, ok", [("static:anyone", True), ("!hkuser, static:anyone", False), ("!{dir}/no, static:anyone", False),
+                                      ("{dir}/no", True), ("root", False), ("!hash:{dir}/t, static:anyone", False)])
+def test_submitter_on_a_negated_list_may_post(root, instance, rule, ok):
+    m = instance(main=f"authorized_submit_users = {rule}")
+    (m.dir / "no").write_text("hkuser\n")
+    os.chmod(m.dir / "spool", 0o755)
+    (m.dir / "spool/maildrop").mkdir(mode=0o777)
+    os.chmod(m.dir / "spool/maildrop", 0o777)
+    data = b"V\0\0\0\x011S\0\0\0\x01aR\0\0\0\x01bX\0\0\0\x00"
+    r = subprocess.run([str(harness.BIN / "postdrop"), "-c", str(m.dir / "etc")], input=data, capture_output=True, user="hkuser", group="hkuser", extra_groups=[])
+    assert (r.returncode == 0) == ok, r.stderr
+    assert bool(os.listdir(m.dir / "spool/maildrop")) == ok
