@@ -28,12 +28,14 @@
 
 #define TEXT_WRITE_ERROR "4.3.0 Error: queue file write error" /* compat */
 #define TEXT_TOO_BIG     "5.3.4 Error: message file too big"   /* compat */
+#define TEXT_TOO_MANY    "5.3.4 Error: too many recipients"
 
 enum {
 	HELD_SLOW = 256 << 10, /* waiting for the stage file: slow the sender down */
 	HELD_MAX = 8 << 20,    /* … and what arrives at once all the same */
 	WRITE_AT = 128 << 10,  /* stage file: write when so much is gathered */
-	TEXTS_MAX = 128 << 10, /* arena: Received:, From:, Message-ID */
+	ENVELOPE_BYTES_MAX = 7 << 20, /* of a frame of 8 MiB */
+	TEXTS_MAX = 128 << 10,        /* arena: Received:, From:, Message-ID */
 };
 
 struct ingest {
@@ -523,6 +525,18 @@ keep_put(struct wire_put *p, struct wire_rcpt *rcpts, struct arena *mem)
 	return ok;
 }
 
+/* Recipients go to queue in one frame; one that is too long would close the channel, and
+ * with it end everybody else's mail. */
+static bool
+is_too_long(const struct wire_rcpt *v, size_t n)
+{
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < n; i++)
+		bytes += v[i].address.n + v[i].orig.n + v[i].orcpt.n + 32;
+	return bytes > ENVELOPE_BYTES_MAX;
+}
+
 static enum rc
 make_put(struct ingest *in, const struct ingest_envelope *env)
 {
@@ -541,6 +555,8 @@ make_put(struct ingest *in, const struct ingest_envelope *env)
 	p->sender = full_sender(in, env->sender, in->mem);
 	if (rcpts == NULL || p->sender.p == NULL || p->sender.n > ADDR_MAX)
 		return RC_TEMP;
+	if (is_too_long(rcpts, p->n_rcpts))
+		return fail(in, RC_PERM, TEXT_TOO_MANY);
 	p->id = in->id;
 	p->is_long = in->conf->enable_long_queue_ids;
 	p->arrival_us = in->arrival_us;

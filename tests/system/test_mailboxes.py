@@ -61,6 +61,16 @@ def test_mbox(mta):
     assert text.endswith(b"\n\n") and text.startswith(b"From a@example.test  ")
 
 
+def test_mail_behind_half_a_message_is_still_a_message(mta):
+    mta.send("mb@mbox.test", body="Subject: first\r\n\r\nx\r\n")
+    mta.wait_log(r"to=<mb@mbox.test>, .*status=sent")
+    with open(mta.dir / "mail/mb", "ab") as f:  # its writer was killed
+        f.write(b"From a@example.test  Sun Nov 22 01:27:34 2026\nSubject: half\n\nhalf a li")
+    mta.send("mb@mbox.test", body="Subject: second\r\n\r\nx\r\n")
+    mta.wait_log(r"to=<mb@mbox.test>, .*status=sent", count=2)
+    assert [m["Subject"] for m in mailbox.mbox(mta.dir / "mail/mb", create=False)] == ["first", "half", "second"]
+
+
 def test_what_cannot_be_delivered(mta):
     mail = mta.dir / "mail"
     (mail / "isdir").mkdir()

@@ -50,7 +50,6 @@ main(int argc, char **argv)
 	virtual.w.keep_setid = virtual.change_ids;
 	worker_confine(&virtual.w, &box);
 	status = worker_run(&virtual.w);
-	delivery_free(&virtual.delivery);
-	decide_free(&virtual.decide);
+	/* Jobs that are open end with the process; the queue tries again. */
 	return status;
 }

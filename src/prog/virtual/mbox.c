@@ -158,6 +158,34 @@ put_from_line(const struct task *t, char *to, size_t n)
 }
 
 static bool
+put_all(int fd, const char *p, size_t n)
+{
+	while (n > 0) {
+		ssize_t r = write(fd, p, n);
+
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r < 0)
+			return false;
+		p += r;
+		n -= (size_t)r;
+	}
+	return true;
+}
+
+/* Whoever was killed while he wrote left half a line. Ours would not be found behind it.
+ */
+static const char *
+separator(const struct place *p, const struct stat *st)
+{
+	char last = '\n';
+
+	if (st->st_size > 0 && pread(p->fd, &last, 1, st->st_size - 1) != 1)
+		return ""; /* it may not be read */
+	return last == '\n' ? "" : "\n\n";
+}
+
+static bool
 append(struct task *t, struct place *p, const struct stat *st)
 {
 	char from[2100];
@@ -168,13 +196,15 @@ append(struct task *t, struct place *p, const struct stat *st)
 	size_t n;
 	int error;
 
-	put_from_line(t, from, sizeof(from));
+	(void)strcpy(from, separator(p, st));
+	n = strlen(from);
+	put_from_line(t, from + n, sizeof(from) - n);
 	n = strlen(from);
 	errno = EFBIG;
-	if ((w.limit == 0 || w.size + n <= w.limit) &&
-	    write(p->fd, from, n) == (ssize_t)n) {
+	if ((w.limit == 0 || w.size + n <= w.limit) && put_all(p->fd, from, n)) {
 		w.size += n;
-		if (text_write(&w, t) && fsync(p->fd) == 0)
+		if (text_write(&w, t) && fsync(p->fd) == 0 &&
+		    (st->st_size > 0 || sync_folder(p->folder_fd)))
 			return true;
 	}
 	error = errno;
@@ -188,10 +218,12 @@ append(struct task *t, struct place *p, const struct stat *st)
 static bool
 open_and_append(struct task *t, struct place *p)
 {
+	const int flags = O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK;
 	struct stat st;
 
-	p->fd = open_beneath(p->folder_fd, p->name,
-	    O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600);
+	p->fd = open_beneath(p->folder_fd, p->name, O_RDWR | flags, 0600);
+	if (p->fd < 0 && errno == EACCES)
+		p->fd = open_beneath(p->folder_fd, p->name, O_WRONLY | flags, 0600);
 	if (p->fd < 0)
 		return fail(t, "cannot open file", errno); /* compat */
 	if (!check_file(t, p, &st) || !lock_open_file(t, p))

@@ -23,6 +23,20 @@ open_beneath(int base_fd, const char *path, int flags, mode_t mode)
 	return (int)syscall(SYS_openat2, base_fd, path, &how, sizeof(how));
 }
 
+bool
+sync_folder(int folder_fd)
+{
+	int fd = open_beneath(folder_fd, ".", O_RDONLY | O_DIRECTORY, 0), error = 0;
+
+	if (fd < 0)
+		return errno == EACCES;
+	if (fsync(fd) != 0)
+		error = errno;
+	(void)close(fd);
+	errno = error;
+	return error == 0;
+}
+
 /* The folder `name` of `n` bytes in `at`; makes it when it is missing. */
 static int
 enter(int at, const char *name, size_t n)
@@ -34,7 +48,7 @@ enter(int at, const char *name, size_t n)
 		abort();
 	fd = open_beneath(at, copy, O_PATH | O_DIRECTORY, 0);
 	if (fd < 0 && errno == ENOENT) {
-		if (mkdirat(at, copy, 0700) == 0 || errno == EEXIST)
+		if ((mkdirat(at, copy, 0700) == 0 || errno == EEXIST) && sync_folder(at))
 			fd = open_beneath(at, copy, O_PATH | O_DIRECTORY, 0);
 	}
 	error = errno;

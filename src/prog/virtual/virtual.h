@@ -73,8 +73,11 @@ bool mbox_deliver(struct task *t);
 /* ---- open.c ---- */
 /* Opens below the base; symbolic links may not lead out of it. -1 and errno. */
 int open_beneath(int base_fd, const char *path, int flags, mode_t mode);
-/* Makes each folder of `path` that is missing, with mode 0700. */
+/* Makes each folder of `path` that is missing, with mode 0700, durably. */
 bool make_folders(int base_fd, const char *path);
+/* Names in the folder are on the disk. A folder that may not be read by us cannot be
+ * synced on its own: the file system's journal has to do then. */
+bool sync_folder(int folder_fd);
 
 /* ---- text.c: what goes into the file ---- */
 struct writer {
