@@ -110,8 +110,8 @@ all_bits(const struct addr_ip *ip)
 	return ip->family == ADDR_IPV4 ? 32 : 128;
 }
 
-static void
-mask(struct addr_ip *ip, unsigned bits)
+void
+addr_ip_mask(struct addr_ip *ip, unsigned bits)
 {
 	unsigned bytes = all_bits(ip) / 8;
 
@@ -157,7 +157,7 @@ addr_net_parse(struct str text, struct addr_net *out, struct err *e)
 		    e, RC_PERM, "bad net/mask pattern: \"%.*s\"", STR_ARG(text));
 	net.bits = (uint8_t)bits;
 	clean = net.ip;
-	mask(&clean, net.bits);
+	addr_ip_mask(&clean, net.bits);
 	if (!addr_ip_eq(&clean, &net.ip)) /* compat */
 		return err_set(e, RC_PERM,
 		    "non-null host address bits in \"%.*s\", perhaps you should use "

@@ -22,6 +22,8 @@ struct str addr_ip_format(const struct addr_ip *ip, char text[ADDR_IP_TEXT_MAX])
 /* From the bytes of a struct sockaddr_in/in6 address: 4 or 16 of them; anything else is
  * ADDR_NONE. */
 struct addr_ip addr_ip_from_bytes(const void *bytes, size_t n);
+/* Clears the bits behind the first `bits`. */
+void addr_ip_mask(struct addr_ip *ip, unsigned bits);
 bool addr_ip_eq(const struct addr_ip *a, const struct addr_ip *b);
 bool addr_ip_is_loopback(const struct addr_ip *ip);
 /* For PTR queries: "1.2.0.192.in-addr.arpa", or nibbles under ip6.arpa. `name` has room

@@ -196,42 +196,10 @@ open_route_tables(struct decide *d, const struct decide_request *req, struct err
 	return RC_OK;
 }
 
-/* inet_interfaces and proxy_interfaces. */
-static enum rc
-own_addresses(struct decide *d, const struct conf_snapshot *s, struct err *e)
-{
-	struct conf_ip *v[2] = { NULL, NULL };
-	size_t n[2] = { 0, 0 }, at = 0;
-	struct addr_ip *all;
-	enum rc rc =
-	    conf_own_addresses(s, STR("inet_interfaces"), d->mem, &v[0], &n[0], e);
-
-	if (rc == RC_OK)
-		rc = conf_own_addresses(
-		    s, STR("proxy_interfaces"), d->mem, &v[1], &n[1], e);
-	if (rc != RC_OK)
-		return rc;
-	all = arena_array(d->mem, n[0] + n[1] + 1, sizeof(*all));
-	if (all == NULL)
-		return err_set(e, RC_TEMP, "memory limit");
-	for (int i = 0; i < 2; i++)
-		for (size_t k = 0; k < n[i]; k++) {
-			static const unsigned char mapped[12] = {
-				[10] = 0xff, [11] = 0xff
-			};
-			bool is_v4 = memcmp(v[i][k].ip, mapped, 12) == 0;
-
-			all[at++] = addr_ip_from_bytes(
-			    v[i][k].ip + (is_v4 ? 12 : 0), is_v4 ? 4 : 16);
-		}
-	d->route.own_addrs = all;
-	d->route.n_own_addrs = (unsigned)at;
-	return RC_OK;
-}
-
 static enum rc
 fill_route(struct decide *d, const struct decide_request *req, struct err *e)
 {
+	struct conf_addresses own = { 0 };
 	struct conf_route c;
 	enum rc rc = conf_fill_route(req->snapshot, req->service, d->mem, &c, e);
 
@@ -240,7 +208,9 @@ fill_route(struct decide *d, const struct decide_request *req, struct err *e)
 	copy_values(&c, &d->route);
 	if (req->only_search)
 		return RC_OK;
-	rc = own_addresses(d, req->snapshot, e);
+	rc = conf_own_addresses(req->snapshot, req->service, true, d->mem, &own, e);
+	d->route.own_addrs = own.v;
+	d->route.n_own_addrs = (unsigned)own.n;
 	if (rc == RC_OK)
 		rc = open_lists(d, &c, e);
 	if (rc == RC_OK)

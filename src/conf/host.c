@@ -3,6 +3,7 @@
  * The facts are gathered once, by who loads the files, and travel in the snapshot: a
  * confined worker computes the same values without asking the kernel or a resolver. */
 #include "conf/host_int.h"
+#include "addr/net.h"
 #include "base/arena.h"
 #include "base/buf.h"
 #include "conf/list.h"
@@ -16,22 +17,6 @@
 #include <unistd.h>
 
 #define FACTS_MAX (1 << 20)
-
-static const unsigned char v4_prefix[12] = { [10] = 0xff, [11] = 0xff };
-
-static bool
-is_v4(const unsigned char ip[16])
-{
-	return memcmp(ip, v4_prefix, 12) == 0;
-}
-
-static bool
-is_loopback(const unsigned char ip[16])
-{
-	static const unsigned char v6[16] = { [15] = 1 };
-
-	return is_v4(ip) ? ip[12] == 127 : memcmp(ip, v6, 16) == 0;
-}
 
 /* ---- gathering ---- */
 
@@ -156,25 +141,53 @@ resolve_name(struct str name, struct arena *mem, struct buf *b)
 	return rc;
 }
 
+static bool
+is_address(struct str item)
+{
+	struct addr_ip ip;
+
+	return addr_ip_parse(without_brackets(item), &ip) == RC_OK;
+}
+
+/* The names in `parameter`; those of a service only where its -o says something else. */
+static enum rc
+resolve_list(
+    const struct conf_lookup *l, struct str parameter, struct buf *b, struct err *e)
+{
+	struct str list, global, item;
+	enum rc rc = conf_get(l->snapshot, l->service, parameter, l->mem, &list, e);
+
+	if (rc == RC_OK && l->service != NULL) {
+		rc = conf_get(l->snapshot, NULL, parameter, l->mem, &global, e);
+		if (rc == RC_OK && str_eq(list, global))
+			return RC_OK;
+	}
+	while (rc == RC_OK && conf_list_next(&list, &item) == RC_OK)
+		if (!is_keyword(item) && !is_address(item) &&
+		    resolve_name(item, l->mem, b) != RC_OK)
+			rc = err_set(e, RC_TEMP, "memory limit");
+	return rc;
+}
+
 enum rc
 conf_host_resolve(
     const struct conf_snapshot *s, struct arena *mem, struct str *out, struct err *e)
 {
 	static const struct str parameters[] = { STR_INIT("inet_interfaces"),
 		STR_INIT("proxy_interfaces") };
-	unsigned char ip[16];
-	struct str list, item;
 	struct buf b;
 	enum rc rc = RC_OK;
 
 	buf_init(&b, FACTS_MAX);
 	for (size_t i = 0; i < ARRAY_LEN(parameters) && rc == RC_OK; i++) {
-		rc = conf_get(s, NULL, parameters[i], mem, &list, e);
-		while (rc == RC_OK && conf_list_next(&list, &item) == RC_OK)
-			if (!is_keyword(item) &&
-			    conf_parse_ip(without_brackets(item), ip) != RC_OK &&
-			    resolve_name(item, mem, &b) != RC_OK)
-				rc = err_set(e, RC_TEMP, "memory limit");
+		struct conf_lookup l = { s, NULL, mem, 0 };
+
+		rc = resolve_list(&l, parameters[i], &b, e);
+		for (size_t k = 0; k < s->master.n && rc == RC_OK; k++) {
+			l.service = &s->master.v[k];
+			if (l.service->n_overrides > 0)
+				rc = resolve_list(&l, parameters[i], &b, e);
+		}
 	}
 	if (rc == RC_OK && b.n > 0) {
 		*out = arena_str(mem, buf_view(&b));
@@ -211,21 +224,21 @@ default_hostname(const struct conf_lookup *l, struct str *out, struct err *e)
 /* ---- addresses ---- */
 
 struct addresses {
-	struct conf_ip *v;
+	struct addr_net *v;
 	size_t n, max;
 };
 
 static bool
-parse_prefixed(struct str text, struct conf_ip *out)
+parse_prefixed(struct str text, struct addr_net *out)
 {
 	struct str ip, bits;
 	uint64_t n;
 
-	if (!str_cut(text, '/', &ip, &bits) || conf_parse_ip(ip, out->ip) != RC_OK ||
-	    str_u64(bits, 128, &n) != RC_OK)
+	if (!str_cut(text, '/', &ip, &bits) || addr_ip_parse(ip, &out->ip) != RC_OK ||
+	    str_u64(bits, out->ip.family == ADDR_IPV4 ? 32 : 128, &n) != RC_OK)
 		return false;
-	out->bits = (unsigned)n + (is_v4(out->ip) ? 96 : 0);
-	return out->bits <= 128;
+	out->bits = (uint8_t)n;
+	return true;
 }
 
 static size_t
@@ -240,25 +253,25 @@ count_words(struct str text)
 }
 
 static void
-add_address(struct addresses *a, const struct conf_ip *ip, struct conf_protocols p)
+add_address(struct addresses *a, const struct addr_net *ip, struct conf_protocols p)
 {
-	if (a->n == a->max || (is_v4(ip->ip) ? !p.has_ipv4 : !p.has_ipv6))
+	if (a->n == a->max || (ip->ip.family == ADDR_IPV4 ? !p.has_ipv4 : !p.has_ipv6))
 		return;
 	for (size_t i = 0; i < a->n; i++)
-		if (memcmp(a->v[i].ip, ip->ip, 16) == 0)
+		if (addr_ip_eq(&a->v[i].ip, &ip->ip))
 			return;
 	a->v[a->n++] = *ip;
 }
 
 /* The length of the interface's network for an address of this host. */
 static bool
-find_interface(const struct conf_snapshot *s, struct conf_ip *ip)
+find_interface(const struct conf_snapshot *s, struct addr_net *ip)
 {
 	struct str rest = s->host.addresses, text;
-	struct conf_ip of;
+	struct addr_net of;
 
 	while (str_token(&rest, " ", &text))
-		if (parse_prefixed(text, &of) && memcmp(of.ip, ip->ip, 16) == 0) {
+		if (parse_prefixed(text, &of) && addr_ip_eq(&of.ip, &ip->ip)) {
 			ip->bits = of.bits;
 			return true;
 		}
@@ -270,30 +283,33 @@ add_interfaces(const struct conf_snapshot *s, bool loopback_only, struct conf_pr
     struct addresses *a)
 {
 	struct str rest = s->host.addresses, text;
-	struct conf_ip ip;
+	struct addr_net ip;
 
 	while (str_token(&rest, " ", &text))
-		if (parse_prefixed(text, &ip) && (!loopback_only || is_loopback(ip.ip)))
+		if (parse_prefixed(text, &ip) &&
+		    (!loopback_only || addr_ip_is_loopback(&ip.ip)))
 			add_address(a, &ip, p);
 }
 
-/* Adds what `item` was resolved to when the snapshot was made; false: nothing. */
-static bool
-add_name(const struct conf_snapshot *s, struct str item, struct conf_protocols p,
-    struct addresses *a)
+/* Adds what `item` was resolved to when the snapshot was made: how many addresses. Of a
+ * name for this host's own addresses those count that an interface has; localhost is ::1,
+ * too, where there is no IPv6. */
+static size_t
+add_name(const struct conf_snapshot *s, struct str item, bool is_inet,
+    struct conf_protocols p, struct addresses *a)
 {
 	struct str rest = s->host.names, text, name, address;
-	struct conf_ip ip;
-	bool any = false;
+	struct addr_net ip;
+	size_t n = 0;
 
 	while (str_token(&rest, " ", &text))
 		if (str_cut(text, '=', &name, &address) && str_ieq(name, item) &&
-		    parse_prefixed(address, &ip)) {
-			any = true;
-			if (find_interface(s, &ip))
-				add_address(a, &ip, p);
+		    parse_prefixed(address, &ip) &&
+		    (!is_inet || find_interface(s, &ip))) {
+			add_address(a, &ip, p);
+			n++;
 		}
-	return any;
+	return n;
 }
 
 static enum rc
@@ -301,13 +317,14 @@ add_item(const struct conf_snapshot *s, struct str parameter, struct str item,
     struct conf_protocols p, struct addresses *a, struct err *e)
 {
 	bool is_inet = str_is(parameter, "inet_interfaces");
-	struct conf_ip ip = { .bits = 128 };
+	struct addr_net ip = { .bits = 0 };
 
-	if (conf_parse_ip(without_brackets(item), ip.ip) != RC_OK) {
-		if (add_name(s, item, p, a) || !is_inet)
+	if (addr_ip_parse(without_brackets(item), &ip.ip) != RC_OK) {
+		if (add_name(s, item, is_inet, p, a) > 0 || !is_inet)
 			return RC_OK;
-		return err_set(e, RC_PERM, "config variable %.*s: host not found: %.*s",
-		    STR_ARG(parameter), STR_ARG(item)); /* compat */
+		return err_set(e, RC_PERM,
+		    "config variable %.*s: host not found, or not this one: %.*s",
+		    STR_ARG(parameter), STR_ARG(item));
 	}
 	if (is_inet && !find_interface(s, &ip))
 		return err_set(e, RC_PERM,
@@ -387,57 +404,54 @@ own_addresses(const struct conf_lookup *l, struct str parameter, struct addresse
 }
 
 enum rc
-conf_own_addresses(const struct conf_snapshot *s, struct str parameter, struct arena *mem,
-    struct conf_ip **out, size_t *out_n, struct err *e)
+conf_own_addresses(const struct conf_snapshot *s, const struct master_service *service,
+    bool with_proxies, struct arena *mem, struct conf_addresses *out, struct err *e)
 {
-	struct conf_lookup l = { s, NULL, mem, 0 };
-	struct addresses a;
-	enum rc rc = own_addresses(&l, parameter, &a, e);
+	struct conf_lookup l = { s, service, mem, 0 };
+	struct addresses own = { 0 }, outside = { 0 };
+	struct conf_addresses all = { 0 };
+	enum rc rc = own_addresses(&l, STR("inet_interfaces"), &own, e);
 
-	if (rc == RC_OK) {
-		*out = a.v;
-		*out_n = a.n;
-	}
-	return rc;
+	if (rc == RC_OK && with_proxies)
+		rc = own_addresses(&l, STR("proxy_interfaces"), &outside, e);
+	if (rc != RC_OK)
+		return rc;
+	all.v = arena_array(mem, own.n + outside.n + 1, sizeof(*all.v));
+	if (all.v == NULL)
+		return err_set(e, RC_TEMP, "memory limit");
+	for (size_t i = 0; i < own.n; i++)
+		all.v[all.n++] = own.v[i].ip;
+	for (size_t i = 0; i < outside.n; i++)
+		all.v[all.n++] = outside.v[i].ip;
+	*out = all;
+	return RC_OK;
 }
 
 /* ---- mynetworks ---- */
 
-static unsigned
-class_bits(const unsigned char ip[16])
+static uint8_t
+class_bits(const struct addr_ip *ip)
 {
-	if (ip[12] < 128)
-		return 96 + 8;
-	return ip[12] < 192 ? 96 + 16 : 96 + 24;
-}
-
-static void
-mask_address(struct conf_ip *ip)
-{
-	for (unsigned i = 0; i < 128; i++)
-		if (i >= ip->bits)
-			ip->ip[i / 8] &= (unsigned char)~(0x80U >> (i % 8));
+	if (ip->b[0] < 128)
+		return 8;
+	return ip->b[0] < 192 ? 16 : 24;
 }
 
 static enum rc
-put_network(struct buf *b, const struct conf_ip *net)
+put_network(struct buf *b, const struct addr_net *net)
 {
-	char text[INET6_ADDRSTRLEN];
+	bool is_v4 = net->ip.family == ADDR_IPV4;
+	char text[ADDR_IP_TEXT_MAX];
 
-	if (is_v4(net->ip)) {
-		(void)inet_ntop(AF_INET, net->ip + 12, text, sizeof(text));
-		return buf_printf(
-		    b, "%s%s/%u", b->n > 0 ? " " : "", text, net->bits - 96);
-	}
-	(void)inet_ntop(AF_INET6, net->ip, text, sizeof(text));
-	return buf_printf(b, "%s[%s]/%u", b->n > 0 ? " " : "", text, net->bits);
+	return buf_printf(b, is_v4 ? "%s%s/%u" : "%s[%s]/%u", b->n > 0 ? " " : "",
+	    addr_ip_format(&net->ip, text).p, net->bits);
 }
 
 static bool
-seen_before(const struct conf_ip *v, size_t n)
+seen_before(const struct addr_net *v, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if (v[i].bits == v[n].bits && memcmp(v[i].ip, v[n].ip, 16) == 0)
+		if (v[i].bits == v[n].bits && addr_ip_eq(&v[i].ip, &v[n].ip))
 			return true;
 	return false;
 }
@@ -448,11 +462,14 @@ put_networks(struct addresses *a, struct str style, struct buf *b)
 	enum rc rc = RC_OK;
 
 	for (size_t i = 0; i < a->n && rc == RC_OK; i++) {
+		struct addr_net *net = &a->v[i];
+		bool is_v4 = net->ip.family == ADDR_IPV4;
+
 		if (str_is(style, "host"))
-			a->v[i].bits = 128;
-		else if (str_is(style, "class") && is_v4(a->v[i].ip))
-			a->v[i].bits = class_bits(a->v[i].ip);
-		mask_address(&a->v[i]);
+			net->bits = is_v4 ? 32 : 128;
+		else if (str_is(style, "class") && is_v4)
+			net->bits = class_bits(&net->ip);
+		addr_ip_mask(&net->ip, net->bits);
 		if (!seen_before(a->v, i))
 			rc = put_network(b, &a->v[i]);
 	}

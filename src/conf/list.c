@@ -59,27 +59,3 @@ conf_list_unbrace(struct str item)
 		return item;
 	return str_trim(str_n(item.p + 1, item.n - 2));
 }
-
-enum rc
-conf_list_split(
-    struct str text, struct arena *mem, struct str **out, size_t *out_n, struct err *e)
-{
-	struct str rest = text, item, *v;
-	size_t n = 0;
-	enum rc rc;
-
-	while ((rc = conf_list_next(&rest, &item)) == RC_OK)
-		n++;
-	if (rc != RC_NONE)
-		return err_set(e, RC_PERM, "missing '}' in \"%.*s\"", STR_ARG(rest));
-	v = arena_array(mem, n + 1, sizeof(*v));
-	if (v == NULL)
-		return err_set(e, RC_TEMP, "memory limit");
-	rest = text;
-	n = 0;
-	while (conf_list_next(&rest, &item) == RC_OK)
-		v[n++] = item;
-	*out = v;
-	*out_n = n;
-	return RC_OK;
-}

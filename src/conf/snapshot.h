@@ -6,6 +6,7 @@
  * Master loads the files, checks them, and writes the snapshot into a sealed memfd; every
  * worker reads that with the same parser, so a worker that is restarted gets what was
  * checked, whatever the files say by then. */
+#include "addr/net.h"
 #include "base/base.h"
 #include "conf/generated.h"
 #include "conf/main_cf.h"
@@ -92,18 +93,19 @@ MUST_USE enum rc conf_expand(const struct conf_snapshot *s,
 /* $service_name of a service: its name in master.cf. */
 struct str conf_service_name(const struct master_service *service);
 
-/* One address with the length of its network. */
-struct conf_ip {
-	unsigned char ip[16]; /* IPv4 as ::ffff:a.b.c.d */
-	unsigned bits;        /* 0..128 */
+struct conf_addresses {
+	struct addr_ip *v;
+	size_t n;
 };
-/* The addresses that inet_interfaces (or `parameter`, for proxy_interfaces) means,
- * limited to inet_protocols. Not for binding to "all", which is the wildcard.
+/* The addresses that inet_interfaces means (and those of proxy_interfaces), limited to
+ * inet_protocols. Not for binding to "all", which is the wildcard. Names were resolved
+ * when the snapshot was made.
  *
- * Returns: RC_PERM an address that is not of this host ("parameter inet_interfaces: …").
- */
-MUST_USE enum rc conf_own_addresses(const struct conf_snapshot *s, struct str parameter,
-    struct arena *mem, struct conf_ip **out, size_t *out_n, struct err *e);
+ * Returns: RC_PERM a name without an address, or (inet_interfaces) an address that is not
+ * of this host ("parameter inet_interfaces: …"). */
+MUST_USE enum rc conf_own_addresses(const struct conf_snapshot *s,
+    const struct master_service *service, bool with_proxies, struct arena *mem,
+    struct conf_addresses *out, struct err *e);
 /* inet_protocols. RC_PERM: "unknown inet_protocols value …". */
 struct conf_protocols {
 	bool has_ipv4, has_ipv6;

@@ -1,4 +1,4 @@
-/* Next hops, ports, address literals, protocols. */
+/* Next hops, ports, address literals. */
 #include "net/endpoint.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -131,33 +131,6 @@ test_mapped(void **state)
 	assert_string_equal(addr_ip_format(&a, text).p, "192.0.2.1");
 }
 
-static void
-test_protocols(void **state)
-{
-	static const struct {
-		const char *text;
-		enum rc rc;
-		bool ipv4, ipv6;
-	} cases[] = {
-		{ "all", RC_OK, true, true },
-		{ "ipv4", RC_OK, true, false },
-		{ "IPv6", RC_OK, false, true },
-		{ "ipv4, ipv6", RC_OK, true, true },
-		{ "", RC_PERM, false, false },
-		{ "ipv4 ipx", RC_PERM, false, false },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct net_protocols p = { 0 };
-
-		assert_int_equal(
-		    net_protocols_parse(str_c(cases[i].text), &p, NULL), cases[i].rc);
-		assert_int_equal(p.ipv4, cases[i].ipv4);
-		assert_int_equal(p.ipv6, cases[i].ipv6);
-	}
-}
-
 int
 main(void)
 {
@@ -166,7 +139,6 @@ main(void)
 		cmocka_unit_test(test_port),
 		cmocka_unit_test(test_address),
 		cmocka_unit_test(test_mapped),
-		cmocka_unit_test(test_protocols),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

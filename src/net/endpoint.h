@@ -72,32 +72,4 @@ MUST_USE enum rc net_listen(
  * RC_TEMP out of descriptors or memory: stop accepting for a while. */
 MUST_USE enum rc net_accept(
     int listen_fd, int *out_fd, struct net_endpoint *out_peer, struct err *e);
-
-/* ---- this system ---- */
-
-struct net_interface {
-	struct addr_ip addr;
-	unsigned prefix_bits; /* of the network it is in */
-	bool is_loopback;
-};
-
-#define NET_INTERFACES_MAX 1024
-
-/* Every address of every interface that is up, link-local IPv6 left out. Asks the kernel
- * by netlink: before confinement only. Memory: *out lives in `mem`. */
-MUST_USE enum rc net_interfaces_load(
-    struct arena *mem, struct net_interface **out, size_t *out_n, struct err *e);
-
-/* The addresses that `inet_interfaces` ("all", "loopback-only", or a list of addresses
- * and of names that /etc/hosts knows) and `inet_protocols` mean. Returns: RC_PERM e: the
- * item that means nothing. */
-MUST_USE enum rc net_own_addrs(struct str inet_interfaces, struct str inet_protocols,
-    struct arena *mem, struct addr_ip **out, size_t *out_n, struct err *e);
-
-/* inet_protocols: "all", "ipv4", "ipv6", "ipv4, ipv6". RC_PERM: something else. */
-struct net_protocols {
-	bool ipv4, ipv6;
-};
-MUST_USE enum rc net_protocols_parse(
-    struct str s, struct net_protocols *out, struct err *e);
 #endif

@@ -26,10 +26,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct arena *mem = arena_new((size_t)64 << 20),
 		     *scratch = arena_new((size_t)64 << 20);
 	const struct conf_snapshot *s;
-	struct conf_ip *ip;
+	struct conf_addresses own;
 	struct str value;
 	struct err e;
-	size_t n;
 
 	if (conf_from_text(str_n(data, size), STR("smtp unix - - n - - smtp\n"), &host,
 		mem, &s, &e) == RC_OK) {
@@ -39,8 +38,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			arena_reset(scratch);
 		}
 		(void)!conf_get(s, NULL, STR("mynetworks"), scratch, &value, &e);
-		(void)!conf_own_addresses(
-		    s, STR("inet_interfaces"), scratch, &ip, &n, &e);
+		(void)!conf_own_addresses(s, NULL, true, scratch, &own, &e);
 	}
 	arena_free(&mem);
 	arena_free(&scratch);

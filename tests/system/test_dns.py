@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from harness import Instance, Sink, Zone
+from harness import Client, Instance, Sink, Zone
 
 ZONE = """
 1.0.0.127.in-addr.arpa. PTR localhost.
@@ -86,3 +86,11 @@ def test_relayhost_without_and_with_mx(instance, tmp_path, inside):
         n = instance("default_transport = smtp\nrelayhost = two.test").start()
         n.send("x@anything.test")
         first.wait(1)
+
+
+def test_server_listens_on_a_name_that_only_dns_knows(tmp_path, inside):
+    with Zone(tmp_path, ZONE + "only-dns.test. A 127.0.0.1"):
+        m = Instance(tmp_path / "mta", "inet_interfaces = only-dns.test")
+        m.master_cf.write_text(m.master_cf.read_text().replace(f"127.0.0.1:{m.port} inet", f"{m.port} inet"))
+        with m, Client(m.port) as c:
+            assert c.banner.startswith("220 ")

@@ -42,42 +42,40 @@ add(struct address_list *l, const struct sockaddr *sa, socklen_t len, uint16_t p
 
 /* inet_interfaces = all: the wildcard addresses. */
 static enum rc
-add_wildcards(struct address_list *l, struct net_protocols p, uint16_t port)
+add_wildcards(struct address_list *l, struct conf_protocols p, uint16_t port)
 {
 	const struct sockaddr_in6 six = { .sin6_family = AF_INET6 };
 	const struct sockaddr_in four = { .sin_family = AF_INET };
 	enum rc rc = RC_OK;
 
-	if (p.ipv4)
+	if (p.has_ipv4)
 		rc = add(l, (const struct sockaddr *)&four, sizeof(four), port);
-	if (rc == RC_OK && p.ipv6)
+	if (rc == RC_OK && p.has_ipv6)
 		rc = add(l, (const struct sockaddr *)&six, sizeof(six), port);
 	return rc;
 }
 
 static enum rc
-add_own(const struct config *c, struct net_protocols p, uint16_t port, struct arena *mem,
+add_own(const struct config *c, struct conf_protocols p, uint16_t port, struct arena *mem,
     struct address_list *l, struct err *e)
 {
-	struct addr_ip *own;
+	struct conf_addresses own = { 0 };
 	enum rc rc;
-	size_t n;
 
 	if (str_iis(str_trim(c->conf.inet_interfaces), "all"))
 		return add_wildcards(l, p, port);
-	rc = net_own_addrs(
-	    c->conf.inet_interfaces, c->conf.inet_protocols, mem, &own, &n, e);
-	for (size_t i = 0; rc == RC_OK && i < n; i++) {
+	rc = conf_own_addresses(c->snapshot, NULL, false, mem, &own, e);
+	for (size_t i = 0; rc == RC_OK && i < own.n; i++) {
 		struct net_endpoint ep;
 
-		net_endpoint_set(&ep, &own[i], port);
+		net_endpoint_set(&ep, &own.v[i], port);
 		rc = add(l, &ep.u.sa, ep.len, port);
 	}
 	return rc;
 }
 
 static enum rc
-add_host(struct str host, struct net_protocols p, uint16_t port, struct arena *mem,
+add_host(struct str host, struct conf_protocols p, uint16_t port, struct arena *mem,
     struct address_list *l, struct err *e)
 {
 	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
@@ -93,8 +91,8 @@ add_host(struct str host, struct net_protocols p, uint16_t port, struct arena *m
 	if (error != 0)
 		return err_set(e, RC_PERM, "host %s: %s", name, gai_strerror(error));
 	for (struct addrinfo *a = found; a != NULL && rc == RC_OK; a = a->ai_next)
-		if ((a->ai_family == AF_INET && p.ipv4) ||
-		    (a->ai_family == AF_INET6 && p.ipv6))
+		if ((a->ai_family == AF_INET && p.has_ipv4) ||
+		    (a->ai_family == AF_INET6 && p.has_ipv6))
 			rc = add(l, a->ai_addr, a->ai_addrlen, port);
 	freeaddrinfo(found);
 	return rc == RC_OK ? rc
@@ -129,7 +127,7 @@ address_find(const struct config *c, const struct master_service *s, struct aren
     struct address_list *out, struct err *e)
 {
 	struct address_list l = { 0 };
-	struct net_protocols p;
+	struct conf_protocols p;
 	struct str host, port_text;
 	uint16_t port = 0;
 	enum rc rc;
@@ -137,7 +135,7 @@ address_find(const struct config *c, const struct master_service *s, struct aren
 	l.v = arena_array(mem, ADDRESSES_MAX, sizeof(*l.v));
 	if (l.v == NULL)
 		return err_set(e, RC_TEMP, "memory limit");
-	rc = net_protocols_parse(c->conf.inet_protocols, &p, e);
+	rc = conf_protocols(c->snapshot, NULL, &p, e);
 	if (rc != RC_OK)
 		return rc;
 	if (split(s->name, &host, &port_text) != RC_OK)

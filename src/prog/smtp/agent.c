@@ -119,12 +119,12 @@ bind_like_listening(const struct service *s, uint8_t family, struct addr_ip *out
 	if (out->family != 0 || str_iis(s->conf.inet_interfaces, "all") ||
 	    str_iis(s->conf.inet_interfaces, "loopback-only"))
 		return;
-	for (size_t i = 0; i < s->n_own; i++) {
-		if (s->own[i].family != family)
+	for (size_t i = 0; i < s->own.n; i++) {
+		if (s->own.v[i].family != family)
 			continue;
 		if (only != NULL)
 			return;
-		only = &s->own[i];
+		only = &s->own.v[i];
 	}
 	if (only != NULL && !addr_ip_is_loopback(only))
 		*out = *only;
@@ -134,8 +134,6 @@ static enum rc
 fill_addresses(struct service *s, struct worker *w, struct err *e)
 {
 	const struct conf_smtp *c = &s->conf;
-	struct str both;
-	struct addr_ip *own;
 	enum rc rc;
 
 	rc = fill_bind(c->smtp_bind_address, 4, "smtp_bind_address", &s->bind4, e);
@@ -143,21 +141,14 @@ fill_addresses(struct service *s, struct worker *w, struct err *e)
 		rc = fill_bind(
 		    c->smtp_bind_address6, 6, "smtp_bind_address6", &s->bind6, e);
 	if (rc == RC_OK)
-		rc = net_own_addrs(
-		    c->inet_interfaces, c->inet_protocols, w->mem, &s->own, &s->n_own, e);
+		rc = conf_own_addresses(
+		    w->snapshot, s->entry->entry, false, w->mem, &s->own, e);
 	if (rc != RC_OK)
 		return rc;
 	bind_like_listening(s, 4, &s->bind4);
 	bind_like_listening(s, 6, &s->bind6);
-	if (str_trim(c->proxy_interfaces).n == 0)
-		return RC_OK;
 	/* Behind a translator its outside addresses are ours, too. */
-	both = arena_printf(w->mem, "%.*s %.*s", STR_ARG(c->inet_interfaces),
-	    STR_ARG(c->proxy_interfaces));
-	rc = net_own_addrs(both, c->inet_protocols, w->mem, &own, &s->n_own, e);
-	if (rc == RC_OK)
-		s->own = own;
-	return rc;
+	return conf_own_addresses(w->snapshot, s->entry->entry, true, w->mem, &s->own, e);
 }
 
 static enum rc
@@ -183,16 +174,14 @@ static enum rc
 make_resolver(struct agent *a, struct worker *w, struct err *e)
 {
 	struct net_resolver_conf conf = { 0 };
-	const struct conf_smtp *c = &a->services[0].conf;
-	struct net_protocols p = { true, true };
+	struct conf_protocols p;
 
-	if (a->n_services > 0) {
-		conf.servers = c->hikyaku_dns_servers;
-		if (net_protocols_parse(c->inet_protocols, &p, e) != RC_OK)
-			return RC_PERM;
-	}
-	conf.ipv4 = p.ipv4;
-	conf.ipv6 = p.ipv6;
+	if (a->n_services > 0)
+		conf.servers = a->services[0].conf.hikyaku_dns_servers;
+	if (conf_protocols(w->snapshot, NULL, &p, e) != RC_OK)
+		return RC_PERM;
+	conf.ipv4 = p.has_ipv4;
+	conf.ipv6 = p.has_ipv6;
 	return net_resolver_new(w->loop, w->log, &conf, &a->resolver, e);
 }
 

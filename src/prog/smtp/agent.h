@@ -15,6 +15,7 @@
 #include "base/list.h"
 #include "conf/generated.h"
 #include "conf/list.h"
+#include "conf/snapshot.h"
 #include "dns/mx.h"
 #include "loop/loop.h"
 #include "net/endpoint.h"
@@ -43,8 +44,7 @@ struct service {
 	bool has_dns;             /* MX records are asked for */
 	uint16_t port;
 	struct addr_ip bind4, bind6; /* family 0: none */
-	struct addr_ip *own;         /* addresses that mean a loop */
-	size_t n_own;
+	struct conf_addresses own;   /* addresses that mean a loop */
 };
 
 struct pool {

@@ -302,10 +302,10 @@ is_cached_destination(const struct conn *c)
 	struct net_dest dest;
 
 	/* A table there ("static:all") means that there is no short answer: keep it. */
-	if (list->has_tables || match_list_pure(list, c->site, STR("")))
+	if (list->has_tables || match_list_has(list, c->site, NULL))
 		return true;
 	return net_dest_parse(c->site, SMTP_PORT, &dest, NULL) == RC_OK &&
-	       match_list_pure(list, dest.host, STR(""));
+	       match_list_has(list, dest.host, NULL);
 }
 
 static bool

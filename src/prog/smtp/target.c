@@ -88,7 +88,7 @@ static void
 arrange(const struct service *s, uint16_t port, struct str domain, struct arena *mem,
     struct target *t)
 {
-	if (port == SMTP_PORT && dns_mx_drop_self(t->hosts, &t->n, s->own, s->n_own))
+	if (port == SMTP_PORT && dns_mx_drop_self(t->hosts, &t->n, s->own.v, s->own.n))
 		t->is_final = true;
 	if (t->n == 0) {
 		t->why = (struct failure){ .dsn = STR("5.4.6"),

@@ -335,7 +335,7 @@ begin(struct conn *c, const struct net_client_name *name, struct str port)
 	bool bare_ok;
 
 	id.addr = addr_ip_format(&c->addr, text);
-	bare_ok = match_list_pure(&s->bare_lf_ok, id.name, id.addr);
+	bare_ok = match_list_has(&s->bare_lf_ok, id.name, &c->addr);
 	if (name->warning.n > 0)
 		log_warn(s->entry->log, "%.*s", STR_ARG(name->warning));
 	if (!str_eq(name->reverse_name, name->name)) {

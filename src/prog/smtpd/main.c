@@ -127,19 +127,16 @@ static enum rc
 make_resolver(struct smtpd *d, struct err *e)
 {
 	struct net_resolver_conf conf = { 0 };
-	struct net_protocols p = { true, true };
-	enum rc rc = RC_OK;
+	struct conf_protocols p;
+	enum rc rc = conf_protocols(d->w->snapshot, NULL, &p, e);
 
-	if (d->n_services > 0) {
-		const struct conf_smtpd *c = &d->services[0].conf;
-
-		conf.servers = c->hikyaku_dns_servers;
-		rc = net_protocols_parse(c->inet_protocols, &p, e);
-	}
-	conf.ipv4 = p.ipv4;
-	conf.ipv6 = p.ipv6;
-	if (rc == RC_OK)
-		rc = net_resolver_new(d->loop, d->w->log, &conf, &d->resolver, e);
+	if (rc != RC_OK)
+		return rc;
+	if (d->n_services > 0)
+		conf.servers = d->services[0].conf.hikyaku_dns_servers;
+	conf.ipv4 = p.has_ipv4;
+	conf.ipv6 = p.has_ipv6;
+	rc = net_resolver_new(d->loop, d->w->log, &conf, &d->resolver, e);
 	if (rc == RC_OK)
 		d->names = net_client_names_new(d->resolver, NAME_CACHE_US);
 	return rc;

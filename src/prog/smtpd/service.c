@@ -151,16 +151,12 @@ fill_rewrite(struct service *s)
 bool
 service_completes_headers(const struct service *s, const struct addr_ip *addr)
 {
-	char text[ADDR_IP_TEXT_MAX];
-	struct str name = addr_ip_format(addr, text);
-	unsigned char ip[16];
-
-	if (conf_parse_ip(name, ip) != RC_OK)
+	if (addr->family == ADDR_NONE)
 		return false;
-	for (size_t i = 0; s->rewrite_own && i < s->n_own; i++)
-		if (memcmp(s->own[i].ip, ip, sizeof(ip)) == 0)
+	for (size_t i = 0; s->rewrite_own && i < s->own.n; i++)
+		if (addr_ip_eq(&s->own.v[i], addr))
 			return true;
-	return s->rewrite_mynetworks && match_list_pure(&s->mynetworks, STR(""), name);
+	return s->rewrite_mynetworks && match_list_has(&s->mynetworks, STR(""), addr);
 }
 
 static enum rc
@@ -188,8 +184,7 @@ fill(struct service *s, struct err *e)
 		rc = match_list_parse(
 		    s->conf.mynetworks, &match_files_os, w->mem, &s->mynetworks, e);
 	if (rc == RC_OK)
-		rc = conf_own_addresses(
-		    w->snapshot, STR("inet_interfaces"), w->mem, &s->own, &s->n_own, e);
+		rc = conf_own_addresses(w->snapshot, line, false, w->mem, &s->own, e);
 	if (rc == RC_OK)
 		rc = ingest_conf_load(
 		    w->snapshot, line, s->entry->log, w->mem, &s->ingest, e);

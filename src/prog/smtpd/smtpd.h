@@ -65,8 +65,7 @@ struct service {
 	struct match_list bare_lf_ok;
 	struct match_list mynetworks;
 	bool rewrite_mynetworks, rewrite_own; /* local_header_rewrite_clients */
-	struct conf_ip *own;
-	size_t n_own;
+	struct conf_addresses own;
 	struct listener *listeners;
 	size_t n_listeners;
 	struct loop_timer retry; /* accepting failed: again after a pause */

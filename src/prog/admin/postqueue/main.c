@@ -34,7 +34,7 @@ is_authorized(struct command *c, struct str list)
 		return true;
 	if (match_list_parse(list, &match_files_os, c->mem, &m, &e) != RC_OK)
 		command_fatal(c, UNAVAILABLE, "%s", e.text);
-	return match_list_pure(&m, str_c(pw != NULL ? pw->pw_name : "unknown"), STR(""));
+	return match_list_has(&m, str_c(pw != NULL ? pw->pw_name : "unknown"), NULL);
 }
 
 static void
