@@ -14,6 +14,7 @@
 #include "os/file.h"
 #include "os/random.h"
 #include "os/sock.h"
+#include "os/users.h"
 
 #define MEM_MAX     ((size_t)64 << 20)
 #define DEFAULT_DIR "/etc/postfix"
@@ -190,11 +191,18 @@ command_open_spool(const struct command *c, struct spool **out, struct err *e)
 {
 	struct str path = arena_printf(c->mem, "%s/" QUEUE_SPOOL_DIR, c->queue_dir);
 	struct spool_conf conf = { .is_command = true };
+	struct os_users_drop drop = { .extra_gid = (gid_t)-1 };
 	struct spool_report report = { 0 };
 	struct stat st;
 
-	if (stat(path.p, &st) != 0 && errno == ENOENT)
-		return RC_NONE;
+	if (lstat(path.p, &st) != 0)
+		return errno == ENOENT ? RC_NONE : err_sys(e, RC_TEMP, "stat %s", path.p);
+	/* Root reads what mail_owner wrote with his rights, for ever: his files are not
+	 * to be believed, and what is made here must be his. Not root: nothing changes.
+	 */
+	drop.user = (struct os_user){ st.st_uid, st.st_gid };
+	if (st.st_uid != 0 && os_users_drop(&drop, e) != RC_OK)
+		return RC_TEMP;
 	os_random(conf.seed, sizeof(conf.seed));
 	return spool_open(os_files_real(), path.p, &conf, &report, out, e);
 }

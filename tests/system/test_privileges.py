@@ -97,3 +97,36 @@ def test_submitter_on_a_negated_list_may_post(root, instance, rule, ok):
     r = subprocess.run([str(harness.BIN / "postdrop"), "-c", str(m.dir / "etc")], input=data, capture_output=True, user="hkuser", group="hkuser", extra_groups=[])
     assert (r.returncode == 0) == ok, r.stderr
     assert bool(os.listdir(m.dir / "spool/maildrop")) == ok
+
+
+def test_journal_written_by_root_cannot_be_opened_by_queue(root, instance):
+    """postsuper, postcat and postqueue on a stopped system work with mail_owner's rights; nothing in journal/ becomes root's."""
+    m = instance(main="defer_transports = smtp")
+    m.start()
+    for i in range(3):
+        assert m.send(f"x{i}@relay.test").startswith("250")
+    harness.wait_for("three messages", lambda: len(m.queue()) == 3)
+    m.stop()
+    qid = m.queue()[0]["queue_id"]
+    m.cmd("postsuper", "-h", "ALL")
+    m.cmd("postsuper", "-d", qid)
+    assert "x" in m.cmd("postcat", "-q", m.queue()[0]["queue_id"]).stdout
+    assert {owner_of(p) for p in (m.dir / "spool/journal").rglob("*")} == {"postfix"}
+    m.start()
+    assert [q["queue_name"] for q in m.queue()] == ["hold", "hold"]
+
+
+def test_postsuper_as_root_opens_links_in_the_journal(root, instance):
+    m = instance()
+    m.start()
+    m.stop()
+    victim = m.dir / "victim"
+    victim.write_bytes(b"precious\n" * 10)
+    os.chmod(victim, 0o600)
+    shutil.rmtree(m.dir / "spool/journal")
+    (m.dir / "spool/journal").mkdir()
+    shutil.chown(m.dir / "spool/journal", "postfix")
+    for name in ("00000001.seg", "00000001", "1", "lock", "seg00000001"):
+        os.link(victim, m.dir / "spool/journal" / name)
+    m.cmd("postsuper", "-d", "ALL", check=False)
+    assert victim.read_bytes() == b"precious\n" * 10
