@@ -316,6 +316,12 @@ delivery_free(struct delivery **dp)
 	*dp = NULL;
 }
 
+bool
+delivery_is_orphan(struct delivery_job *job)
+{
+	return CONTAINER_OF(job, struct job, pub)->channel == NULL;
+}
+
 /* ---- content ---- */
 
 const char *

@@ -79,6 +79,9 @@ void delivery_attach(struct delivery *d, int fd);
 void delivery_drain(struct delivery *d);
 unsigned delivery_open_jobs(const struct delivery *d);
 
+/* Nobody waits for the result any more: queue was restarted and gives the job again. */
+bool delivery_is_orphan(struct delivery_job *job);
+
 /* The content, CRLF line ends, without dot-stuffing. A view when the message is small;
  * else NULL and delivery_read() must be used. */
 const char *delivery_inline(const struct delivery_job *job, size_t *out_n);

@@ -414,6 +414,48 @@ too_large_and_too_many_hops_are_refused(void **state)
 }
 
 static void
+an_envelope_too_long_for_a_frame_leaves_the_channel_open(void **state)
+{
+	enum { N = 5000, LENGTH = 1900 };
+	struct fake_queue q = setup();
+	struct told t = { 0 };
+	struct ingest_rcpt *v = mem_array(N, sizeof(*v));
+	char *text = mem_array(N, LENGTH);
+	struct ingest_envelope env = {
+		.sender = STR("s@o.rg"), .rcpts = v, .n_rcpts = N
+	};
+	struct ingest *in;
+
+	(void)state;
+	for (size_t i = 0; i < N; i++) {
+		char *p = text + i * LENGTH;
+
+		memset(p, 'a', LENGTH);
+		(void)snprintf(p + LENGTH - 16, 16, "%05zu@example.o", i);
+		v[i].address = str_n(p, LENGTH - 2);
+	}
+	connect_queue(&q, 1);
+	rounds(&q);
+	in = begin(&q, &client);
+	ingest_commit(in, &env, done, &t);
+	rounds(&q);
+	assert_int_equal(t.n, 1);
+	assert_int_equal(t.rc, RC_PERM);
+	assert_string_equal(t.text, "5.3.4 Error: too many recipients");
+	ingest_free(&in);
+	assert_false(q.is_closed);
+	t = (struct told){ 0 };
+	in = begin(&q, &client);
+	commit(in, &t);
+	rounds(&q);
+	assert_int_equal(t.rc, RC_OK);
+	ingest_free(&in);
+	teardown(&q);
+	free(v);
+	free(text);
+}
+
+static void
 no_answer_is_no_yes(void **state)
 {
 	struct fake_queue q = setup();
@@ -496,6 +538,8 @@ main(void)
 		cmocka_unit_test(large_mail_goes_to_a_stage_file),
 		cmocka_unit_test(given_up_mail_gives_the_stage_file_back),
 		cmocka_unit_test(too_large_and_too_many_hops_are_refused),
+		cmocka_unit_test(
+		    an_envelope_too_long_for_a_frame_leaves_the_channel_open),
 		cmocka_unit_test(no_answer_is_no_yes),
 		cmocka_unit_test(ids_never_run_out),
 	};

@@ -272,6 +272,11 @@ step(struct notice *n)
 	struct err e = { 0 };
 	enum rc rc;
 
+	/* The next queue orders its own. */
+	if (delivery_is_orphan(n->job)) {
+		finish(n, false);
+		return;
+	}
 	/* The job came by one channel, ids come by the other: they may be a moment apart.
 	 */
 	if (submit_can_store(b->submit, 0, &e) == RC_MORE) {

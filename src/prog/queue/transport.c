@@ -8,6 +8,8 @@
 #include "conf/value.h"
 #include "prog/queue/queue.h"
 
+#define RCPTS_PER_JOB 500 /* of three addresses, or two texts, of full length each */
+
 /* TRANSPORTsuffix, which main.cf may set for any transport; its default is
  * default_suffix. */
 static struct str
@@ -69,6 +71,9 @@ limits(struct queue *q, struct str name, struct sched_conf *c)
 		c->concurrency_initial = (int)q->conf.initial_destination_concurrency;
 	c->concurrency_limit = number_of(q, name, "destination_concurrency_limit", 20);
 	c->recipient_limit = number_of(q, name, "destination_recipient_limit", 50);
+	/* A job is one frame, and so is its result. */
+	if (c->recipient_limit <= 0 || c->recipient_limit > RCPTS_PER_JOB)
+		c->recipient_limit = RCPTS_PER_JOB;
 	c->failed_cohort_limit =
 	    number_of(q, name, "destination_concurrency_failed_cohort_limit", 1);
 	feedback_of(q, name, "destination_concurrency_positive_feedback", &c->positive,
