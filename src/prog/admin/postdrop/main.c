@@ -157,25 +157,6 @@ sync_maildrop(void)
 	return error == 0;
 }
 
-/* The name, too. Users may not read the maildrop, and so not sync it: for them the file
- * system's journal has to do, which writes a new file's name with its content. */
-static bool
-sync_maildrop(void)
-{
-	char path[PATH_SIZE];
-	int fd, error = 0;
-
-	(void)snprintf(path, sizeof(path), "%s/maildrop", command.queue_dir);
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return errno == EACCES;
-	if (fsync(fd) != 0)
-		error = errno;
-	(void)close(fd);
-	errno = error;
-	return error == 0;
-}
-
 static void
 complete(struct drop *d)
 {
