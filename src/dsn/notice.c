@@ -187,13 +187,15 @@ put_rcpt_fields(const struct dsn_notice *n, const struct dsn_rcpt *r, struct are
 		rc =
 		    buf_printf(out, "Original-Recipient: rfc822;%.*s\r\n", STR_ARG(orig));
 	if (rc == RC_OK)
-		rc = buf_printf(out, "Action: %.*s\r\nStatus: %.*s\r\n", STR_ARG(action),
-		    STR_ARG(r->status));
+		rc = buf_printf(out, "Action: %.*s\r\nStatus: %.*s\r\n",
+		    STR_ARG(one_line(mem, action)), STR_ARG(one_line(mem, r->status)));
 	if (rc == RC_OK && r->mta.n > 0)
-		rc = buf_printf(out, "Remote-MTA: dns; %.*s\r\n", STR_ARG(r->mta));
+		rc = buf_printf(
+		    out, "Remote-MTA: dns; %.*s\r\n", STR_ARG(one_line(mem, r->mta)));
 	if (r->diag_type.n > 0 && r->diag.n > 0)
 		diag = arena_printf(mem, "Diagnostic-Code: %.*s; %.*s",
-		    STR_ARG(r->diag_type), STR_ARG(one_line(mem, r->diag)));
+		    STR_ARG(one_line(mem, r->diag_type)),
+		    STR_ARG(one_line(mem, r->diag)));
 	else
 		diag = arena_printf(mem, "Diagnostic-Code: X-Postfix; %.*s", /* compat */
 		    STR_ARG(one_line(mem, r->reason)));

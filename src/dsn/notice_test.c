@@ -214,6 +214,35 @@ delay(void **state)
 		ORIGINAL("Undelivered Message Headers", "text/rfc822-headers"), NULL });
 }
 
+/* A server's words, and an agent's, must not add fields to the report. */
+static void
+line_end_in_a_field_adds_another(void **state)
+{
+	static const struct dsn_rcpt rcpt = { .address = STR_INIT("a@b.test"),
+		.status = STR_INIT("5.0.0\r\nX-Status: 1"),
+		.action = STR_INIT("failed\r\nX-Action: 1"),
+		.mta = STR_INIT("mx.test\nX-Mta: 1"),
+		.diag_type = STR_INIT("smtp\rX-Type: 1"),
+		.diag = STR_INIT("550 no\r\nX-Diag: 1"),
+		.reason = STR_INIT("said\r\n\r\n--B.1/h--\r\n") };
+	struct dsn_notice n = notice(DSN_FAILED, &rcpt, 1);
+	struct buf prefix, suffix;
+
+	(void)state;
+	buf_init(&prefix, 100000);
+	buf_init(&suffix, 1000);
+	assert_int_equal(dsn_notice_format(&n, &prefix, &suffix, NULL), RC_OK);
+	assert_int_equal(buf_put(&prefix, STR("\0")), RC_OK);
+	assert_null(strstr(prefix.p + prefix.start, "\nX-Status"));
+	assert_null(strstr(prefix.p + prefix.start, "\nX-Action"));
+	assert_null(strstr(prefix.p + prefix.start, "\nX-Mta"));
+	assert_null(strstr(prefix.p + prefix.start, "\rX-Type"));
+	assert_null(strstr(prefix.p + prefix.start, "\nX-Diag"));
+	assert_null(strstr(prefix.p + prefix.start, "\n--B.1/h--"));
+	buf_fini(&prefix);
+	buf_fini(&suffix);
+}
+
 static void
 limits(void **state)
 {
@@ -244,6 +273,7 @@ main(void)
 		cmocka_unit_test(failure),
 		cmocka_unit_test(long_words),
 		cmocka_unit_test(delay),
+		cmocka_unit_test(line_end_in_a_field_adds_another),
 		cmocka_unit_test(limits),
 	};
 

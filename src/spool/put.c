@@ -158,6 +158,33 @@ add_entry(struct spool *sp, const struct spool_message *m, const struct batch_en
 	    (struct loc){ .slot = SLOT_PENDING, .at8 = be->off8, .length = be->length };
 }
 
+static bool
+has_control(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] < ' ' || s.p[i] == 127)
+			return true;
+	return false;
+}
+
+/* Envelopes become commands, headers, log lines and mailbox separators: one place where a
+ * line end cannot pass, whoever handed the message in and however it was parsed. */
+static bool
+has_control_anywhere(const struct spool_message *m)
+{
+	const struct str all[] = { m->sender, m->envid, m->origin, m->client_name,
+		m->client_addr, m->client_port, m->client_proto, m->client_helo };
+
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		if (has_control(all[i]))
+			return true;
+	for (size_t i = 0; i < m->n_rcpts; i++)
+		if (has_control(m->rcpts[i].address) || has_control(m->rcpts[i].orig) ||
+		    has_control(m->rcpts[i].orcpt))
+			return true;
+	return false;
+}
+
 static enum rc
 check_put(struct spool *sp, const struct spool_message *m, struct err *e)
 {
@@ -172,6 +199,8 @@ check_put(struct spool *sp, const struct spool_message *m, struct err *e)
 	if (m->stage == 0 &&
 	    (m->content.n != m->size_bytes || m->content.n > SPOOL_INLINE_MAX))
 		return err_set(e, RC_PERM, "content is not as long as it should be");
+	if (has_control_anywhere(m))
+		return err_set(e, RC_PERM, "control character in the envelope");
 	if (m->stage != 0 && m->size_bytes > INT64_MAX)
 		return err_set(e, RC_PERM, "content is too long");
 	return RC_OK;

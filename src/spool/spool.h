@@ -65,8 +65,9 @@ MUST_USE enum rc spool_grant_ids(
 /* Appends the message; it becomes visible, and its outcome (with `cookie`) known, in
  * spool_commit_end(). All bytes are copied before the return.
  * Returns: RC_TEMP no space, read-only, failing disk, or too much waits already: call
- *          again later; RC_PERM number not granted or in use, stage file not lent, or
- *          something exceeds its limit. Then a stage file is still lent. */
+ *          again later; RC_PERM number not granted or in use, stage file not lent, a
+ *          control character in the envelope, or something exceeds its limit. Then a
+ *          stage file is still lent. */
 MUST_USE enum rc spool_put(
     struct spool *sp, const struct spool_message *m, uint64_t cookie, struct err *e);
 

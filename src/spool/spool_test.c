@@ -493,6 +493,32 @@ test_refusals(void **state)
 	    spool_open(os_files_real(), f->dir, &conf, &report, &second, &e), RC_TEMP);
 }
 
+/* A parser that let one through would make a command, a header or a log line of it. */
+static void
+test_line_end_in_an_envelope_is_stored(void **state)
+{
+	struct fixture *f = *state;
+	const struct str bad = STR("a@b.test\r\nDATA");
+	const struct spool_rcpt rcpts[] = { { .address = bad },
+		{ .address = STR("x@y.test"), .orig = bad },
+		{ .address = STR("x@y.test"), .orcpt = STR("rfc822;x\x7f") } };
+	struct spool_message m = message(grant(f), STR("x"));
+
+	m.n_rcpts = 1;
+	for (size_t i = 0; i < ARRAY_LEN(rcpts); i++) {
+		m.rcpts = &rcpts[i];
+		assert_int_equal(spool_put(f->sp, &m, 0, NULL), RC_PERM);
+	}
+	m = message(m.number, STR("x"));
+	m.sender = bad;
+	assert_int_equal(spool_put(f->sp, &m, 0, NULL), RC_PERM);
+	m = message(m.number, STR("x"));
+	m.client_helo = STR("h\0h");
+	assert_int_equal(spool_put(f->sp, &m, 0, NULL), RC_PERM);
+	m = message(m.number, STR("x"));
+	assert_int_equal(spool_put(f->sp, &m, 0, NULL), RC_OK);
+}
+
 static void
 test_numbers_never_repeat(void **state)
 {
@@ -615,6 +641,7 @@ main(void)
 		WITH_SPOOL(test_content_set_aside_is_kept),
 		WITH_SPOOL(test_short_stage_file_fails_its_message_only),
 		WITH_SPOOL(test_refusals),
+		WITH_SPOOL(test_line_end_in_an_envelope_is_stored),
 		WITH_SPOOL(test_numbers_never_repeat),
 		WITH_SPOOL(test_encodings_round_trip_and_refuse_cuts),
 		cmocka_unit_test(test_queue_ids),
