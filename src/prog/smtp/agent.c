@@ -160,6 +160,7 @@ fill_service(struct service *s, struct worker *w, struct err *e)
 	if (rc != RC_OK)
 		return rc;
 	fill_session(s);
+	missing_find(s);
 	if (net_port_parse(s->conf.smtp_tcp_port, &s->port) != RC_OK)
 		return err_set(e, RC_PERM, "unknown service: %.*s/tcp",
 		    STR_ARG(s->conf.smtp_tcp_port));

@@ -31,6 +31,12 @@ struct worker_service;
 
 /* ---- agent ---- */
 
+/* Why a host, a next hop or a whole delivery failed. */
+struct failure {
+	struct str dsn, text;
+	struct str mta, diag; /* when a server said so */
+};
+
 /* One master.cf line: its own parameters. */
 struct service {
 	struct agent *agent;
@@ -45,6 +51,7 @@ struct service {
 	uint16_t port;
 	struct addr_ip bind4, bind6; /* family 0: none */
 	struct conf_addresses own;   /* addresses that mean a loop */
+	struct failure missing;      /* why all its mail waits; text empty: it does not */
 };
 
 struct pool {
@@ -78,13 +85,13 @@ void agent_drain(struct agent *a);
 struct service *agent_service(struct agent *a, struct str name);
 uint64_t agent_random(void *agent);
 
-/* ---- target ---- */
+/* ---- missing ---- */
 
-/* Why a host, a next hop or a whole delivery failed. */
-struct failure {
-	struct str dsn, text;
-	struct str mta, diag; /* when a server said so */
-};
+/* Fills s->missing when the configuration asks for what this version cannot do; says so.
+ */
+void missing_find(struct service *s);
+
+/* ---- target ---- */
 
 struct target {
 	struct dns_host *hosts; /* in the order of trying */

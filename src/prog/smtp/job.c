@@ -358,11 +358,11 @@ job_new(struct agent *a, struct delivery_job *dj)
 }
 
 static void
-refuse_job(struct agent *a, struct delivery_job *dj)
+refuse_job(struct agent *a, struct delivery_job *dj, const struct failure *why)
 {
-	struct delivery_outcome out = { .what = DELIVERY_DEFERRED,
-		.dsn = STR("4.3.0"),
-		.text = STR("mail transport unavailable") }; /* compat */
+	struct delivery_outcome out = {
+		.what = DELIVERY_DEFERRED, .dsn = why->dsn, .text = why->text
+	};
 
 	delivery_outcome_rest(a->delivery, dj, &out);
 	delivery_done(a->delivery, dj, DELIVERY_SITE_UNSAID, STR(""), STR(""));
@@ -371,12 +371,15 @@ refuse_job(struct agent *a, struct delivery_job *dj)
 void
 job_start(void *ctx, struct delivery_job *dj)
 {
+	static const struct failure unavailable = { .dsn = STR_INIT("4.3.0"),
+		.text = STR_INIT("mail transport unavailable") }; /* compat */
 	struct agent *a = ctx;
 	struct job *j = job_new(a, dj);
 	struct conn *c;
 
-	if (j == NULL || j->n_primary == 0) {
-		refuse_job(a, dj);
+	if (j == NULL || j->n_primary == 0 || j->service->missing.text.n > 0) {
+		refuse_job(a, dj,
+		    j == NULL || j->n_primary == 0 ? &unavailable : &j->service->missing);
 		return;
 	}
 	c = pool_find_site(&a->pool, j->service, j->sites[0], loop_now_us(a->loop));
