@@ -23,3 +23,9 @@ def test_opportunistic_tls_keeps_mail_from_going_out(instance):
         m = instance("smtp_tls_security_level = may", sink_port=sink.port).start()
         m.send("x@far.test")
         sink.wait(1)
+
+
+def test_copies_and_rewriting_are_left_out_without_a_word(instance):
+    m = instance("always_bcc = archive@mbox.test\nsmtpd_sasl_auth_enable = yes").start()
+    m.wait_log(r"always_bcc is not supported yet and has no effect")
+    m.wait_log(r"smtpd_sasl_auth_enable: AUTH is not built yet and not offered")

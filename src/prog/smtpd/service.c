@@ -104,7 +104,10 @@ fill_missing(struct service *s)
 	static const char *const unheeded[] = { "smtpd_milters", "smtpd_proxy_filter",
 		"content_filter", "smtpd_command_filter", "smtpd_upstream_proxy_protocol",
 		"smtpd_reject_footer", "smtpd_discard_ehlo_keyword_address_maps",
-		"header_checks", "body_checks" };
+		"header_checks", "body_checks", "mime_header_checks",
+		"nested_header_checks", "canonical_maps", "sender_canonical_maps",
+		"recipient_canonical_maps", "masquerade_domains", "always_bcc",
+		"sender_bcc_maps", "recipient_bcc_maps" };
 	struct log *log = s->entry->log;
 
 	s->is_wrapped = says_yes(s, "smtpd_tls_wrappermode");
@@ -120,6 +123,11 @@ fill_missing(struct service *s)
 	else if (s->needs_tls)
 		log_warn(log,
 		    "service %.*s: TLS is required and not built yet: mail is refused",
+		    STR_ARG(s->entry->name));
+	if (says_yes(s, "smtpd_sasl_auth_enable"))
+		log_warn(log,
+		    "service %.*s: smtpd_sasl_auth_enable: AUTH is not built yet and not "
+		    "offered",
 		    STR_ARG(s->entry->name));
 	for (size_t i = 0; i < ARRAY_LEN(unheeded); i++)
 		if (value_of(s, unheeded[i]).n > 0)
