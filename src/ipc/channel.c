@@ -394,7 +394,15 @@ on_io(void *arg, unsigned events)
 
 	if ((events & (LOOP_READ | LOOP_HANGUP)) != 0 && !ch->is_paused &&
 	    !ch->is_finishing) {
-		for (unsigned i = 0; i < READS_A_ROUND && rc == RC_OK; i++)
+		/* What waits since a pause comes first: reading on each time would fill
+		 * `in` for a peer that sends faster than one frame a pause. */
+		if (ch->has_rest) {
+			ch->has_rest = false;
+			if (handle_frames(ch) != RC_OK)
+				return;
+		}
+		for (unsigned i = 0; i < READS_A_ROUND && rc == RC_OK && !ch->is_paused;
+		     i++)
 			rc = receive(ch);
 		if (rc == RC_PERM)
 			return;

@@ -19,6 +19,7 @@ struct side {
 	size_t n;
 	size_t n_bytes;
 	int frees_at; /* free the channel inside the n-th callback */
+	bool pauses;  /* after every message */
 };
 
 static void
@@ -35,6 +36,11 @@ on_done(void *arg, const struct wire_put_done *m)
 {
 	struct side *s = arg;
 
+	s->n_bytes += m->text.n;
+	if (s->pauses) {
+		ipc_channel_pause(s->ch, true);
+		return;
+	}
 	add(s, m->text.p, m->text.n);
 	add(s, " ", 1);
 	if (s->frees_at > 0 && --s->frees_at == 0)
@@ -215,6 +221,34 @@ test_pause_rest(void **state)
 	loop_free(&l);
 }
 
+/* One message a pause, and a peer that sends many: what is not handled must not pile up.
+ */
+static void
+test_peer_that_outruns_pauses_ends_the_process(void **state)
+{
+	static const char text[200] = "x";
+	const struct wire_put_done m = { .text = { text, sizeof(text) } };
+	struct loop *l = loop_new();
+	struct side s = { .pauses = true }, q = { 0 };
+	struct err e;
+	int fd[2];
+
+	(void)state;
+	assert_int_equal(os_sock_pair(fd, &e), RC_OK);
+	q.ch = channel(l, fd[0], true, &q);
+	s.ch = channel(l, fd[1], false, &s);
+	for (int i = 0; i < 300; i++) {
+		while (ipc_channel_pending(q.ch) < 1 << 20)
+			ipc_send_put_done(q.ch, &m);
+		rounds(l, 1);
+		ipc_channel_pause(s.ch, false);
+	}
+	assert_true(s.n_bytes > 100 * sizeof(text));
+	ipc_channel_free(&s.ch);
+	ipc_channel_free(&q.ch);
+	loop_free(&l);
+}
+
 /* What a hostile peer may write, and what the channel says to it. */
 static void
 test_hostile(void **state)
@@ -291,6 +325,7 @@ main(void)
 		cmocka_unit_test(test_both_ways),
 		cmocka_unit_test(test_large),
 		cmocka_unit_test(test_pause_rest),
+		cmocka_unit_test(test_peer_that_outruns_pauses_ends_the_process),
 		cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_fd_flood),
 	};
