@@ -633,10 +633,14 @@ test_check(void **state)
 	} cases[] = {
 		{ "", "", "" },
 		{ "smtpd_timeout = x\n", "",
-		    "parameter smtpd_timeout: bad time value or unit: x" },
-		{ "relayhost = $\n", "", "parameter relayhost: empty macro name: \"$\"" },
+		    "/etc/postfix/main.cf: line 1: parameter smtpd_timeout: bad time "
+		    "value or unit: x" },
+		{ "relayhost = $\n", "",
+		    "/etc/postfix/main.cf: line 1: parameter relayhost: empty macro "
+		    "name: \"$\"" },
 		{ "smtp_destination_recipient_limit = x\n", "smtp unix - - n - - smtp\n",
-		    "bad numerical configuration: smtp_destination_recipient_limit = x" },
+		    "/etc/postfix/main.cf: line 1: bad numerical configuration: "
+		    "smtp_destination_recipient_limit = x" },
 		{ "", "25 inet n - n - - smtpd -o smtpd_helo_required=1\n",
 		    "/etc/postfix/master.cf: line 1: bad boolean configuration: "
 		    "smtpd_helo_required = 1" },

@@ -97,6 +97,19 @@ check_one(const struct conf_snapshot *s, const struct master_service *service,
 	return rc;
 }
 
+/* One parameter of main.cf; what is wrong is said with the line that sets it. */
+static enum rc
+check_main(const struct conf_snapshot *s, const struct conf_param *p, struct str name,
+    struct err *e)
+{
+	const struct conf_entry *at = main_cf_find(&s->main, name);
+	enum rc rc = check_one(s, NULL, p, name, e);
+
+	if (rc == RC_OK || at == NULL)
+		return rc;
+	return err_in(e, rc, "%.*s: line %u", STR_ARG(s->main_path), at->line);
+}
+
 static enum rc
 check_service(
     const struct conf_snapshot *s, const struct master_service *v, struct err *e)
@@ -157,11 +170,11 @@ conf_check(const struct conf_snapshot *s, struct err *e)
 	enum rc rc = RC_OK;
 
 	for (size_t i = 0; i < conf_n_params && rc == RC_OK; i++)
-		rc = check_one(s, NULL, &conf_params[i], conf_params[i].name, e);
+		rc = check_main(s, &conf_params[i], conf_params[i].name, e);
 	for (size_t i = 0; i < s->main.n && rc == RC_OK; i++) {
 		p = conf_template_find(s->main.v[i].name, &transport);
 		if (p != NULL && conf_param_find(s->main.v[i].name) == NULL)
-			rc = check_one(s, NULL, p, s->main.v[i].name, e);
+			rc = check_main(s, p, s->main.v[i].name, e);
 	}
 	if (rc == RC_OK)
 		rc = check_hostname(s, STR("myhostname"), e);
