@@ -177,13 +177,54 @@ service_log(const struct delivery *d, struct str service)
 	return s != NULL ? s->log : d->req.log;
 }
 
+/* The same message, for the same recipients by the same way; notices are not deliveries.
+ */
+static bool
+is_same(const struct wire_job *a, const struct wire_job *b)
+{
+	if (a->n_outcomes + b->n_outcomes > 0 || a->n_rcpts != b->n_rcpts ||
+	    !str_eq(a->qid, b->qid) || !str_eq(a->service, b->service) ||
+	    !str_eq(a->nexthop, b->nexthop) || !str_eq(a->sender, b->sender) ||
+	    a->arrival_us != b->arrival_us)
+		return false;
+	for (size_t i = 0; i < a->n_rcpts; i++)
+		if (a->rcpts[i].index != b->rcpts[i].index ||
+		    !str_eq(a->rcpts[i].address, b->rcpts[i].address))
+			return false;
+	return true;
+}
+
+/* A queue that was restarted gives again what we are still at: whoever waits for an
+ * answer to the message would get it twice. The job gets the new number instead. */
+static bool
+adopt(struct channel *ch, const struct wire_job *m)
+{
+	LIST_EACH (it, &ch->d->orphans) {
+		struct job *j = CONTAINER_OF(it, struct job, node);
+		int fd = m->file;
+
+		if (!is_same(&j->m, m))
+			continue;
+		os_fd_close(&fd);
+		list_remove(&j->node);
+		list_add_tail(&ch->jobs, &j->node);
+		j->channel = ch;
+		j->m.job = m->job;
+		return true;
+	}
+	return false;
+}
+
 static void
 on_job(void *arg, const struct wire_job *m)
 {
 	struct channel *ch = arg;
 	struct delivery *d = ch->d;
-	struct job *j = take_job(d);
+	struct job *j;
 
+	if (adopt(ch, m))
+		return;
+	j = take_job(d);
 	j->m = *m;
 	j->channel = ch;
 	list_add_tail(&ch->jobs, &j->node);
@@ -278,12 +319,6 @@ delivery_drain(struct delivery *d)
 		ipc_send_leaving(CONTAINER_OF(it, struct channel, node)->ipc,
 		    &(struct wire_leaving){ 0 });
 	check_idle(d);
-}
-
-unsigned
-delivery_open_jobs(const struct delivery *d)
-{
-	return d->n_open;
 }
 
 static void

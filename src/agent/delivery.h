@@ -73,11 +73,11 @@ struct delivery_request {
 struct delivery *delivery_new(const struct delivery_request *req);
 void delivery_free(struct delivery **d);
 /* The queue's end of a new delivery channel (worker's on_peer). Owns `fd`. An older
- * channel's open jobs go on; their results have nowhere to go and are only logged. */
+ * channel's open jobs go on; when the new queue gives one of them again it is not begun
+ * again but its result goes there. That of the others is only logged. */
 void delivery_attach(struct delivery *d, int fd);
 /* Asks queue for no more jobs; ops.idle when the last is done and queue has let go. */
 void delivery_drain(struct delivery *d);
-unsigned delivery_open_jobs(const struct delivery *d);
 
 /* Nobody waits for the result any more: queue was restarted and gives the job again. */
 bool delivery_is_orphan(struct delivery_job *job);

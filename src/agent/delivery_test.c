@@ -213,10 +213,104 @@ job_and_result(void **state)
 	    "status=SOFTBOUNCE (unknown user: \"b@x\")\n");
 }
 
+/* ---- queue is restarted ---- */
+
+struct slow {
+	struct scene s;
+	struct delivery_job *open;
+	unsigned n_started;
+};
+
+static void
+start_slow(void *ctx, struct delivery_job *job)
+{
+	struct slow *w = ctx;
+
+	w->open = job;
+	w->n_started++;
+}
+
+static struct ipc_channel *
+connect_queue(struct slow *w, struct loop *l)
+{
+	static const struct ipc_handlers on = { .on_result = on_result };
+	const struct ipc_channel_conf conf = { .me = WIRE_QUEUE,
+		.peer = WIRE_AGENT,
+		.on = &on,
+		.on_close = on_close,
+		.arg = &w->s };
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	delivery_attach(w->s.d, pair[0]);
+	return ipc_channel_new(l, pair[1], &conf);
+}
+
+static void
+what_is_under_way_is_not_begun_again_for_the_next_queue(void **state)
+{
+	static const struct delivery_ops ops = { .start = start_slow };
+	const struct wire_rcpt rcpt = { .index = 7, .address = STR("a@x") };
+	struct wire_job job = { .job = 3,
+		.qid = STR("ABC"),
+		.service = STR("smtp"),
+		.rcpts = &rcpt,
+		.n_rcpts = 1,
+		.content = STR("hello"),
+		.size = 5,
+		.file = -1 };
+	const struct delivery_outcome sent = {
+		.what = DELIVERY_SENT, .dsn = STR("2.0.0"), .text = STR("250 ok")
+	};
+	struct slow w = { 0 };
+	struct loop *l = loop_new();
+	struct log *log = log_new("postfix/smtp", "h");
+
+	(void)state;
+	w.s.d = delivery_new(
+	    &(struct delivery_request){ .loop = l, .log = log, .ops = &ops, .ctx = &w });
+	w.s.queue = connect_queue(&w, l);
+	ipc_send_job(w.s.queue, &job);
+	for (int i = 0; i < 10; i++)
+		loop_round(l, 0);
+	assert_int_equal(w.n_started, 1);
+	ipc_channel_free(&w.s.queue);
+	for (int i = 0; i < 10; i++)
+		loop_round(l, 0);
+	assert_true(delivery_is_orphan(w.open));
+
+	w.s.queue = connect_queue(&w, l);
+	job.job = 99;
+	ipc_send_job(w.s.queue, &job);
+	for (int i = 0; i < 10; i++)
+		loop_round(l, 0);
+	assert_int_equal(w.n_started, 1);
+	assert_false(delivery_is_orphan(w.open));
+	assert_int_equal(w.open->m->job, 99);
+	delivery_outcome_rest(w.s.d, w.open, &sent);
+	delivery_done(w.s.d, w.open, DELIVERY_SITE_OK, STR(""), STR(""));
+	for (int i = 0; i < 10; i++)
+		loop_round(l, 0);
+	assert_string_equal(w.s.result, "7 1 2.0.0 250 ok|");
+
+	/* It is over: the same once more is a new attempt. */
+	ipc_send_job(w.s.queue, &job);
+	for (int i = 0; i < 10; i++)
+		loop_round(l, 0);
+	assert_int_equal(w.n_started, 2);
+	delivery_outcome_rest(w.s.d, w.open, &sent);
+	delivery_done(w.s.d, w.open, DELIVERY_SITE_OK, STR(""), STR(""));
+	ipc_channel_free(&w.s.queue);
+	delivery_free(&w.s.d);
+	log_free(&log);
+	loop_free(&l);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_under_way_is_not_begun_again_for_the_next_queue),
 		cmocka_unit_test(delays),
 		cmocka_unit_test(job_and_result),
 	};

@@ -112,12 +112,6 @@ ingest_qid(const struct ingest *in)
 	return str_c(in->qid.text);
 }
 
-int64_t
-ingest_arrival_us(const struct ingest *in)
-{
-	return in->arrival_us;
-}
-
 uint64_t
 ingest_size(const struct ingest *in)
 {

@@ -80,8 +80,6 @@ void ingest_free(struct ingest **in);
 
 /* The queue id's name, valid as long as `in`. */
 struct str ingest_qid(const struct ingest *in);
-/* When it arrived: wall clock, also in the queue id. */
-int64_t ingest_arrival_us(const struct ingest *in);
 
 /* The content begins: writes Received: and readies the filter. `rcpt`: the only
  * recipient, or empty. Once, before the first ingest_content(). */

@@ -301,12 +301,6 @@ submit_forget(struct submit *s, uint32_t request)
 	r->put_done = NULL;
 }
 
-size_t
-submit_open_requests(const struct submit *s)
-{
-	return s->requests.n;
-}
-
 /* ---- the channel ---- */
 
 static void

@@ -53,6 +53,4 @@ MUST_USE uint32_t submit_put(struct submit *s, struct wire_put *put, uint32_t ep
 /* `done` of this request will not be called; a put that was sent still happens, a stage
  * file that comes is given back. */
 void submit_forget(struct submit *s, uint32_t request);
-/* Requests that have no answer yet: a worker drains when there are none. */
-size_t submit_open_requests(const struct submit *s);
 #endif

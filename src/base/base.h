@@ -122,9 +122,4 @@ ascii_isspace(char c)
 {
 	return c == ' ' || (c >= '\t' && c <= '\r');
 }
-static inline bool
-ascii_isprint(char c)
-{
-	return c >= ' ' && c <= '~';
-}
 #endif

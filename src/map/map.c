@@ -306,12 +306,6 @@ map_find(const struct map *m, struct str key, unsigned flags, struct arena *mem,
 	return RC_OK;
 }
 
-bool
-map_is_fixed(const struct map *m)
-{
-	return m->type == NULL || m->type->is_fixed;
-}
-
 struct str
 map_spec(const struct map *m)
 {

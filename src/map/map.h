@@ -41,7 +41,6 @@ enum map_flag {
  * the words for the log. */
 MUST_USE enum rc map_find(const struct map *m, struct str key, unsigned flags,
     struct arena *mem, struct str *out, struct err *e);
-bool map_is_fixed(const struct map *m); /* takes derived keys */
 struct str map_spec(const struct map *m);
 
 /* One table by itself: for commands. RC_PERM here: unsupported type; RC_TEMP: cannot be

@@ -302,12 +302,6 @@ smtp_client_sent(struct smtp_client *c, int64_t now_us)
 
 /* ---- looking in ---- */
 
-unsigned
-smtp_client_caps(const struct smtp_client *c)
-{
-	return c->caps;
-}
-
 bool
 smtp_client_is_ready(const struct smtp_client *c)
 {

@@ -137,7 +137,6 @@ void smtp_client_tick(struct smtp_client *c, int64_t now_us);
 int64_t smtp_client_deadline(const struct smtp_client *c);
 bool smtp_client_next(struct smtp_client *c, struct smtp_cx *out);
 
-unsigned smtp_client_caps(const struct smtp_client *c); /* bits of enum smtp_cap */
 bool smtp_client_is_ready(
     const struct smtp_client *c); /* deliver or quit may be called */
 #endif

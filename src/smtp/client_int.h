@@ -74,6 +74,7 @@ struct smtp_client {
 
 	/* The reply that is coming in. */
 	struct buf reply;
+	unsigned n_lines; /* of it, those that are no SMTP too */
 	int code;
 	struct str
 	    greeting_word; /* in `mem`: first word of the last line of EHLO's reply */

@@ -5,6 +5,8 @@
 #include <assert.h>
 #include <string.h>
 
+enum { REPLY_LINES_MAX = 1000 };
+
 static const struct {
 	const char *name;
 	unsigned bit;
@@ -383,14 +385,29 @@ keep_text(struct smtp_client *c, struct str line)
 	buf_added(&c->reply, line.n + (is_first ? 0 : 1));
 }
 
+/* A reply without an end would fill the log, and keep us busy until the time limit. */
+static void
+refuse_endless(struct smtp_client *c)
+{
+	struct smtp_client_outcome o = { .rc = RC_TEMP, .dsn = STR("4.4.2") };
+
+	o.text = cl_textf(c, "host %.*s sent a reply of more than %d lines while %s",
+	    STR_ARG(c->namaddr), REPLY_LINES_MAX, cl_doing(c));
+	cl_fail_session(c, &o);
+}
+
 void
 cl_reply_line(struct smtp_client *c, struct str line)
 {
 	bool is_last;
 	int code;
 
+	if (c->n_lines++ == REPLY_LINES_MAX) {
+		refuse_endless(c);
+		return;
+	}
 	if (!smtp_reply_line(line, &code, &is_last)) {
-		/* compat: said and skipped; the time limit ends an endless babble */
+		/* compat: said and skipped */
 		if (c->job != NULL)
 			cl_emit(c, SMTP_CX_LOG,
 			    cl_textf(c, "warning: %.*s: non-%s response from %.*s: %.*s",
@@ -405,6 +422,7 @@ cl_reply_line(struct smtp_client *c, struct str line)
 	if (!is_last)
 		return;
 	c->code = code;
+	c->n_lines = 0;
 	complete_reply(c);
 	buf_reset(&c->reply);
 }

@@ -425,9 +425,3 @@ smtp_server_is_asking(const struct smtp_server *s)
 {
 	return s->waiting;
 }
-
-bool
-smtp_server_is_idle(const struct smtp_server *s)
-{
-	return !s->waiting && s->fx_get == s->fx_put && !s->tx.has_mail;
-}

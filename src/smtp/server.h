@@ -163,6 +163,4 @@ bool smtp_server_next(struct smtp_server *s, struct smtp_fx *out);
 
 struct smtp_server_view smtp_server_view(const struct smtp_server *s);
 bool smtp_server_is_asking(const struct smtp_server *s);
-/* No transaction is open and nothing waits: the shell may give buffers back. */
-bool smtp_server_is_idle(const struct smtp_server *s);
 #endif

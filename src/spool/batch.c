@@ -98,13 +98,6 @@ batch_copy(struct batch *b, const struct batch *from, size_t i)
 	return RC_OK;
 }
 
-struct str
-batch_payload(const struct batch *b, const struct batch_entry *e)
-{
-	return str_n(b->data.p + (size_t)e->off8 * RECORD_ALIGN + RECORD_HEAD,
-	    e->length - RECORD_HEAD);
-}
-
 struct batch_entry *
 batch_at(struct batch *b, uint32_t off8)
 {

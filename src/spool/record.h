@@ -44,7 +44,6 @@ record_payload(struct str whole)
 
 /* The payload of MESSAGE and MOVE: two lengths (4 bytes each), the envelope, the state
  * (empty: as the envelope says), the content to the end. */
-#define PARTS_HEAD ((size_t)8)
 struct message_parts {
 	struct str envelope, state, content;
 };

@@ -208,7 +208,6 @@ MUST_USE enum rc batch_end(struct batch *b, struct batch_entry *e);
 void batch_undo(struct batch *b, const struct batch_entry *e);
 /* Copies entry `from->v[i]` with its bytes. RC_TEMP: full. */
 MUST_USE enum rc batch_copy(struct batch *b, const struct batch *from, size_t i);
-struct str batch_payload(const struct batch *b, const struct batch_entry *e);
 /* The entry whose record begins at off8; NULL: none. */
 struct batch_entry *batch_at(struct batch *b, uint32_t off8);
 

@@ -71,6 +71,50 @@ def test_mail_behind_half_a_message_is_still_a_message(mta):
     assert [m["Subject"] for m in mailbox.mbox(mta.dir / "mail/mb", create=False)] == ["first", "half", "second"]
 
 
+def send_at_once(mta, rcpt, n):
+    threads = [threading.Thread(target=lambda i=i: mta.send(rcpt, body=f"Subject: {i}\r\n\r\nhello\r\n")) for i in range(n)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+
+
+def subjects(folder):
+    return sorted(int(p.read_bytes().split(b"\nSubject: ")[1].split(b"\n")[0]) for p in folder.iterdir())
+
+
+def test_many_at_once_into_one_maildir_are_all_there_once(mta):
+    md = mta.dir / "mail/users/md"
+    send_at_once(mta, "md@mbox.test", 60)
+    mta.wait_log(r"to=<md@mbox.test>, .*status=sent \(delivered to maildir\)", count=60)
+    assert subjects(md / "new") == list(range(60)) and not list((md / "tmp").iterdir())
+
+
+def test_maildir_without_a_usable_new_defers_all_and_leaves_nothing(mta):
+    md = mta.dir / "mail/users/md"
+    mta.send("md@mbox.test", body="Subject: 99\r\n\r\n")
+    mta.wait_log(r"to=<md@mbox.test>, .*status=sent")
+    os.rename(md / "new", md / "old")
+    (md / "new").write_text("")
+    send_at_once(mta, "md@mbox.test", 20)
+    mta.wait_log(rf"to=<md@mbox.test>, .*status=deferred \(maildir delivery failed: create maildir file {md}/new/\S+: Not a directory\)", count=20)
+    assert not list((md / "tmp").iterdir())
+    (md / "new").unlink()
+    os.rename(md / "old", md / "new")
+    mta.cmd("postqueue", "-f")
+    mta.wait_log(r"to=<md@mbox.test>, .*status=sent", count=21)
+    assert subjects(md / "new") == [*range(20), 99]
+
+
+def test_messages_for_one_mbox_do_not_wait_for_each_others_locks(tmp_path):
+    m = Instance(tmp_path, TABLES + "virtual_mailbox_lock = fcntl, dotlock\ndeliver_lock_delay = 600s\n")
+    (m.dir / "etc/boxes").write_text(BOXES)
+    with m:
+        send_at_once(m, "mb@mbox.test", 20)
+        m.wait_log(r"to=<mb@mbox.test>, .*status=sent \(delivered to mailbox\)", count=20)
+        assert len(mailbox.mbox(m.dir / "mail/mb", create=False)) == 20
+
+
 def test_what_cannot_be_delivered(mta):
     mail = mta.dir / "mail"
     (mail / "isdir").mkdir()

@@ -196,7 +196,6 @@ struct transport *transport_get(struct queue *q, struct str name);
 struct transport *transport_of(struct queue *q, const struct sched_transport *s);
 /* New limits and roles for all of them. */
 void transport_reload(struct queue *q);
-void transport_free_all(struct queue *q);
 
 /* ---- commit.c ---- */
 void commit_init(struct queue *q);

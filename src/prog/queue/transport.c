@@ -163,17 +163,3 @@ transport_reload(struct queue *q)
 	LIST_EACH (it, &q->transports)
 		transport_fill(q, CONTAINER_OF(it, struct transport, in_queue));
 }
-
-void
-transport_free_all(struct queue *q)
-{
-	struct list *first;
-
-	while ((first = list_first(&q->transports)) != NULL) {
-		struct transport *t = CONTAINER_OF(first, struct transport, in_queue);
-
-		list_remove(first);
-		free(t->name);
-		free(t);
-	}
-}

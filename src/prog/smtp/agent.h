@@ -166,7 +166,6 @@ void conn_free(struct conn *c);
 /* ---- pool ---- */
 
 void pool_init(struct pool *p);
-void pool_fini(struct pool *p); /* must be empty */
 void pool_put(struct pool *p, struct conn *c);
 void pool_take(struct pool *p, struct conn *c);
 /* An idle connection that may be used once more; NULL: none. It is taken out. */

@@ -16,13 +16,6 @@ pool_init(struct pool *p)
 	p->n = 0;
 }
 
-void
-pool_fini(struct pool *p)
-{
-	hmap_fini(&p->by_site);
-	hmap_fini(&p->by_endpoint);
-}
-
 /* The service takes part in the key, because its parameters made the session what it is.
  */
 static uint64_t

@@ -1,11 +1,12 @@
 /* Maildir: written and synced under tmp/, then renamed into new/, then the folder is
- * synced. A reader never sees half a message, and what is reported as delivered survives
- * a crash. */
+ * synced, once for all that come together. A reader never sees half a message, and what
+ * is reported as delivered survives a crash. */
 #include "prog/virtual/virtual.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -42,6 +43,23 @@ fail_create(struct task *t, const char *path, int error)
 	t->why.hint = "perhaps you need to create the maildirs in advance"; /* compat */
 }
 
+static void
+lock(const struct task *t)
+{
+	if (pthread_mutex_lock(&t->lane->names) != 0)
+		abort();
+}
+
+static void
+unlock(const struct task *t)
+{
+	int error = errno;
+
+	if (pthread_mutex_unlock(&t->lane->names) != 0)
+		abort();
+	errno = error;
+}
+
 static int
 create_in_tmp(struct task *t, const char *path)
 {
@@ -60,69 +78,62 @@ create_in_tmp(struct task *t, const char *path)
 	return open_beneath(t->s->base_fd, path, flags, 0600);
 }
 
-/* The last step: from tmp/ to new/, and the folder to the disk. */
-static bool
-move_to_new(struct task *t, const char *tmp_path, const struct stat *st)
+static void
+tmp_name(const struct task *t, char name[NAME_SIZE])
 {
-	char name[NAME_SIZE], folder[PATH_SIZE];
-	const char *tmp_name = strrchr(tmp_path, '/') + 1;
-	int tmp_fd, new_fd, error = 0;
-
-	(void)snprintf(name, sizeof(name), "%lld.V%llxI%llxM%lld.%s", /* compat */
-	    (long long)(t->wall_us / US_PER_SEC), (unsigned long long)st->st_dev,
-	    (unsigned long long)st->st_ino, (long long)(t->wall_us % US_PER_SEC),
-	    t->v->host);
-	(void)snprintf(folder, sizeof(folder), "%s/tmp", t->box.path);
-	tmp_fd = open_beneath(t->s->base_fd, folder, O_PATH | O_DIRECTORY, 0);
-	(void)snprintf(folder, sizeof(folder), "%s/new", t->box.path);
-	new_fd = open_beneath(t->s->base_fd, folder, O_RDONLY | O_DIRECTORY, 0);
-	if (new_fd < 0 && errno == ENOENT && make_folders(t->s->base_fd, folder))
-		new_fd = open_beneath(t->s->base_fd, folder, O_RDONLY | O_DIRECTORY, 0);
-	if (tmp_fd < 0 || new_fd < 0)
-		error = errno;
-	else if (syscall(SYS_renameat2, tmp_fd, tmp_name, new_fd, name, 1) != 0)
-		error = errno; /* 1: never replace a file */
-	else if (fsync(new_fd) != 0)
-		error = errno;
-	if (tmp_fd >= 0)
-		(void)close(tmp_fd);
-	if (new_fd >= 0)
-		(void)close(new_fd);
-	if (error == 0)
-		return true;
-	(void)strcat(folder, "/");
-	(void)strncat(folder, name, sizeof(folder) - strlen(folder) - 1);
-	fail(t, "create maildir file", folder, error);
-	return false;
+	(void)snprintf(name, NAME_SIZE, "%lld.P%ldQ%u.%s",
+	    (long long)(t->wall_us / US_PER_SEC), (long)getpid(), t->number, t->v->host);
 }
 
 static void
-remove_tmp(struct task *t, const char *path)
+new_name(const struct task *t, char name[NAME_SIZE])
+{
+	(void)snprintf(name, NAME_SIZE, "%lld.V%llxI%llxM%lld.%s", /* compat */
+	    (long long)(t->wall_us / US_PER_SEC), (unsigned long long)t->dev,
+	    (unsigned long long)t->ino, (long long)(t->wall_us % US_PER_SEC), t->v->host);
+}
+
+static int
+open_part(const struct task *t, const char *part, int flags)
 {
 	char folder[PATH_SIZE];
 	int fd;
 
-	(void)snprintf(folder, sizeof(folder), "%s/tmp", t->box.path);
-	fd = open_beneath(t->s->base_fd, folder, O_PATH | O_DIRECTORY, 0);
+	(void)snprintf(folder, sizeof(folder), "%s/%s", t->box.path, part);
+	fd = open_beneath(t->s->base_fd, folder, flags | O_DIRECTORY, 0);
+	if (fd < 0 && errno == ENOENT && make_folders(t->s->base_fd, folder))
+		fd = open_beneath(t->s->base_fd, folder, flags | O_DIRECTORY, 0);
+	return fd;
+}
+
+static void
+remove_tmp(const struct task *t)
+{
+	char name[NAME_SIZE];
+	int fd = open_part(t, "tmp", O_PATH);
+
 	if (fd < 0)
 		return;
-	(void)unlinkat(fd, strrchr(path, '/') + 1, 0);
+	tmp_name(t, name);
+	(void)unlinkat(fd, name, 0);
 	(void)close(fd);
 }
 
 bool
-maildir_deliver(struct task *t)
+maildir_write(struct task *t)
 {
 	static atomic_uint sequence; /* two threads in one second */
-	char path[PATH_SIZE];
+	char path[PATH_SIZE], name[NAME_SIZE];
 	struct writer w = { .limit = (uint64_t)t->s->conf.virtual_mailbox_limit_bytes };
 	struct stat st;
 	bool ok;
 
-	(void)snprintf(path, sizeof(path), "%s/tmp/%lld.P%ldQ%u.%s", t->box.path,
-	    (long long)(t->wall_us / US_PER_SEC), (long)getpid(),
-	    atomic_fetch_add(&sequence, 1), t->v->host);
+	t->number = atomic_fetch_add(&sequence, 1);
+	tmp_name(t, name);
+	(void)snprintf(path, sizeof(path), "%s/tmp/%s", t->box.path, name);
+	lock(t);
 	w.fd = create_in_tmp(t, path);
+	unlock(t);
 	if (w.fd < 0) {
 		fail_create(t, path, errno);
 		return false;
@@ -134,8 +145,86 @@ maildir_deliver(struct task *t)
 		fail(t, "error writing message", NULL, errno);
 		ok = false;
 	}
-	ok = ok && move_to_new(t, path, &st);
-	if (!ok)
-		remove_tmp(t, path);
-	return ok;
+	if (!ok) {
+		remove_tmp(t);
+		return false;
+	}
+	t->dev = st.st_dev;
+	t->ino = st.st_ino;
+	return true;
+}
+
+/* ---- from tmp/ to new/ ---- */
+
+static void
+fail_move(struct task *t, int error)
+{
+	char path[PATH_SIZE], name[NAME_SIZE];
+
+	new_name(t, name);
+	(void)snprintf(path, sizeof(path), "%s/new/%s", t->box.path, name);
+	fail(t, "create maildir file", path, error);
+}
+
+/* False: it is in tmp/ still. */
+static bool
+move_one(struct task *t, int tmp_fd, int new_fd)
+{
+	char from[NAME_SIZE], to[NAME_SIZE];
+	int error = 0;
+
+	tmp_name(t, from);
+	new_name(t, to);
+	lock(t);
+	if (syscall(SYS_renameat2, tmp_fd, from, new_fd, to, 1) != 0)
+		error = errno; /* 1: never replace a file */
+	unlock(t);
+	if (error == 0)
+		return true;
+	fail_move(t, error);
+	(void)unlinkat(tmp_fd, from, 0);
+	return false;
+}
+
+/* The folder could not be synced: none of them counts, so all of them will come again,
+ * and those that are here should not stay. Whoever reads the mailbox may have moved one:
+ * then it is there twice. */
+static void
+take_back(struct task *const *tasks, size_t n, int new_fd, int error)
+{
+	char name[NAME_SIZE];
+
+	for (size_t i = 0; i < n; i++) {
+		if (tasks[i]->why.dsn[0] != '\0')
+			continue;
+		new_name(tasks[i], name);
+		(void)unlinkat(new_fd, name, 0);
+		fail_move(tasks[i], error);
+	}
+}
+
+void
+maildir_move(struct task *const *tasks, size_t n)
+{
+	int tmp_fd = open_part(tasks[0], "tmp", O_PATH), new_fd = -1, error = errno;
+	size_t n_moved = 0;
+
+	if (tmp_fd >= 0) {
+		new_fd = open_part(tasks[0], "new", O_RDONLY);
+		error = errno;
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (new_fd >= 0) {
+			n_moved += move_one(tasks[i], tmp_fd, new_fd);
+			continue;
+		}
+		fail_move(tasks[i], error);
+		remove_tmp(tasks[i]);
+	}
+	if (n_moved > 0 && fsync(new_fd) != 0)
+		take_back(tasks, n, new_fd, errno);
+	if (tmp_fd >= 0)
+		(void)close(tmp_fd);
+	if (new_fd >= 0)
+		(void)close(new_fd);
 }

@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define THREADS 16 /* as many files are synced at a time */
-
 static struct virtual virtual;
 
 static void
@@ -43,6 +41,7 @@ main(int argc, char **argv)
 	worker_init(&virtual.w, argc, argv, "virtual", &ops, &virtual);
 	tzset(); /* reads a file: not possible later */
 	loop_offload_threads(virtual.w.loop, THREADS);
+	lanes_init(&virtual);
 	if (agent_init(&virtual, &box, &e) != RC_OK) {
 		log_fatal(virtual.w.log, "%s", e.text);
 		return 1;

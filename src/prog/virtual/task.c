@@ -1,12 +1,9 @@
-/* One recipient: look up, write on a thread, report. */
-#include "loop/loop.h"
+/* One recipient: look up, hand over to its lane, report. */
 #include "log/log.h"
 #include "prog/virtual/virtual.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 void
 fail_errno(struct failure *f, int error)
@@ -22,8 +19,8 @@ fail_errno(struct failure *f, int error)
 	(void)strcpy(f->dsn, dsn);
 }
 
-static void
-report(struct task *t)
+void
+task_report(struct task *t)
 {
 	struct virtual *v = t->v;
 	uint32_t *left = t->job->agent;
@@ -50,54 +47,13 @@ report(struct task *t)
 		delivery_done(v->delivery, t->job, DELIVERY_SITE_OK, STR(""), STR(""));
 }
 
-/* The ids of this thread for files; libc's functions would change those of all threads.
- */
-static bool
-become(const struct task *t)
-{
-	const struct box *b = &t->box;
-
-	if (!t->v->change_ids)
-		return true;
-	/* They return the id that was in force before, and nothing else: an id that is
-	 * there already needs one call, a new one a second call to see whether it worked.
-	 */
-	return ((gid_t)syscall(SYS_setfsgid, b->gid) == b->gid ||
-		   (gid_t)syscall(SYS_setfsgid, b->gid) == b->gid) &&
-	       ((uid_t)syscall(SYS_setfsuid, b->uid) == b->uid ||
-		   (uid_t)syscall(SYS_setfsuid, b->uid) == b->uid);
-}
-
-static void
-write_mail(void *arg)
-{
-	struct task *t = arg;
-
-	if (!become(t)) {
-		(void)strcpy(t->why.dsn, "4.3.0");
-		(void)snprintf(t->why.text, sizeof(t->why.text), "cannot become uid %lu",
-		    (unsigned long)t->box.uid);
-		return;
-	}
-	if (t->box.is_maildir)
-		(void)maildir_deliver(t);
-	else
-		(void)mbox_deliver(t);
-}
-
-static void
-written(void *arg)
-{
-	report(arg);
-}
-
 void
 task_start(struct task *t)
 {
 	struct str recipient = t->job->m->rcpts[t->rcpt].address;
 
 	if (lookup_box(t->v, t->s, t->job, recipient, &t->box, &t->why) != RC_OK)
-		report(t);
+		task_report(t);
 	else
-		loop_offload(t->v->w.loop, write_mail, written, t);
+		lanes_add(t);
 }

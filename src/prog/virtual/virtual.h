@@ -3,12 +3,21 @@
 #include "agent/decide.h"
 #include "agent/delivery.h"
 #include "agent/worker.h"
+#include "base/hmap.h"
+#include "base/list.h"
 #include "conf/snapshot.h"
+#include "loop/loop.h"
+#include <pthread.h>
 #include <sys/types.h>
 
 /* virtual: delivers into mailboxes of people who need no UNIX account. The loop thread
  * looks mailboxes up and talks to the queue; pool threads write files, each under the
  * recipient's file system ids, so that many syncs share one journal commit. */
+
+enum {
+	THREADS = 16,   /* as many files are synced at a time */
+	BATCH_MAX = 32, /* messages that come into one Maildir with one sync of new/ */
+};
 
 /* What one master.cf service of ours is told. Immutable while the process lives. */
 struct service {
@@ -20,6 +29,15 @@ struct service {
 	bool use_dotlock, use_fcntl, use_flock;
 };
 
+/* What the threads have to do; the loop thread's. */
+struct lanes {
+	struct hmap map;    /* a lane for each mailbox that has tasks */
+	struct list writes; /* tasks that wait for a thread */
+	struct list moves;  /* lanes that wait for a thread: they go first */
+	struct loop_task pump;
+	unsigned n_running;
+};
+
 struct virtual
 {
 	struct worker w;
@@ -27,6 +45,7 @@ struct virtual
 	struct decide *decide;
 	struct service *services;
 	size_t n_services;
+	struct lanes lanes;
 	const char *host; /* in names of Maildir files */
 	bool change_ids;  /* false when we run as an ordinary user */
 };
@@ -47,8 +66,28 @@ struct failure {
 	const char *hint;  /* one more line for the log, or NULL */
 };
 
+/* The tasks for one mailbox, which share what can be shared. */
+struct lane {
+	struct hmap_node node;
+	struct list link;    /* in moves */
+	struct list written; /* Maildir: tasks whose file is whole in tmp/ */
+	struct list held;    /* mbox: tasks that wait for the one that appends */
+	const struct service *s;
+	struct box box;
+	char *path; /* box.path, the lane's own */
+	size_t n_tasks;
+	bool is_busy; /* a thread moves or appends */
+	struct task *batch[BATCH_MAX];
+	size_t n_batch; /* what that thread moves */
+	/* Held while a name is made in tmp/ or goes from there: waiting here is cheaper
+	 * than spinning on the lock of the kernel. */
+	pthread_mutex_t names;
+};
+
 /* One recipient of one job on its way through the pool. */
 struct task {
+	struct list node; /* in writes, or in a list of its lane */
+	struct lane *lane;
 	struct virtual *v;
 	const struct service *s;
 	struct delivery_job *job;
@@ -56,6 +95,11 @@ struct task {
 	struct box box;
 	struct failure why;
 	int64_t wall_us; /* when it was given in: names and dates */
+	/* Maildir */
+	bool is_alone;   /* no other task for the mailbox: nothing to wait for */
+	unsigned number; /* in the name under tmp/ */
+	dev_t dev;       /* of the file, for its name under new/ */
+	ino_t ino;
 };
 
 /* ---- lookup.c: the loop thread ---- */
@@ -65,9 +109,20 @@ MUST_USE enum rc lookup_box(struct virtual *v, const struct service *s,
 
 /* ---- task.c ---- */
 void task_start(struct task *t);
+/* Tells what became of it; the job may end with it. */
+void task_report(struct task *t);
+
+/* ---- lane.c: the loop thread ---- */
+void lanes_init(struct virtual *v);
+/* Writes when it may and reports; the mailbox is known. */
+void lanes_add(struct task *t);
 
 /* ---- the pool's threads; false: t->why says it ---- */
-bool maildir_deliver(struct task *t);
+/* A whole and durable file under tmp/. */
+bool maildir_write(struct task *t);
+/* The files of 1 .. BATCH_MAX tasks for the same mailbox from tmp/ to new/, durably. Each
+ * task's `why` says what became of it. */
+void maildir_move(struct task *const *tasks, size_t n);
 bool mbox_deliver(struct task *t);
 
 /* ---- open.c ---- */
