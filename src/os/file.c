@@ -128,6 +128,20 @@ real_sync_data(void *ctx, int fd)
 }
 
 static int
+real_sync_start(void *ctx, int fd)
+{
+	(void)ctx;
+#ifdef SYNC_FILE_RANGE_WRITE
+	if (sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE) < 0 && errno != ENOSYS &&
+	    errno != EINVAL && errno != ESPIPE)
+		return -errno;
+#else
+	(void)fd;
+#endif
+	return 0;
+}
+
+static int
 real_sync_dir(void *ctx, int dir)
 {
 	(void)ctx;
@@ -212,6 +226,7 @@ os_files_real(void)
 		.size = real_size,
 		.truncate = real_truncate,
 		.sync_data = real_sync_data,
+		.sync_start = real_sync_start,
 		.sync_dir = real_sync_dir,
 		.lock = real_lock,
 		.make_dir = real_make_dir,

@@ -39,6 +39,11 @@ struct os_files {
 	int64_t (*size)(void *ctx, int fd);
 	int (*truncate)(void *ctx, int fd, int64_t size);
 	int (*sync_data)(void *ctx, int fd); /* fdatasync; size included */
+	/* Begins to write what was written to the file, so that several files are on
+	 * their way before the first is waited for. Promises nothing: sync_data() must
+	 * follow. An error is one of the file's content; a disk that cannot do this
+	 * returns 0. */
+	int (*sync_start)(void *ctx, int fd);
 	int (*sync_dir)(
 	    void *ctx, int dir);        /* names made, renamed, unlinked become durable */
 	int (*lock)(void *ctx, int fd); /* exclusive until close; -EWOULDBLOCK: taken */

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define STAGE_GROUP 32 /* large messages whose syncs share what they can */
+
 static bool
 went_wrong(struct spool_job *j, int64_t result, const char *what)
 {
@@ -20,10 +22,8 @@ went_wrong(struct spool_job *j, int64_t result, const char *what)
 
 /* ---- commit ---- */
 
-/* The content must be durable before the record that names it can be. A file that is
- * missing or short fails its own message only. */
-static void
-sync_stage(struct spool_job *j, struct batch_entry *e)
+static int
+open_stage(struct spool_job *j, struct batch_entry *e)
 {
 	const struct os_files *fs = j->fs;
 	char name[NAME_MAX_LEN];
@@ -31,13 +31,49 @@ sync_stage(struct spool_job *j, struct batch_entry *e)
 
 	stage_name(e->stage, name);
 	fd = fs->open(fs->ctx, j->stage_dir, name, OS_OPEN_WRITE);
-	if (fd < 0 || fs->size(fs->ctx, fd) < (int64_t)e->stage_bytes ||
-	    fs->sync_data(fs->ctx, fd) < 0) {
+	if (fd >= 0 && fs->size(fs->ctx, fd) >= (int64_t)e->stage_bytes &&
+	    fs->sync_start(fs->ctx, fd) >= 0)
+		return fd;
+	if (fd >= 0)
+		(void)fs->close(fs->ctx, fd);
+	return -1;
+}
+
+static void
+sync_stage(struct spool_job *j, struct batch_entry *e, int fd)
+{
+	const struct os_files *fs = j->fs;
+
+	if (fd < 0 || fs->sync_data(fs->ctx, fd) < 0) {
 		e->has_failed = true;
 		e->type = RECORD_VOID;
 	}
 	if (fd >= 0)
 		(void)fs->close(fs->ctx, fd);
+}
+
+/* The content must be durable before the record that names it can be. A file that is
+ * missing or short fails its own message only. All are on their way to the disk before
+ * the first is waited for, so that they share what the file system writes for them. */
+static void
+sync_stages(struct spool_job *j)
+{
+	struct batch_entry *entries[STAGE_GROUP];
+	int fds[STAGE_GROUP];
+	size_t i = 0, n;
+
+	do {
+		for (n = 0; n < STAGE_GROUP && i < j->batch->n; i++) {
+			struct batch_entry *e = &j->batch->v[i];
+
+			if (!e->is_put || e->stage == 0)
+				continue;
+			fds[n] = open_stage(j, e);
+			entries[n++] = e;
+		}
+		for (size_t k = 0; k < n; k++)
+			sync_stage(j, entries[k], fds[k]);
+	} while (i < j->batch->n);
 }
 
 static void
@@ -62,9 +98,7 @@ run_commit(struct spool_job *j)
 {
 	const struct os_files *fs = j->fs;
 
-	for (size_t i = 0; i < j->batch->n; i++)
-		if (j->batch->v[i].is_put && j->batch->v[i].stage != 0)
-			sync_stage(j, &j->batch->v[i]);
+	sync_stages(j);
 	if (j->must_sync_stage_dir &&
 	    went_wrong(j, fs->sync_dir(fs->ctx, j->stage_dir), "fsync of stage"))
 		return;

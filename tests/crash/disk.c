@@ -357,6 +357,16 @@ d_sync_data(void *ctx, int fd)
 	return r;
 }
 
+/* What was begun may be there or not, like everything that is not synced. */
+static int
+d_sync_start(void *ctx, int fd)
+{
+	const struct disk *d = ctx;
+
+	(void)inode_of(d, fd);
+	return d->is_read_only ? -EROFS : 0;
+}
+
 static int
 d_sync_dir(void *ctx, int dir)
 {
@@ -451,6 +461,7 @@ disk_new(void)
 		.size = d_size,
 		.truncate = d_truncate,
 		.sync_data = d_sync_data,
+		.sync_start = d_sync_start,
 		.sync_dir = d_sync_dir,
 		.lock = d_lock,
 		.make_dir = d_make_dir,
