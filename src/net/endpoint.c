@@ -157,6 +157,7 @@ net_listen(
 		rc = err_sys(e, RC_TEMP, "bind");
 	else if (listen(fd, backlog) < 0)
 		rc = err_sys(e, RC_TEMP, "listen");
+	no_delay(fd); /* what it accepts inherits it */
 	if (rc == RC_OK)
 		*out_fd = fd;
 	else
@@ -197,7 +198,6 @@ net_accept(int listen_fd, int *out_fd, struct net_endpoint *out_peer, struct err
 		return RC_MORE;
 	if (fd < 0)
 		return err_sys(e, RC_TEMP, "accept");
-	no_delay(fd);
 	*out_fd = fd;
 	*out_peer = peer;
 	return RC_OK;

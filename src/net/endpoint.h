@@ -64,11 +64,12 @@ MUST_USE enum rc net_connect(const struct net_endpoint *to, const struct addr_ip
 /* Returns: RC_OK connected; RC_TEMP failed, e->sys and text say why. */
 MUST_USE enum rc net_connect_result(int fd, struct err *e);
 
-/* A listening socket: SO_REUSEADDR, IPV6_V6ONLY, non-blocking, close-on-exec.
+/* A listening socket: SO_REUSEADDR, IPV6_V6ONLY, TCP_NODELAY for what it accepts,
+ * non-blocking, close-on-exec.
  * `share`: SO_REUSEPORT. */
 MUST_USE enum rc net_listen(
     const struct net_endpoint *at, int backlog, bool share, int *out_fd, struct err *e);
-/* Accepts one: non-blocking, close-on-exec, TCP_NODELAY. Returns: RC_MORE nobody waits;
+/* Accepts one: non-blocking, close-on-exec. Returns: RC_MORE nobody waits;
  * RC_TEMP out of descriptors or memory: stop accepting for a while. */
 MUST_USE enum rc net_accept(
     int listen_fd, int *out_fd, struct net_endpoint *out_peer, struct err *e);
