@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/fsuid.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -23,6 +24,7 @@ enum { ALLOWED = 10, REFUSED, CANNOT_ENTER, NOT_CONFINED };
 
 static char dir[] = "/tmp/hk-sandbox-XXXXXX";
 static char secret[64], readable[64], writable[64];
+static int given; /* a descriptor from before */
 
 static bool
 can_read(const char *name)
@@ -90,6 +92,13 @@ static bool
 unix_stream(void)
 {
 	return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) >= 0;
+}
+
+/* Of what we were given open: the mail log, a stage file. */
+static bool
+cut_a_file(void)
+{
+	return ftruncate(given, 0) == 0;
 }
 
 static bool
@@ -196,6 +205,9 @@ setup(void **state)
 		    creat(path, 0600) < 0 || chmod(path, 0666) != 0)
 			return -1;
 	}
+	given = memfd_create("given", MFD_CLOEXEC);
+	if (given < 0)
+		return -1;
 	return 0;
 }
 
@@ -249,6 +261,8 @@ test_calls(void **state)
 		/* private/queue is met at a stream */
 		{ OS_MAY_INET | OS_MAY_READ | OS_MAY_UNIX, unix_stream, REFUSED },
 		{ OS_MAY_INET, other_netlink, REFUSED },
+		{ OS_MAY_INET | OS_MAY_READ, cut_a_file, REFUSED },
+		{ OS_MAY_WRITE, cut_a_file, ALLOWED },
 		{ 0, signal_ourselves, ALLOWED },
 		{ 0, signal_our_neighbour, REFUSED },
 		{ OS_MAY_READ | OS_MAY_WRITE | OS_MAY_INET | OS_MAY_UNIX, run_program,

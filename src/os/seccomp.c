@@ -53,9 +53,9 @@ static const char *const base_calls[] = { "read", "write", "readv", "writev", "p
 	"getcpu", "restart_syscall", "membarrier", "getcwd", "socketpair", "pipe",
 	"pipe2", "sendmsg", "recvmsg", "sendto", "recvfrom", "sendmmsg", "recvmmsg",
 	"send", "recv", "shutdown", "getsockopt", "setsockopt", "getsockname",
-	"getpeername", "connect", "fsync", "fdatasync", "ftruncate", "ftruncate64",
-	"fallocate", "sync_file_range", "fstatfs", "fstatfs64", "flock", "fadvise64",
-	"sendfile", "copy_file_range", "arch_prctl", NULL };
+	"getpeername", "connect", "fsync", "fdatasync", "sync_file_range", "fstatfs",
+	"fstatfs64", "flock", "fadvise64", "sendfile", "copy_file_range", "arch_prctl",
+	NULL };
 static const char *const accept_calls[] = { "accept", "accept4", NULL };
 static const char *const inet_calls[] = { "bind", "listen", NULL };
 static const char *const read_calls[] = { "access", "faccessat", "faccessat2", "stat",
@@ -64,8 +64,9 @@ static const char *const read_calls[] = { "access", "faccessat", "faccessat2", "
 	NULL };
 static const char *const write_calls[] = { "open", "openat", "openat2", "creat", "mkdir",
 	"mkdirat", "rename", "renameat", "renameat2", "unlink", "unlinkat", "rmdir",
-	"link", "linkat", "truncate", "chmod", "fchmod", "fchmodat", "chown", "fchown",
-	"fchownat", "utimensat", "utime", "utimes", "umask", "memfd_create", NULL };
+	"link", "linkat", "truncate", "ftruncate", "ftruncate64", "fallocate", "chmod",
+	"fchmod", "fchmodat", "chown", "fchown", "fchownat", "utimensat", "utime",
+	"utimes", "umask", "memfd_create", NULL };
 static const char *const fsid_calls[] = { "setfsuid", "setfsgid", NULL };
 
 static int
