@@ -319,32 +319,31 @@ decide_new(const struct decide_request *req, struct decide **out, struct err *e)
 
 /* ---- folders for the sandbox ---- */
 
-struct folders {
-	map_path_fn *fn;
-	void *ctx;
-	struct str last;
-};
-
-static void
-give_folder(void *ctx, struct str path)
+void
+decide_folders_add(struct decide_folders *f, struct str folder)
 {
-	struct folders *f = ctx;
-	struct str folder = str_head(path, str_rfind(path, '/'));
+	for (size_t i = 0; i < f->n; i++)
+		if (str_is(folder, f->v[i]))
+			return;
+	if (f->n < DECIDE_FOLDERS_MAX &&
+	    (f->v[f->n] = arena_cstr(f->mem, folder)) != NULL)
+		f->n++;
+}
 
-	if (folder.n == path.n || (f->last.p != NULL && str_eq(folder, f->last)))
-		return;
-	if (folder.n == 0)
-		folder = STR("/");
-	f->last = folder;
-	f->fn(f->ctx, folder);
+/* The folder, not the file: a table is replaced by a file of the same name. */
+static void
+add_folder_of(void *ctx, struct str path)
+{
+	size_t at = str_rfind(path, '/');
+
+	if (at < path.n)
+		decide_folders_add(ctx, at > 0 ? str_head(path, at) : STR("/"));
 }
 
 void
-decide_paths(const struct decide *d, map_path_fn *fn, void *ctx)
+decide_folders_of(const struct decide *d, struct decide_folders *f)
 {
-	struct folders f = { .fn = fn, .ctx = ctx };
-
-	map_set_paths(d->maps, give_folder, &f);
+	map_set_paths(d->maps, add_folder_of, f);
 }
 
 /* ---- answers ---- */

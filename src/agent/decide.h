@@ -40,8 +40,16 @@ const struct access_conf *decide_access(const struct decide *d);
 /* Opens one more table by name (a program's own: virtual_mailbox_maps of the agent …). */
 MUST_USE enum rc decide_open_tables(
     struct decide *d, struct str text, struct ask_tables *out, struct err *e);
-/* Folders that need read access after confinement. */
-void decide_paths(const struct decide *d, map_path_fn *fn, void *ctx);
+/* Folders for a sandbox, each once; NULL behind the last. Start: .mem. */
+#define DECIDE_FOLDERS_MAX 200
+struct decide_folders {
+	struct arena *mem;
+	const char *v[DECIDE_FOLDERS_MAX + 1];
+	size_t n;
+};
+void decide_folders_add(struct decide_folders *f, struct str folder);
+/* Those of its tables' files, which are looked at again after confinement. */
+void decide_folders_of(const struct decide *d, struct decide_folders *f);
 
 /* Makes `a` answer table questions from memory at once, and looks for changed tables (at
  * most once a second). With today's tables a decision then never returns RC_MORE for

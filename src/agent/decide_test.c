@@ -145,21 +145,14 @@ files_in_lists(void **state)
 }
 
 static void
-count(void *ctx, struct str path)
-{
-	assert_true(str_is(path, "/tmp"));
-	++*(unsigned *)ctx;
-}
-
-static void
 folders(void **state)
 {
 	struct arena *mem = arena_new(64 << 20);
 	struct decide_request req = { .only_search = true };
 	struct ask_tables t;
 	struct decide *d;
+	struct decide_folders folders = { .mem = mem };
 	char text[100];
-	unsigned n = 0;
 
 	(void)state;
 	req.snapshot = snapshot(basic, mem);
@@ -169,8 +162,13 @@ folders(void **state)
 	    text, sizeof(text), "texthash:%s static:x hash:/tmp/hk-none", file);
 	assert_int_equal(decide_open_tables(d, str_c(text), &t, NULL), RC_OK);
 	assert_int_equal(t.n, 3);
-	decide_paths(d, count, &n);
-	assert_int_equal(n, 1); /* both files are in the same folder */
+	decide_folders_of(d, &folders);
+	assert_int_equal(folders.n, 1); /* both files are in the same folder */
+	decide_folders_add(&folders, STR("/etc"));
+	decide_folders_add(&folders, STR("/etc"));
+	assert_int_equal(folders.n, 2);
+	assert_string_equal(folders.v[1], "/etc");
+	assert_null(folders.v[2]);
 	decide_free(&d);
 	arena_free(&mem);
 }

@@ -15,7 +15,6 @@
 #define CONF_MEM_MAX ((size_t)64 << 20)
 #define SCRATCH_MAX  ((size_t)256 << 20)
 #define STOP_US      (4 * US_PER_SEC) /* how long deliveries may still end at a stop */
-#define PATHS_MAX    64
 
 /* ---- configuration ---- */
 
@@ -232,33 +231,18 @@ open_spool(struct queue *q, const char *path)
 
 /* ---- confinement ---- */
 
-struct paths {
-	struct arena *mem;
-	const char *v[PATHS_MAX + 1];
-	size_t n;
-};
-
-static void
-path_add(void *ctx, struct str path)
-{
-	struct paths *p = ctx;
-
-	if (p->n < PATHS_MAX)
-		p->v[p->n++] = arena_cstr(p->mem, path);
-}
-
 static void
 confine(struct queue *q, const char *spool_path)
 {
-	struct paths p = { .mem = q->w.mem };
+	struct decide_folders reads = { .mem = q->w.mem };
 	const char *const writes[] = { spool_path, NULL };
 	struct os_sandbox box = { .may = OS_MAY_READ | OS_MAY_WRITE | OS_MAY_UNIX,
-		.read = p.v,
+		.read = reads.v,
 		.write = writes };
 
 	/* Tables that a reload names are most often here. */
-	path_add(&p, str_c(q->w.config_dir));
-	decide_paths(q->decide, path_add, &p);
+	decide_folders_add(&reads, str_c(q->w.config_dir));
+	decide_folders_of(q->decide, &reads);
 	worker_confine(&q->w, &box);
 }
 

@@ -12,7 +12,6 @@
 
 #define SCRATCH_MAX    ((size_t)4 * 1024 * 1024)
 #define OUT_MAX        ((size_t)1024 * 1024)
-#define PATHS_MAX      64
 #define NAME_CACHE_US  (60 * US_PER_SEC)
 #define DRAIN_US       (300 * US_PER_SEC) /* after this, 421 at the next chance */
 #define DRAIN_FORCE_US (10 * US_PER_SEC)  /* `postfix stop` */
@@ -188,27 +187,11 @@ raise_descriptor_limit(void)
 	}
 }
 
-struct paths {
-	const char *v[PATHS_MAX];
-	size_t n;
-	struct arena *mem;
-};
-
-static void
-add_path(void *ctx, struct str path)
-{
-	struct paths *p = ctx;
-
-	if (p->n < PATHS_MAX - 1)
-		p->v[p->n++] = arena_cstr(p->mem, path);
-}
-
 int
 main(int argc, char **argv)
 {
-	struct paths readable = { .v = { "/etc", "/run/systemd/resolve" }, .n = 2 };
-	struct os_sandbox sandbox = { .may = OS_MAY_INET | OS_MAY_READ,
-		.read = readable.v };
+	struct decide_folders reads = { .v = { "/etc", "/run/systemd/resolve" }, .n = 2 };
+	struct os_sandbox sandbox = { .may = OS_MAY_INET | OS_MAY_READ, .read = reads.v };
 	struct smtpd *d = &smtpd;
 	struct worker w;
 	struct err e = { 0 };
@@ -219,9 +202,9 @@ main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	raise_descriptor_limit();
-	readable.mem = w.mem;
+	reads.mem = w.mem;
 	for (size_t i = 0; i < d->n_services; i++)
-		decide_paths(d->services[i].decide, add_path, &readable);
+		decide_folders_of(d->services[i].decide, &reads);
 	worker_confine(&w, &sandbox);
 	for (size_t i = 0; i < d->n_services; i++)
 		service_listen(&d->services[i]);

@@ -9,8 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PATHS_MAX 200
-
 /* ---- jobs ---- */
 
 static const struct service *
@@ -131,39 +129,26 @@ read_service(struct virtual *v, const struct worker_service *from, struct servic
 	return RC_OK;
 }
 
-struct paths {
-	struct arena *mem;
-	const char **v;
-	size_t n;
-};
-
-static void
-add_path(void *ctx, struct str path)
-{
-	struct paths *p = ctx;
-
-	if (p->n < PATHS_MAX)
-		p->v[p->n++] = arena_cstr(p->mem, path);
-}
-
 static void
 fill_sandbox(struct virtual *v, struct os_sandbox *box)
 {
-	struct paths reads = { .mem = v->w.mem }, writes = { .mem = v->w.mem };
+	static const struct decide_folders none;
+	struct decide_folders *reads = arena_get(v->w.mem, sizeof(*reads)),
+			      *writes = arena_get(v->w.mem, sizeof(*writes));
 
-	reads.v = arena_array(v->w.mem, PATHS_MAX + 1, sizeof(*reads.v));
-	writes.v = arena_array(v->w.mem, PATHS_MAX + 1, sizeof(*writes.v));
-	decide_paths(v->decide, add_path, &reads);
+	*reads = *writes = none;
+	reads->mem = writes->mem = v->w.mem;
+	decide_folders_of(v->decide, reads);
 	box->min_fsuid = UINT32_MAX;
 	for (size_t i = 0; i < v->n_services; i++) {
 		const struct service *s = &v->services[i];
 
-		add_path(&writes, str_c(s->base));
+		decide_folders_add(writes, str_c(s->base));
 		if (s->conf.virtual_minimum_uid < box->min_fsuid)
 			box->min_fsuid = (uid_t)s->conf.virtual_minimum_uid;
 	}
-	box->read = reads.v;
-	box->write = writes.v;
+	box->read = reads->v;
+	box->write = writes->v;
 }
 
 enum rc
