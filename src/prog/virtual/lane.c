@@ -93,8 +93,6 @@ find_lane(struct lanes *all, const struct task *t)
 	list_init(&l->link);
 	list_init(&l->written);
 	list_init(&l->held);
-	if (pthread_mutex_init(&l->names, NULL) != 0)
-		abort();
 	hmap_put(&all->map, hash, &l->node);
 	return l;
 }
@@ -106,7 +104,6 @@ release(struct lanes *all, struct lane *l, size_t n_tasks)
 	if (l->n_tasks > 0)
 		return;
 	hmap_remove(&all->map, &l->node);
-	(void)pthread_mutex_destroy(&l->names);
 	free(l->path);
 	free(l);
 }
@@ -207,6 +204,7 @@ lanes_init(struct virtual *v)
 {
 	uint64_t seed[2];
 
+	v->pid = (long)getpid();
 	os_random_seed(seed);
 	hmap_init(&v->lanes.map, seed);
 	list_init(&v->lanes.writes);

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -43,23 +42,6 @@ fail_create(struct task *t, const char *path, int error)
 	t->why.hint = "perhaps you need to create the maildirs in advance"; /* compat */
 }
 
-static void
-lock(const struct task *t)
-{
-	if (pthread_mutex_lock(&t->lane->names) != 0)
-		abort();
-}
-
-static void
-unlock(const struct task *t)
-{
-	int error = errno;
-
-	if (pthread_mutex_unlock(&t->lane->names) != 0)
-		abort();
-	errno = error;
-}
-
 static int
 create_in_tmp(struct task *t, const char *path)
 {
@@ -82,7 +64,7 @@ static void
 tmp_name(const struct task *t, char name[NAME_SIZE])
 {
 	(void)snprintf(name, NAME_SIZE, "%lld.P%ldQ%u.%s",
-	    (long long)(t->wall_us / US_PER_SEC), (long)getpid(), t->number, t->v->host);
+	    (long long)(t->wall_us / US_PER_SEC), t->v->pid, t->number, t->v->host);
 }
 
 static void
@@ -131,9 +113,7 @@ maildir_write(struct task *t)
 	t->number = atomic_fetch_add(&sequence, 1);
 	tmp_name(t, name);
 	(void)snprintf(path, sizeof(path), "%s/tmp/%s", t->box.path, name);
-	lock(t);
 	w.fd = create_in_tmp(t, path);
-	unlock(t);
 	if (w.fd < 0) {
 		fail_create(t, path, errno);
 		return false;
@@ -171,17 +151,13 @@ static bool
 move_one(struct task *t, int tmp_fd, int new_fd)
 {
 	char from[NAME_SIZE], to[NAME_SIZE];
-	int error = 0;
 
 	tmp_name(t, from);
 	new_name(t, to);
-	lock(t);
-	if (syscall(SYS_renameat2, tmp_fd, from, new_fd, to, 1) != 0)
-		error = errno; /* 1: never replace a file */
-	unlock(t);
-	if (error == 0)
+	/* 1: never replace a file */
+	if (syscall(SYS_renameat2, tmp_fd, from, new_fd, to, 1) == 0)
 		return true;
-	fail_move(t, error);
+	fail_move(t, errno);
 	(void)unlinkat(tmp_fd, from, 0);
 	return false;
 }

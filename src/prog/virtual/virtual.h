@@ -7,7 +7,6 @@
 #include "base/list.h"
 #include "conf/snapshot.h"
 #include "loop/loop.h"
-#include <pthread.h>
 #include <sys/types.h>
 
 /* virtual: delivers into mailboxes of people who need no UNIX account. The loop thread
@@ -46,6 +45,7 @@ struct virtual
 	struct service *services;
 	size_t n_services;
 	struct lanes lanes;
+	long pid;         /* of this process, and */
 	const char *host; /* in names of Maildir files */
 	bool change_ids;  /* false when we run as an ordinary user */
 };
@@ -79,9 +79,6 @@ struct lane {
 	bool is_busy; /* a thread moves or appends */
 	struct task *batch[BATCH_MAX];
 	size_t n_batch; /* what that thread moves */
-	/* Held while a name is made in tmp/ or goes from there: waiting here is cheaper
-	 * than spinning on the lock of the kernel. */
-	pthread_mutex_t names;
 };
 
 /* One recipient of one job on its way through the pool. */
