@@ -10,6 +10,7 @@
 #include <syslog.h>
 #include <unistd.h>
 #include "agent/queue_view.h"
+#include "conf/list.h"
 #include "log/log.h"
 #include "os/file.h"
 #include "os/random.h"
@@ -205,4 +206,27 @@ command_open_spool(const struct command *c, struct spool **out, struct err *e)
 		return RC_TEMP;
 	os_random(conf.seed, sizeof(conf.seed));
 	return spool_open(os_files_real(), path.p, &conf, &report, out, e);
+}
+
+bool
+command_user_is_listed(struct command *c, int status, const char *parameter,
+    struct str list, struct str login)
+{
+	struct match_list m;
+	struct err e = { 0 };
+
+	if (match_list_parse(list, &match_files_os, c->mem, &m, &e) != RC_OK)
+		command_fatal(c, status, "%s: %s", parameter, e.text);
+	for (size_t i = 0; i < m.n; i++) {
+		const struct match_item *item = &m.v[i];
+		bool is_static =
+		    item->kind == MATCH_TABLE && str_starts(item->text, STR("static:"));
+
+		if (item->kind != MATCH_WORD && !is_static)
+			command_fatal(c, status, "%s: %.*s is not supported here",
+			    parameter, STR_ARG(item->text));
+		if (is_static || str_ieq(item->text, login))
+			return !item->is_negated;
+	}
+	return false;
 }

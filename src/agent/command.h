@@ -61,4 +61,9 @@ void queue_client_close(struct queue_client *q);
 /* RC_NONE: there is none yet. RC_TEMP: in use, or trouble. */
 MUST_USE enum rc command_open_spool(
     const struct command *c, struct spool **out, struct err *e);
+/* Whether `login` is on `list`, the value of authorized_*_users: names, "/files" of
+ * names, "static:anything", each perhaps behind "!". What cannot be read or asked ends
+ * the program with `status`: a list that forbids must not let pass. */
+bool command_user_is_listed(struct command *c, int status, const char *parameter,
+    struct str list, struct str login);
 #endif

@@ -99,6 +99,14 @@ def test_submitter_on_a_negated_list_may_post(root, instance, rule, ok):
     assert bool(os.listdir(m.dir / "spool/maildrop")) == ok
 
 
+@pytest.mark.parametrize("rule, ok", [("static:anyone", True), ("!hkuser, static:anyone", False), ("!hash:{dir}/t, static:anyone", False), ("root", False)])
+def test_reader_on_a_negated_list_may_see_the_queue(root, instance, rule, ok):
+    m = instance(main=f"authorized_mailq_users = {rule}")
+    r = subprocess.run([str(harness.BIN / "postqueue"), "-c", str(m.dir / "etc"), "-p"], capture_output=True, text=True, user="hkuser", group="hkuser", extra_groups=[])
+    refused = "not allowed to view the mail queue" in r.stderr or "not supported here" in r.stderr
+    assert refused != ok, r.stderr
+
+
 def test_journal_written_by_root_cannot_be_opened_by_queue(root, instance):
     """postsuper, postcat and postqueue on a stopped system work with mail_owner's rights; nothing in journal/ becomes root's."""
     m = instance(main="defer_transports = smtp")

@@ -73,33 +73,6 @@ give_up(struct drop *d, int status, const char *what, const char *why)
 
 /* ---- who ---- */
 
-/* authorized_submit_users: names, "/files" of names, "static:anything", each perhaps
- * behind
- * "!". What cannot be read or asked refuses: a list that forbids must not let pass. */
-static bool
-is_on_list(struct str list, struct str login)
-{
-	struct match_list m;
-	struct err e = { 0 };
-
-	if (match_list_parse(list, &match_files_os, command.mem, &m, &e) != RC_OK)
-		command_fatal(
-		    &command, EX_TEMPFAIL, "authorized_submit_users: %s", e.text);
-	for (size_t i = 0; i < m.n; i++) {
-		const struct match_item *item = &m.v[i];
-		bool is_static =
-		    item->kind == MATCH_TABLE && str_starts(item->text, STR("static:"));
-
-		if (item->kind != MATCH_WORD && !is_static)
-			command_fatal(&command, EX_TEMPFAIL,
-			    "authorized_submit_users: %.*s is not supported here",
-			    STR_ARG(item->text));
-		if (is_static || str_ieq(item->text, login))
-			return !item->is_negated;
-	}
-	return false;
-}
-
 static void
 check_user(void)
 {
@@ -107,7 +80,8 @@ check_user(void)
 	const struct passwd *pw = getpwuid(uid);
 	struct str login = str_c(pw != NULL ? pw->pw_name : "unknown");
 
-	if (!is_on_list(command.conf.authorized_submit_users, login)) /* compat */
+	if (!command_user_is_listed(&command, EX_TEMPFAIL, "authorized_submit_users",
+		command.conf.authorized_submit_users, login)) /* compat */
 		command_fatal(&command, EX_NOPERM,
 		    "User %.*s(%ld) is not allowed to submit mail", STR_ARG(login),
 		    (long)uid);

@@ -22,27 +22,13 @@
 #define UNAVAILABLE 69 /* EX_UNAVAILABLE of sysexits.h, also for usage (compat) */
 #define CHUNK_MAX   ((size_t)64 << 20)
 
-/* authorized_*_users: user names, "static:anyone". */
-static bool
-is_authorized(struct command *c, struct str list)
-{
-	struct passwd *pw = getpwuid(getuid());
-	struct match_list m;
-	struct err e = { 0 };
-
-	if (getuid() == 0 || str_is(str_trim(list), "static:anyone"))
-		return true;
-	if (match_list_parse(list, &match_files_os, c->mem, &m, &e) != RC_OK)
-		command_fatal(c, UNAVAILABLE, "%s", e.text);
-	return match_list_has(&m, str_c(pw != NULL ? pw->pw_name : "unknown"), NULL);
-}
-
 static void
-authorize(struct command *c, struct str list, const char *what)
+authorize(struct command *c, const char *parameter, struct str list, const char *what)
 {
-	struct passwd *pw = getpwuid(getuid());
+	const struct passwd *pw = getpwuid(getuid());
 
-	if (is_authorized(c, list))
+	if (getuid() == 0 || command_user_is_listed(c, UNAVAILABLE, parameter, list,
+				 str_c(pw != NULL ? pw->pw_name : "unknown")))
 		return;
 	command_fatal(c, UNAVAILABLE, "User %s(%ld) is not allowed to %s",
 	    pw != NULL ? pw->pw_name : "unknown", (long)getuid(), what); /* compat */
@@ -143,7 +129,8 @@ list_queue(struct command *c, bool is_json)
 	struct err e = { 0 };
 	int fd;
 
-	authorize(c, c->conf.authorized_mailq_users, "view the mail queue");
+	authorize(c, "authorized_mailq_users", c->conf.authorized_mailq_users,
+	    "view the mail queue");
 	if (conf_get(c->snapshot, NULL, STR("enable_long_queue_ids"), c->mem, &is_long,
 		&e) != RC_OK)
 		is_long = STR("no");
@@ -176,7 +163,8 @@ flush_all(struct command *c)
 	struct err e = { 0 };
 	int fd;
 
-	authorize(c, c->conf.authorized_flush_users, "flush the mail queue");
+	authorize(c, "authorized_flush_users", c->conf.authorized_flush_users,
+	    "flush the mail queue");
 	/* compat: dead destinations, whatever the time, deferred mail */
 	if (command_connect(c, "public/qmgr", &fd, &e) != RC_OK ||
 	    os_fd_write_all(fd, STR("FAD"), &e) != RC_OK)
@@ -203,7 +191,8 @@ flush_one(struct command *c, const char *id)
 	char answer[32];
 	int fd;
 
-	authorize(c, c->conf.authorized_flush_users, "flush the mail queue");
+	authorize(c, "authorized_flush_users", c->conf.authorized_flush_users,
+	    "flush the mail queue");
 	if (!is_queue_id(id)) /* compat */
 		command_fatal(
 		    c, UNAVAILABLE, "Cannot flush queue ID - invalid name: \"%s\"", id);
