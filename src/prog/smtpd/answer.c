@@ -189,7 +189,8 @@ check_rcpt(struct conn *c, const struct smtp_fx *fx)
 		return;
 	}
 	if (message_add(c, fx->rcpt, &e) != RC_OK) {
-		refuse(c, arena_printf(c->service->smtpd->scratch, "451 %s", e.text));
+		refuse(c, arena_printf(c->service->smtpd->scratch, "%u %s",
+			      ingest_reply_code(str_c(e.text)), e.text));
 		return;
 	}
 	a.queue_id = ingest_qid(c->message->ingest);
