@@ -140,8 +140,8 @@ check_mail(struct conn *c, const struct smtp_fx *fx)
 	c->patience_us = 0;
 	arena_reset(c->service->smtpd->scratch);
 	if (rc != RC_OK)
-		refuse(c, arena_printf(c->service->smtpd->scratch, "%s %s",
-			      rc == RC_MORE ? "451" : "452", e.text)); /* compat */
+		refuse(c, arena_printf(c->service->smtpd->scratch, "%u %s",
+			      ingest_reply_code(str_c(e.text)), e.text)); /* compat */
 	else
 		early_stage(c, fx, ACCESS_SENDER);
 }
