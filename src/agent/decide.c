@@ -59,7 +59,7 @@ decide_open_tables(
 	for (unsigned i = 0; rc == RC_OK && i < t.n; i++) {
 		struct map *unused;
 
-		rc = map_set_open(d->maps, t.v[i], &unused, e);
+		rc = map_set_open(d->maps, t.v[i], 0, &unused, e);
 	}
 	if (rc == RC_OK)
 		*out = t;
@@ -78,7 +78,7 @@ open_list(struct decide *d, struct str text, enum route_list_kind kind,
 		rc = route_list_parse(text, kind, d->mem, &l, e);
 	for (unsigned i = 0; rc == RC_OK && i < l.n; i++) {
 		if (l.v[i].kind == ROUTE_ITEM_TABLE)
-			rc = map_set_open(d->maps, l.v[i].text, &unused, e);
+			rc = map_set_open(d->maps, l.v[i].text, 0, &unused, e);
 		else if (l.v[i].kind == ROUTE_ITEM_BAD && d->log != NULL)
 			log_warn(d->log, "bad network or name in a list: \"%.*s\"",
 			    STR_ARG(l.v[i].text));
@@ -297,12 +297,15 @@ decide_new(const struct decide_request *req, struct decide **out, struct err *e)
 {
 	struct decide *d = mem_get(sizeof(*d));
 	struct str soft;
+	const struct map_env env = {
+		.log = req->log, .snapshot = req->snapshot, .service = req->service
+	};
 	enum rc rc;
 
 	d->mem = arena_new(ARENA_MAX);
 	d->log = req->log;
 	d->has_own_maps = req->share == NULL;
-	d->maps = d->has_own_maps ? map_set_new(req->log) : req->share->maps;
+	d->maps = d->has_own_maps ? map_set_new(&env) : req->share->maps;
 	rc = fill_route(d, req, e);
 	if (rc == RC_OK && !req->only_search)
 		rc = fill_access(d, req, e);

@@ -142,17 +142,15 @@ table_open(struct str name, DBTYPE type, void **out, struct err *e)
 }
 
 static enum rc
-hash_open(struct str name, struct log *log, void **out, struct err *e)
+hash_open(const struct map_how *how, void **out, struct err *e)
 {
-	(void)log;
-	return table_open(name, DB_HASH, out, e);
+	return table_open(how->name, DB_HASH, out, e);
 }
 
 static enum rc
-btree_open(struct str name, struct log *log, void **out, struct err *e)
+btree_open(const struct map_how *how, void **out, struct err *e)
 {
-	(void)log;
-	return table_open(name, DB_BTREE, out, e);
+	return table_open(how->name, DB_BTREE, out, e);
 }
 
 /* One get; `extra` is 1 for a key with the NUL behind it. */
@@ -189,14 +187,16 @@ find_on_disk(DB *db, struct str key, struct arena *mem, struct str *out, struct 
 }
 
 static enum rc
-table_find(
-    const void *state, struct str key, struct arena *mem, struct str *out, struct err *e)
+table_find(void *state, struct str key, unsigned flags, struct arena *mem,
+    struct str *out, struct err *e)
 {
 	const struct table *t = state;
 	struct str value;
-	enum rc rc = t->mem != NULL ? map_mem_find(t->mem, key, &value)
-				    : find_on_disk(t->db, key, mem, &value, e);
+	enum rc rc;
 
+	(void)flags;
+	rc = t->mem != NULL ? map_mem_find(t->mem, key, &value)
+			    : find_on_disk(t->db, key, mem, &value, e);
 	if (rc != RC_OK)
 		return rc;
 	value = arena_str(mem, value);
@@ -207,7 +207,7 @@ table_find(
 }
 
 static enum rc
-table_each(const void *state, map_each_fn *fn, void *ctx, struct err *e)
+table_each(void *state, map_each_fn *fn, void *ctx, struct err *e)
 {
 	const struct table *t = state;
 
@@ -216,7 +216,7 @@ table_each(const void *state, map_each_fn *fn, void *ctx, struct err *e)
 
 const struct map_type map_type_hash = {
 	.name = "hash",
-	.is_fixed = true,
+	.traits = { .is_fixed = true },
 	.suffix = ".db",
 	.open = hash_open,
 	.close = table_close,
@@ -226,7 +226,7 @@ const struct map_type map_type_hash = {
 
 const struct map_type map_type_btree = {
 	.name = "btree",
-	.is_fixed = true,
+	.traits = { .is_fixed = true },
 	.suffix = ".db",
 	.open = btree_open,
 	.close = table_close,

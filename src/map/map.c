@@ -1,6 +1,5 @@
-/* Tables by name, their versions on disk, and stand-ins for those that cannot be opened.
- */
-#include "map/map.h"
+/* One open table: its type, the version that serves, and stand-ins for tables that cannot
+ * be opened. Sets of tables are in set.c. */
 #include "log/log.h"
 #include "map/map_int.h"
 #include <assert.h>
@@ -9,30 +8,9 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#define KEY_MAX    1024 /* longer keys are folded in the arena */
-#define REFRESH_US US_PER_SEC
-#define SETTLED_SEC                                                                      \
-	100 /* a source younger than this may be in the middle of a rebuild              \
-	     */
-
-struct map {
-	struct map *next;
-	struct str spec;             /* "hash:/etc/x" */
-	struct str name;             /* "/etc/x", a view of spec */
-	const struct map_type *type; /* NULL: unknown */
-	void *state;
-	bool is_open;
-	char *path;       /* the file that is watched, or NULL */
-	struct stat seen; /* its version that was tried last */
-	bool has_seen;
-	struct err why; /* not open: the reason */
-};
-
-struct map_set {
-	struct log *log;
-	struct map *maps;
-	int64_t refreshed_us;
-};
+#define KEY_MAX 1024 /* longer keys are folded in the arena */
+/* A source younger than this may be in the middle of a rebuild. */
+#define SETTLED_SEC 100
 
 static const struct map_type *const types[] = { &map_type_btree, &map_type_fail,
 	&map_type_hash, &map_type_inline, &map_type_static, &map_type_texthash,
@@ -56,13 +34,34 @@ map_type_find(struct str name)
 	return NULL;
 }
 
-static struct map *
-map_new(struct str spec)
+struct map_traits
+map_traits_of(struct str spec)
 {
+	const struct map_type *t;
+	struct str type, name = STR("");
+
+	if (str_starts(spec, STR("proxy:")))
+		spec = str_from(spec, 6);
+	if (!str_cut(spec, ':', &type, &name))
+		type = spec;
+	t = map_type_find(type);
+	if (t == NULL)
+		return (struct map_traits){ .is_fixed = true };
+	return t->traits_of != NULL ? t->traits_of(name) : t->traits;
+}
+
+struct map *
+map_new(const struct map_open_request *req)
+{
+	static const struct map_env none;
+	struct str spec = req->spec;
 	struct map *m = mem_get(sizeof(*m));
 	char *copy = mem_get(spec.n + 1);
 	struct str type;
 
+	m->env = req->env != NULL ? *req->env : none;
+	m->flags = req->flags;
+	m->for_writing = req->for_writing;
 	memcpy(copy, spec.p, spec.n);
 	m->spec = str_n(copy, spec.n);
 	/* proxy:type:name: another process opened it for those who may not; here every
@@ -73,6 +72,7 @@ map_new(struct str spec)
 	if (!str_cut(spec, ':', &type, &m->name))
 		type = spec;
 	m->type = map_type_find(type);
+	m->traits = map_traits_of(m->spec);
 	if (m->type != NULL && m->type->watch != NULL) {
 		const char *file = m->type->watch(m->name);
 
@@ -119,10 +119,13 @@ warn_if_old(const struct map *m, struct log *log)
 	free(path);
 }
 
-/* Opens the version that is there now beside the one that serves. */
-static enum rc
-open_version(struct map *m, struct log *log, struct err *e)
+enum rc
+map_open_version(struct map *m, struct err *e)
 {
+	const struct map_how how = { .name = m->name,
+		.env = &m->env,
+		.flags = m->flags,
+		.for_writing = m->for_writing };
 	void *state;
 	enum rc rc;
 
@@ -136,22 +139,32 @@ open_version(struct map *m, struct log *log, struct err *e)
 		    STR_ARG(type));
 	}
 	m->has_seen = m->path != NULL && stat(m->path, &m->seen) == 0;
-	rc = m->type->open(m->name, log, &state, e);
+	if ((m->flags & MAP_PARANOID) != 0 && m->traits.is_open_to_forgery)
+		return err_set(e, RC_PERM,
+		    "%.*s map is not allowed for security "
+		    "sensitive data",
+		    STR_ARG(m->spec)); /* compat */
+	if (m->for_writing && m->type->put == NULL)
+		return err_set(e, RC_PERM, "%s map requires O_RDONLY access mode",
+		    m->type->name); /* compat */
+	if (m->traits.is_remote && !m->env.asks_remote)
+		return RC_OK; /* `lookup` opens it */
+	rc = m->type->open(&how, &state, e);
 	if (rc != RC_OK)
 		return rc;
 	if (m->is_open)
 		m->type->close(m->state);
 	m->state = state;
 	m->is_open = true;
-	warn_if_old(m, log);
+	warn_if_old(m, m->env.log);
 	return RC_OK;
 }
 
 enum rc
-map_open(struct str spec, struct log *log, struct map **out, struct err *e)
+map_open(const struct map_open_request *req, struct map **out, struct err *e)
 {
-	struct map *m = map_new(spec);
-	enum rc rc = open_version(m, log, e);
+	struct map *m = map_new(req);
+	enum rc rc = map_open_version(m, e);
 
 	if (rc != RC_OK) {
 		map_close(&m);
@@ -161,110 +174,9 @@ map_open(struct str spec, struct log *log, struct map **out, struct err *e)
 	return RC_OK;
 }
 
-struct map_set *
-map_set_new(struct log *log)
-{
-	struct map_set *s = mem_get(sizeof(*s));
-
-	s->log = log;
-	s->refreshed_us = INT64_MIN;
-	return s;
-}
-
-void
-map_set_free(struct map_set **s)
-{
-	if (*s == NULL)
-		return;
-	while ((*s)->maps != NULL) {
-		struct map *m = (*s)->maps;
-
-		(*s)->maps = m->next;
-		map_close(&m);
-	}
-	free(*s);
-	*s = NULL;
-}
-
-struct map *
-map_set_get(const struct map_set *s, struct str spec)
-{
-	for (struct map *m = s->maps; m != NULL; m = m->next)
-		if (m->spec.n == spec.n && str_eq(m->spec, spec))
-			return m;
-	return NULL;
-}
-
-enum rc
-map_set_open(struct map_set *s, struct str spec, struct map **out, struct err *e)
-{
-	struct map *m = map_set_get(s, spec);
-
-	if (m == NULL) {
-		if (str_find(spec, ':') == spec.n)
-			return err_set(e, RC_PERM,
-			    "open dictionary: expecting \"type:name\" "
-			    "form instead of \"%.*s\"",
-			    STR_ARG(spec)); /* compat */
-		m = map_new(spec);
-		if (open_version(m, s->log, &m->why) != RC_OK && s->log != NULL)
-			log_error(s->log, "%s", m->why.text);
-		m->next = s->maps;
-		s->maps = m;
-	}
-	*out = m;
-	return RC_OK;
-}
-
-static bool
-is_changed(const struct map *m)
-{
-	struct stat now;
-
-	if (m->path == NULL || stat(m->path, &now) != 0)
-		return false; /* gone: the old version goes on serving */
-	return !m->has_seen || now.st_ino != m->seen.st_ino ||
-	       now.st_dev != m->seen.st_dev || now.st_size != m->seen.st_size ||
-	       now.st_mtim.tv_sec != m->seen.st_mtim.tv_sec ||
-	       now.st_mtim.tv_nsec != m->seen.st_mtim.tv_nsec;
-}
-
-void
-map_set_refresh(struct map_set *s, int64_t now_us)
-{
-	if (s->refreshed_us != INT64_MIN && now_us - s->refreshed_us < REFRESH_US)
-		return;
-	s->refreshed_us = now_us;
-	for (struct map *m = s->maps; m != NULL; m = m->next) {
-		struct err e = { 0 };
-
-		if (m->type == NULL || !is_changed(m))
-			continue;
-		if (open_version(m, s->log, &e) == RC_OK) {
-			if (s->log != NULL)
-				log_info(
-				    s->log, "table %.*s has changed", STR_ARG(m->spec));
-			continue;
-		}
-		if (!m->is_open)
-			m->why = e;
-		if (s->log != NULL)
-			log_warn(s->log, "%.*s: %s%s", STR_ARG(m->spec), e.text,
-			    m->is_open ? "; the version before goes on serving" : "");
-	}
-}
-
-void
-map_set_paths(const struct map_set *s, map_path_fn *fn, void *ctx)
-{
-	for (struct map *m = s->maps; m != NULL; m = m->next)
-		if (m->path != NULL)
-			fn(ctx, str_c(m->path));
-}
-
 static enum rc
-find_folded(const struct map *m, struct str key, struct arena *mem, struct str *out,
-    struct err *e)
+find_folded(struct map *m, struct str key, unsigned flags, struct arena *mem,
+    struct str *out, struct err *e)
 {
 	char buf[KEY_MAX];
 
@@ -272,29 +184,31 @@ find_folded(const struct map *m, struct str key, struct arena *mem, struct str *
 		key = map_fold(key, mem);
 		if (key.p == NULL)
 			return err_set(e, RC_TEMP, "memory limit");
-		return m->type->find(m->state, key, mem, out, e);
+		return m->type->find(m->state, key, flags, mem, out, e);
 	}
 	for (size_t i = 0; i < key.n; i++)
 		buf[i] = ascii_lower(key.p[i]);
-	return m->type->find(m->state, str_n(buf, key.n), mem, out, e);
+	return m->type->find(m->state, str_n(buf, key.n), flags, mem, out, e);
 }
 
 enum rc
-map_find(const struct map *m, struct str key, unsigned flags, struct arena *mem,
+map_find(struct map *m, struct str key, unsigned flags, struct arena *mem,
     struct str *out, struct err *e)
 {
 	struct str value;
 	enum rc rc;
 
+	if (!m->is_open && m->type != NULL && m->traits.is_remote && !m->env.asks_remote)
+		return RC_MORE;
 	if (!m->is_open)
 		return err_set(e, RC_TEMP, "%.*s is unavailable. %s", /* compat */
 		    STR_ARG(m->spec), m->why.text);
-	if (key.n == 0 || ((flags & MAP_PARTIAL) != 0 && !m->type->is_fixed))
+	if (key.n == 0 || ((flags & MAP_PARTIAL) != 0 && !m->traits.is_fixed))
 		return RC_NONE;
-	if (m->type->is_fixed && (flags & MAP_NOFOLD) == 0)
-		rc = find_folded(m, key, mem, &value, e);
+	if (m->traits.is_fixed && (flags & MAP_NOFOLD) == 0)
+		rc = find_folded(m, key, flags, mem, &value, e);
 	else
-		rc = m->type->find(m->state, key, mem, &value, e);
+		rc = m->type->find(m->state, key, flags, mem, &value, e);
 	if (rc != RC_OK)
 		return rc;
 	if (value.n == 0)
@@ -306,6 +220,25 @@ map_find(const struct map *m, struct str key, unsigned flags, struct arena *mem,
 	return RC_OK;
 }
 
+bool
+map_is_changed(const struct map *m)
+{
+	struct stat now;
+
+	if (m->path == NULL || stat(m->path, &now) != 0)
+		return false; /* gone: the old version goes on serving */
+	return !m->has_seen || now.st_ino != m->seen.st_ino ||
+	       now.st_dev != m->seen.st_dev || now.st_size != m->seen.st_size ||
+	       now.st_mtim.tv_sec != m->seen.st_mtim.tv_sec ||
+	       now.st_mtim.tv_nsec != m->seen.st_mtim.tv_nsec;
+}
+
+bool
+map_is_remote(const struct map *m)
+{
+	return m->traits.is_remote;
+}
+
 struct str
 map_spec(const struct map *m)
 {
@@ -313,11 +246,27 @@ map_spec(const struct map *m)
 }
 
 enum rc
-map_each(const struct map *m, map_each_fn *fn, void *ctx, struct err *e)
+map_each(struct map *m, map_each_fn *fn, void *ctx, struct err *e)
 {
 	assert(m->is_open);
 	if (m->type->each == NULL)
 		return err_set(
 		    e, RC_PERM, "sequence operation is not supported"); /* compat */
 	return m->type->each(m->state, fn, ctx, e);
+}
+
+enum rc
+map_put(struct map *m, struct str key, struct str value, struct err *e)
+{
+	assert(m->is_open && m->for_writing);
+	return m->type->put(m->state, key, value, e);
+}
+
+enum rc
+map_delete(struct map *m, struct str key, struct err *e)
+{
+	assert(m->is_open && m->for_writing);
+	if (m->type->del == NULL)
+		return err_set(e, RC_PERM, "delete operation is not supported");
+	return m->type->del(m->state, key, e);
 }

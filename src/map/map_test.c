@@ -68,13 +68,13 @@ open_in(struct map_set *s, const char *type, const char *name)
 
 	(void)snprintf(
 	    spec, sizeof(spec), "%s:%s", type, name[0] == '/' ? path(name + 1) : name);
-	assert_int_equal(map_set_open(s, str_c(spec), &m, NULL), RC_OK);
+	assert_int_equal(map_set_open(s, str_c(spec), 0, &m, NULL), RC_OK);
 	return m;
 }
 
 /* The value, or the result's name. */
 static const char *
-find(const struct map *m, const char *key, unsigned flags)
+find(struct map *m, const char *key, unsigned flags)
 {
 	static char line[600];
 	struct arena *mem = arena_new(1 << 16);
@@ -138,7 +138,7 @@ simple_types(void **state)
 			assert_non_null(
 			    strstr(got, "unsupported dictionary type: nosuch"));
 	}
-	assert_int_equal(map_set_open(s, STR("plain"), &m, NULL), RC_PERM);
+	assert_int_equal(map_set_open(s, STR("plain"), 0, &m, NULL), RC_PERM);
 	map_set_free(&s);
 }
 
@@ -267,8 +267,12 @@ incremental(void **state)
 	assert_int_equal(map_each(m, count, &n, NULL), RC_OK);
 	assert_int_equal(n, strlen("more") + strlen("other"));
 	(void)snprintf(spec, sizeof(spec), "hash:%s", path("absent"));
-	assert_int_equal(map_open(str_c(spec), NULL, &one, NULL), RC_TEMP);
-	assert_int_equal(map_open(STR("cdb:/x"), NULL, &one, NULL), RC_PERM);
+	assert_int_equal(
+	    map_open(&(struct map_open_request){ .spec = str_c(spec) }, &one, NULL),
+	    RC_TEMP);
+	assert_int_equal(
+	    map_open(&(struct map_open_request){ .spec = STR("nosuch:/x") }, &one, NULL),
+	    RC_PERM);
 	req.type = STR("texthash");
 	assert_int_equal(map_build_new(&req, &b, NULL), RC_PERM);
 	map_set_free(&s);

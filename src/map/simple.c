@@ -3,13 +3,12 @@
 #include <stdlib.h>
 
 static enum rc
-static_open(struct str name, struct log *log, void **out, struct err *e)
+static_open(const struct map_how *how, void **out, struct err *e)
 {
+	struct str name = str_trim(how->name);
 	char *copy;
 
-	(void)log;
 	(void)e;
-	name = str_trim(name);
 	if (name.n >= 2 && name.p[0] == '{' && name.p[name.n - 1] == '}')
 		name = str_trim(str_n(name.p + 1, name.n - 2));
 	copy = mem_get(name.n + 1);
@@ -20,11 +19,12 @@ static_open(struct str name, struct log *log, void **out, struct err *e)
 }
 
 static enum rc
-static_find(
-    const void *state, struct str key, struct arena *mem, struct str *out, struct err *e)
+static_find(void *state, struct str key, unsigned flags, struct arena *mem,
+    struct str *out, struct err *e)
 {
 	struct str value = arena_str(mem, str_c(state));
 
+	(void)flags;
 	(void)key;
 	if (value.p == NULL)
 		return err_set(e, RC_TEMP, "memory limit");
@@ -34,17 +34,16 @@ static_find(
 
 const struct map_type map_type_static = {
 	.name = "static",
-	.is_fixed = true,
+	.traits = { .is_fixed = true },
 	.open = static_open,
 	.close = free,
 	.find = static_find,
 };
 
 static enum rc
-fail_open(struct str name, struct log *log, void **out, struct err *e)
+fail_open(const struct map_how *how, void **out, struct err *e)
 {
-	(void)name;
-	(void)log;
+	(void)how;
 	(void)e;
 	*out = NULL;
 	return RC_OK;
@@ -57,18 +56,19 @@ fail_close(void *state)
 }
 
 static enum rc
-fail_find(
-    const void *state, struct str key, struct arena *mem, struct str *out, struct err *e)
+fail_find(void *state, struct str key, unsigned flags, struct arena *mem, struct str *out,
+    struct err *e)
 {
 	(void)state;
 	(void)key;
+	(void)flags;
 	(void)mem;
 	(void)out;
 	return err_set(e, RC_TEMP, "Application error"); /* compat */
 }
 
 static enum rc
-fail_each(const void *state, map_each_fn *fn, void *ctx, struct err *e)
+fail_each(void *state, map_each_fn *fn, void *ctx, struct err *e)
 {
 	(void)state;
 	(void)fn;

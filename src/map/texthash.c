@@ -55,11 +55,11 @@ read_entries(
 }
 
 static enum rc
-texthash_open(struct str name, struct log *log, void **out, struct err *e)
+texthash_open(const struct map_how *how, void **out, struct err *e)
 {
 	struct arena *mem = arena_new(FILE_MAX_BYTES);
 	struct map_mem *m = map_mem_new();
-	const char *path = arena_cstr(mem, name);
+	const char *path = arena_cstr(mem, how->name);
 	struct err why = { 0 };
 	struct str text;
 	enum rc rc = os_fd_load(path, FILE_MAX_BYTES - 4096, mem, &text, &why);
@@ -70,7 +70,7 @@ texthash_open(struct str name, struct log *log, void **out, struct err *e)
 	else if (rc != RC_OK)
 		rc = err_set(e, RC_TEMP, "open database %s: %s", path, why.text);
 	else
-		rc = read_entries(m, name, text, log, e);
+		rc = read_entries(m, how->name, text, how->env->log, e);
 	arena_free(&mem);
 	if (rc != RC_OK) {
 		map_mem_free(&m);
@@ -89,12 +89,13 @@ texthash_close(void *state)
 }
 
 static enum rc
-texthash_find(
-    const void *state, struct str key, struct arena *mem, struct str *out, struct err *e)
+texthash_find(void *state, struct str key, unsigned flags, struct arena *mem,
+    struct str *out, struct err *e)
 {
 	struct str value;
 	enum rc rc = map_mem_find(state, key, &value);
 
+	(void)flags;
 	if (rc != RC_OK)
 		return rc;
 	/* A copy, because a new version of the table may replace this one. */
@@ -106,7 +107,7 @@ texthash_find(
 }
 
 static enum rc
-texthash_each(const void *state, map_each_fn *fn, void *ctx, struct err *e)
+texthash_each(void *state, map_each_fn *fn, void *ctx, struct err *e)
 {
 	(void)e;
 	return map_mem_each(state, fn, ctx);
@@ -114,7 +115,7 @@ texthash_each(const void *state, map_each_fn *fn, void *ctx, struct err *e)
 
 const struct map_type map_type_texthash = {
 	.name = "texthash",
-	.is_fixed = true,
+	.traits = { .is_fixed = true },
 	.suffix = "",
 	.open = texthash_open,
 	.close = texthash_close,
@@ -170,8 +171,10 @@ inline_next(struct str *rest, struct str *key, struct str *value)
 }
 
 static enum rc
-inline_open(struct str name, struct log *log, void **out, struct err *e)
+inline_open(const struct map_how *how, void **out, struct err *e)
 {
+	struct str name = how->name;
+	struct log *log = how->env->log;
 	struct map_mem *m = map_mem_new();
 	struct arena *mem = arena_new(LINE_LIMIT);
 	struct str rest, key, value;
@@ -199,7 +202,7 @@ inline_open(struct str name, struct log *log, void **out, struct err *e)
 
 const struct map_type map_type_inline = {
 	.name = "inline",
-	.is_fixed = true,
+	.traits = { .is_fixed = true },
 	.open = inline_open,
 	.close = texthash_close,
 	.find = texthash_find,

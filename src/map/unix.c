@@ -62,15 +62,15 @@ unix_close(void *state)
 }
 
 static enum rc
-unix_open(struct str name, struct log *log, void **out, struct err *e)
+unix_open(const struct map_how *how, void **out, struct err *e)
 {
+	struct str name = how->name;
 	const char *file = unix_watch(name);
 	struct arena *mem;
 	struct accounts *a;
 	struct str text, line, user, rest;
 	enum rc rc;
 
-	(void)log;
 	if (file == NULL)
 		return err_set(
 		    e, RC_PERM, "unknown table: unix:%.*s", STR_ARG(name)); /* compat */
@@ -92,13 +92,14 @@ unix_open(struct str name, struct log *log, void **out, struct err *e)
 }
 
 static enum rc
-unix_find(
-    const void *state, struct str key, struct arena *mem, struct str *out, struct err *e)
+unix_find(void *state, struct str key, unsigned flags, struct arena *mem, struct str *out,
+    struct err *e)
 {
 	const struct accounts *a = state;
 	struct str line;
 	enum rc rc = map_mem_find(a->mem, key, &line);
 
+	(void)flags;
 	if (rc == RC_NONE && !a->is_all)
 		return err_set(e, RC_TEMP,
 		    "not in the file, and nsswitch.conf names sources "
@@ -114,7 +115,7 @@ unix_find(
 
 const struct map_type map_type_unix = {
 	.name = "unix",
-	.is_fixed = true,
+	.traits = { .is_fixed = true },
 	.watch = unix_watch,
 	.open = unix_open,
 	.close = unix_close,

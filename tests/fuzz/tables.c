@@ -50,7 +50,8 @@ tables(struct str in, struct arena *mem)
 	if (ask_tables_parse(in, mem, &t, NULL) == RC_OK)
 		for (unsigned i = 0; i < t.n; i++)
 			assert(t.v[i].n > 0);
-	if (spec.p != NULL && map_open(spec, NULL, &m, NULL) == RC_OK) {
+	if (spec.p != NULL &&
+	    map_open(&(struct map_open_request){ .spec = spec }, &m, NULL) == RC_OK) {
 		enum rc rc = map_find(m, STR("a"), 0, mem, &out, NULL);
 
 		assert(rc != RC_OK || out.n > 0);

@@ -12,9 +12,11 @@ open_table(struct postmap *p, const char *table)
 {
 	struct str spec = postmap_spec(p, table);
 	struct map *m = NULL;
+	const struct map_env env = { .log = p->words, .asks_remote = true };
+	const struct map_open_request req = { .spec = spec, .env = &env };
 	struct err e = { 0 };
 
-	if (map_open(spec, p->words, &m, &e) != RC_OK) {
+	if (map_open(&req, &m, &e) != RC_OK) {
 		log_flush(p->words);
 		command_fatal(&p->c, 1, "%s", e.text);
 	}
