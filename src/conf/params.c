@@ -1,6 +1,20 @@
 /* Owns finding a parameter in the generated table. */
 #include "conf/params.h"
 
+const char *
+conf_status_name(enum conf_status status)
+{
+	switch (status) {
+	case CONF_WORKS:
+		return "works";
+	case CONF_ACCEPTED:
+		return "accepted";
+	case CONF_NOT_YET:
+		return "not-yet";
+	}
+	return "";
+}
+
 const struct conf_param *
 conf_param_find(struct str name)
 {

@@ -18,12 +18,20 @@ enum conf_type {
 
 enum conf_apply { CONF_NEW_SESSION, CONF_RELOAD, CONF_RESTART };
 
+enum conf_status {
+	CONF_WORKS,
+	CONF_ACCEPTED, /* understood; has no meaning here */
+	CONF_NOT_YET   /* setting it does nothing so far, and is warned about */
+};
+
 struct conf_param {
 	struct str name;
 	struct str def;   /* as it would stand in main.cf */
 	int64_t min, max; /* 0: none; strings: of the length */
+	struct str why;   /* accepted: why; not yet: what it waits for, or empty */
 	enum conf_type type;
 	enum conf_apply apply;
+	enum conf_status status;
 	bool is_hidden; /* an old name: understood, not listed */
 	char unit;      /* CONF_TIME: of a number without unit: s m h d w */
 };
@@ -32,6 +40,21 @@ extern const struct conf_param conf_params[]; /* sorted by name */
 extern const size_t conf_n_params;
 extern const struct conf_param conf_templates[]; /* "_destination_concurrency_limit" … */
 extern const size_t conf_n_templates;
+
+/* What the manual says. Tables of their own, row by row beside the ones above, so that
+ * only a program that shows them carries them. */
+struct conf_doc {
+	const char *short_text; /* one sentence */
+	const char *text;       /* more; may be empty */
+	const char *since;      /* the release that had it first */
+};
+extern const struct conf_doc conf_param_docs[];
+extern const struct conf_doc conf_template_docs[];
+/* Of a row of conf_params or conf_templates. */
+const struct conf_doc *conf_doc_of(const struct conf_param *p);
+
+/* "works", "accepted", "not-yet" */
+const char *conf_status_name(enum conf_status status);
 
 /* NULL: no such parameter. */
 const struct conf_param *conf_param_find(struct str name);

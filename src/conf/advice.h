@@ -1,0 +1,45 @@
+#ifndef CONF_ADVICE_H
+#define CONF_ADVICE_H
+/* What an administrator should hear about a configuration that loads: settings that do
+ * nothing here yet, and names that nobody knows. Pure: says it to a callback; who asks
+ * decides where it goes (master's log, the terminal of `postfix check`). */
+#include "base/base.h"
+
+struct conf_snapshot;
+
+enum conf_advice_kind {
+	CONF_ADVICE_NOT_YET, /* set, to another value than the default, and not built */
+	CONF_ADVICE_UNKNOWN, /* no such parameter, and nothing refers to it */
+};
+
+struct conf_advice {
+	enum conf_advice_kind kind;
+	struct str path; /* main.cf or master.cf, with its folder */
+	unsigned line;
+	struct str
+	    service; /* empty: main.cf; else the service with the -o, "smtp/inet" */
+	struct str name, value; /* as set: the value is not expanded */
+	struct str hint; /* not yet: what it waits for; unknown: the nearest name; may be
+			    empty */
+};
+
+#define CONF_ADVICE_TEXT_MAX 400
+
+/* Calls `say` once per parameter of main.cf and per service and -o of master.cf, in the
+ * order of the files' names. Silent about: a value that equals the default; names that
+ * another value refers to ($name); restriction classes; settings of old-style tables
+ * (ldap:NAME reads NAME_server_host); derived names of transports.
+ *
+ * Memory:  what `say` is given is valid during the call.
+ * Returns: RC_TEMP memory limit. */
+MUST_USE enum rc conf_advise(const struct conf_snapshot *s,
+    void (*say)(void *arg, const struct conf_advice *advice), void *arg, struct err *e);
+
+/* The line for the log, without "warning: ":
+ *   /etc/postfix/main.cf: line 7: NAME = VALUE: not built yet: WHY
+ *   /etc/postfix/master.cf: line 9: smtp/inet: -o NAME=VALUE: not built yet: WHY
+ *   /etc/postfix/main.cf: line 7: unknown parameter NAME: did you mean NEAREST?
+ * Bytes that a terminal would obey become "?"; a long value is cut. */
+void conf_advice_format(
+    const struct conf_advice *advice, char out[static CONF_ADVICE_TEXT_MAX]);
+#endif
