@@ -169,13 +169,27 @@ conf_check(const struct conf_snapshot *s, struct err *e)
 	struct str transport;
 	enum rc rc = RC_OK;
 
-	for (size_t i = 0; i < conf_n_params && rc == RC_OK; i++)
-		rc = check_main(s, &conf_params[i], conf_params[i].name, e);
+	/* What is set goes first: a default that refers to it is not to blame. */
 	for (size_t i = 0; i < s->main.n && rc == RC_OK; i++) {
-		p = conf_template_find(s->main.v[i].name, &transport);
-		if (p != NULL && conf_param_find(s->main.v[i].name) == NULL)
+		p = conf_param_find(s->main.v[i].name);
+		if (p == NULL)
+			p = conf_template_find(s->main.v[i].name, &transport);
+		if (p != NULL)
 			rc = check_main(s, p, s->main.v[i].name, e);
 	}
+	/* What is set goes first, so that a mistake is reported where it stands and not
+	 * at a default that refers to it. */
+	for (size_t i = 0; i < s->main.n && rc == RC_OK; i++) {
+		p = conf_param_find(s->main.v[i].name);
+		if (p == NULL)
+			p = conf_template_find(s->main.v[i].name, &transport);
+		if (p != NULL)
+			rc = check_main(s, p, s->main.v[i].name, e);
+	}
+	/* An old name has no default of its own. */
+	for (size_t i = 0; i < conf_n_params && rc == RC_OK; i++)
+		if (!conf_params[i].is_hidden)
+			rc = check_main(s, &conf_params[i], conf_params[i].name, e);
 	if (rc == RC_OK)
 		rc = check_hostname(s, STR("myhostname"), e);
 	if (rc == RC_OK)
