@@ -10,6 +10,7 @@ struct conf_snapshot;
 enum conf_advice_kind {
 	CONF_ADVICE_NOT_YET, /* set, to another value than the default, and not built */
 	CONF_ADVICE_UNKNOWN, /* no such parameter, and nothing refers to it */
+	CONF_ADVICE_NO_TRANSPORT, /* of a transport that master.cf does not have */
 };
 
 struct conf_advice {
@@ -19,8 +20,8 @@ struct conf_advice {
 	struct str
 	    service; /* empty: main.cf; else the service with the -o, "smtp/inet" */
 	struct str name, value; /* as set: the value is not expanded */
-	struct str hint; /* not yet: what it waits for; unknown: the nearest name; may be
-			    empty */
+	struct str hint; /* not yet: what it waits for; unknown: the nearest name, both
+			    may be empty; no transport: its name */
 };
 
 #define CONF_ADVICE_TEXT_MAX 400
@@ -30,16 +31,16 @@ struct conf_advice {
  * another value refers to ($name); restriction classes; settings of old-style tables
  * (ldap:NAME reads NAME_server_host); derived names of transports.
  *
- * Memory:  what `say` is given is valid during the call.
- * Returns: RC_TEMP memory limit. */
-MUST_USE enum rc conf_advise(const struct conf_snapshot *s,
-    void (*say)(void *arg, const struct conf_advice *advice), void *arg, struct err *e);
+ * Memory:  what `say` is given is valid during the call. */
+void conf_advise(const struct conf_snapshot *s,
+    void (*say)(void *arg, const struct conf_advice *advice), void *arg);
 
 /* The line for the log, without "warning: ":
- *   /etc/postfix/main.cf: line 7: NAME = VALUE: not built yet: WHY
- *   /etc/postfix/master.cf: line 9: smtp/inet: -o NAME=VALUE: not built yet: WHY
- *   /etc/postfix/main.cf: line 7: unknown parameter NAME: did you mean NEAREST?
- * Bytes that a terminal would obey become "?"; a long value is cut. */
+ *   /etc/postfix/main.cf: line 7: NAME = VALUE: not built yet: WHAT IT WAITS FOR
+ *   /etc/postfix/master.cf: line 9: smtp/inet: -o NAME=VALUE: not built yet: WHAT
+ *   /etc/postfix/main.cf: line 7: NAME = VALUE: unknown parameter; did you mean NEAREST?
+ *   /etc/postfix/main.cf: line 7: NAME = VALUE: there is no service slow/unix in
+ * master.cf Bytes that a terminal would obey become "?"; a long value is cut. */
 void conf_advice_format(
     const struct conf_advice *advice, char out[static CONF_ADVICE_TEXT_MAX]);
 #endif

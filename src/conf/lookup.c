@@ -71,9 +71,8 @@ get_raw(void *arg, struct str name, struct str *out, struct err *e)
 		return rc;
 	p = conf_param_find(name);
 	/* Only services of master.cf have derived parameters. */
-	if (p == NULL && (p = conf_template_find(name, &transport)) != NULL &&
-	    master_cf_transport(&l->snapshot->master, transport) == NULL)
-		p = NULL;
+	if (p == NULL)
+		p = conf_template_in(&l->snapshot->master, name, &transport);
 	if (p == NULL)
 		return RC_NONE;
 	*out = p->def;

@@ -1,5 +1,6 @@
 /* Owns finding a parameter in the generated table. */
 #include "conf/params.h"
+#include "conf/master_cf.h"
 
 const char *
 conf_status_name(enum conf_status status)
@@ -34,6 +35,20 @@ conf_param_find(struct str name)
 	return NULL;
 }
 
+bool
+conf_template_applies(const struct conf_param *t, const struct master_service *service)
+{
+	static const struct str agents = STR_INIT("error lmtp local pipe smtp virtual");
+	struct str rest = t->of.n > 0 ? t->of : agents, word;
+
+	if (t->of.n == 0 && service->type == MASTER_INET)
+		return false;
+	while (str_token(&rest, " ", &word))
+		if (str_eq(word, service->command))
+			return true;
+	return false;
+}
+
 const struct conf_param *
 conf_template_find(struct str name, struct str *out_transport)
 {
@@ -51,4 +66,24 @@ conf_template_find(struct str name, struct str *out_transport)
 	if (best != NULL)
 		*out_transport = str_head(name, name.n - best->name.n);
 	return best;
+}
+
+const struct conf_param *
+conf_template_in(const struct master_cf *m, struct str name, struct str *out_transport)
+{
+	const struct conf_param *t;
+	struct str transport;
+
+	t = conf_template_find(name, &transport);
+	for (size_t i = 0; t != NULL && i < m->n; i++) {
+		const struct master_service *v = &m->v[i];
+
+		if (!str_eq(v->name, transport))
+			continue;
+		if (t->of.n > 0 ? conf_template_applies(t, v) : v->type == MASTER_UNIX) {
+			*out_transport = transport;
+			return t;
+		}
+	}
+	return NULL;
 }

@@ -4,6 +4,9 @@
  * bounds. */
 #include "base/base.h"
 
+struct master_cf;
+struct master_service;
+
 enum conf_type {
 	CONF_BOOL,
 	CONF_INT,
@@ -29,6 +32,7 @@ struct conf_param {
 	struct str def;   /* as it would stand in main.cf */
 	int64_t min, max; /* 0: none; strings: of the length */
 	struct str why;   /* accepted: why; not yet: what it waits for, or empty */
+	struct str of;    /* a template: see conf_template_applies() */
 	enum conf_type type;
 	enum conf_apply apply;
 	enum conf_status status;
@@ -58,7 +62,15 @@ const char *conf_status_name(enum conf_status status);
 
 /* NULL: no such parameter. */
 const struct conf_param *conf_param_find(struct str name);
-/* Whether `name` is a transport's name and a template's suffix; *out_transport is the
- * name. */
+/* Whether the service has the parameter of the template. compat: services of delivery
+ * agents have the limits of a transport, those of pipe and spawn a NAME_time_limit. */
+bool conf_template_applies(
+    const struct conf_param *t, const struct master_service *service);
+/* The template whose suffix `name` has, and what is before it; whether there is such a
+ * service is another question. NULL: none. */
 const struct conf_param *conf_template_find(struct str name, struct str *out_transport);
+/* The same where master.cf has the service: any of type unix (mail can be sent to it),
+ * for a template with `of` one that runs such a program. */
+const struct conf_param *conf_template_in(
+    const struct master_cf *m, struct str name, struct str *out_transport);
 #endif

@@ -18,8 +18,6 @@ struct walk {
 	bool has_changed, with_warnings;
 };
 
-static const char *const agents[] = { "error", "lmtp", "local", "pipe", "smtp",
-	"virtual" };
 static const char *const databases[] = { "ldap", "mysql", "pgsql", "sqlite", "memcache",
 	"mongodb" };
 
@@ -80,14 +78,12 @@ add_known(const struct conf_snapshot *s, struct names *names)
 	for (size_t i = 0; i < s->master.n; i++) {
 		const struct master_service *v = &s->master.v[i];
 
-		if (v->type == MASTER_INET ||
-		    !is_one_of(v->command, agents, ARRAY_LEN(agents)))
-			continue;
 		for (size_t k = 0; k < conf_n_templates; k++) {
 			struct str name = arena_printf(names->mem, "%.*s%.*s",
 			    STR_ARG(v->name), STR_ARG(conf_templates[k].name));
 
-			if (name.p != NULL && conf_param_find(name) == NULL)
+			if (name.p != NULL && conf_param_find(name) == NULL &&
+			    conf_template_applies(&conf_templates[k], v))
 				add(names, name, &conf_templates[k], CLASS_SERVICE);
 		}
 	}

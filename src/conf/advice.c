@@ -1,0 +1,378 @@
+/* Owns the judgement of a configuration that loads: which settings do nothing here yet,
+ * and which names nobody knows. */
+#include "conf/advice.h"
+#include "base/arena.h"
+#include "conf/expand.h"
+#include "conf/list.h"
+#include "conf/params.h"
+#include "conf/snapshot.h"
+#include "conf/value.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WORDS       " ,\t\r\n{}" /* what separates words of a value, at any depth */
+#define NAME_MAX_N  80           /* longer names have no near one */
+#define VALUE_SHOWN 60
+
+struct advise {
+	const struct conf_snapshot *s;
+	void (*say)(void *arg, const struct conf_advice *advice);
+	void *arg;
+	struct str *used; /* names that values refer to, sorted once they are all there */
+	size_t n_used, cap;
+	struct str *tables; /* NAME of each ldap:NAME and its like */
+	size_t n_tables, tables_cap;
+};
+
+/* ---- who is referred to ---- */
+
+static void
+keep(struct str **v, size_t *n, size_t *cap, struct str s)
+{
+	if (*n == *cap) {
+		*cap = *cap == 0 ? 64 : *cap * 2;
+		*v = mem_grow(*v, *cap, sizeof(**v));
+	}
+	(*v)[(*n)++] = s;
+}
+
+static void
+refer(void *arg, struct str name)
+{
+	struct advise *a = arg;
+
+	keep(&a->used, &a->n_used, &a->cap, name);
+}
+
+/* "ldap:NAME" reads NAME_server_host and its sisters from main.cf. A path does not. */
+static void
+note_table(struct advise *a, struct str word)
+{
+	static const char *const types[] = { "ldap", "mysql", "pgsql", "sqlite",
+		"memcache", "mongodb" };
+	struct str type, name, inner;
+
+	while (word.n > 0 && word.p[0] == '!')
+		word = str_from(word, 1);
+	if (!str_cut(word, ':', &type, &name))
+		return;
+	if (str_is(type, "proxy") && str_cut(name, ':', &type, &inner))
+		name = inner;
+	if (name.n == 0 || name.p[0] == '/' || name.p[0] == '.')
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		if (str_is(type, types[i]))
+			keep(&a->tables, &a->n_tables, &a->tables_cap, name);
+}
+
+static void
+note_value(struct advise *a, struct str name, struct str value)
+{
+	bool are_classes = str_is(name, "smtpd_restriction_classes");
+	struct str rest = value, word;
+
+	expand_names(value, refer, a);
+	while (str_token(&rest, WORDS, &word)) {
+		note_table(a, word);
+		if (are_classes)
+			refer(a, word);
+	}
+}
+
+static int
+by_name(const void *x, const void *y)
+{
+	return str_cmp(*(const struct str *)x, *(const struct str *)y);
+}
+
+static void
+note_all(struct advise *a)
+{
+	const struct conf_snapshot *s = a->s;
+
+	for (size_t i = 0; i < s->main.n; i++)
+		note_value(a, s->main.v[i].name, s->main.v[i].value);
+	for (size_t i = 0; i < s->master.n; i++) {
+		const struct master_service *v = &s->master.v[i];
+
+		for (size_t k = 0; k < v->n_overrides; k++)
+			note_value(a, v->overrides[k].name, v->overrides[k].value);
+		for (size_t k = 0; k < v->n_args; k++)
+			expand_names(v->args[k], refer, a);
+	}
+	if (a->n_used > 0)
+		qsort(a->used, a->n_used, sizeof(*a->used), by_name);
+}
+
+static bool
+is_used(const struct advise *a, struct str name)
+{
+	if (a->n_used > 0 &&
+	    bsearch(&name, a->used, a->n_used, sizeof(name), by_name) != NULL)
+		return true;
+	for (size_t i = 0; i < a->n_tables; i++)
+		if (name.n > a->tables[i].n && str_starts(name, a->tables[i]) &&
+		    name.p[a->tables[i].n] == '_')
+			return true;
+	return false;
+}
+
+/* ---- the nearest name ---- */
+
+static unsigned
+min3(unsigned a, unsigned b, unsigned c)
+{
+	if (b < a)
+		a = b;
+	return c < a ? c : a;
+}
+
+/* How many letters are wrong, missing, too many, or swapped with their neighbour; no more
+ * than `limit` + 1. Both are at most NAME_MAX_N long. */
+static unsigned
+distance(struct str a, struct str b, unsigned limit)
+{
+	unsigned rows[3][NAME_MAX_N + 1];
+
+	if (a.n > b.n + limit || b.n > a.n + limit)
+		return limit + 1;
+	for (unsigned j = 0; j <= b.n; j++)
+		rows[0][j] = j;
+	for (size_t i = 1; i <= a.n; i++) {
+		unsigned *row = rows[i % 3], *above = rows[(i + 2) % 3];
+		const unsigned *two_above = rows[(i + 1) % 3];
+		unsigned best;
+
+		row[0] = best = (unsigned)i;
+		for (size_t j = 1; j <= b.n; j++) {
+			row[j] = min3(row[j - 1] + 1, above[j] + 1,
+			    above[j - 1] + (a.p[i - 1] != b.p[j - 1]));
+			if (i > 1 && j > 1 && a.p[i - 1] == b.p[j - 2] &&
+			    a.p[i - 2] == b.p[j - 1] && two_above[j - 2] + 1 < row[j])
+				row[j] = two_above[j - 2] + 1;
+			if (row[j] < best)
+				best = row[j];
+		}
+		if (best > limit)
+			return limit + 1;
+	}
+	return rows[a.n % 3][b.n];
+}
+
+static struct str
+nearest(struct str name)
+{
+	unsigned limit = name.n < 6 ? 1 : name.n < 12 ? 2 : 3, d;
+	struct str best = STR("");
+
+	if (name.n > NAME_MAX_N)
+		return best;
+	for (size_t i = 0; i < conf_n_params; i++) {
+		const struct conf_param *p = &conf_params[i];
+
+		if (p->is_hidden || p->name.n > NAME_MAX_N)
+			continue;
+		d = distance(name, p->name, limit);
+		if (d <= limit) {
+			best = p->name;
+			if (d == 0)
+				break;
+			limit = d - 1;
+		}
+	}
+	return best;
+}
+
+/* ---- one setting ---- */
+
+/* Whether two texts mean the same value of that type. */
+static bool
+same_value(const struct conf_param *p, struct str a, struct str b)
+{
+	int64_t x, y;
+	bool is_x, is_y;
+	struct err e;
+
+	switch (p->type) {
+	case CONF_BOOL:
+		return conf_value_bool(p->name, a, &is_x, &e) == RC_OK &&
+		       conf_value_bool(p->name, b, &is_y, &e) == RC_OK && is_x == is_y;
+	case CONF_INT:
+	case CONF_SIZE:
+		return conf_value_int(p, p->name, a, &x, &e) == RC_OK &&
+		       conf_value_int(p, p->name, b, &y, &e) == RC_OK && x == y;
+	case CONF_TIME:
+		return conf_value_time(p, p->name, a, &x, &e) == RC_OK &&
+		       conf_value_time(p, p->name, b, &y, &e) == RC_OK && x == y;
+	case CONF_STRING:
+	case CONF_LIST:
+	case CONF_MAPS:
+	case CONF_RESTRICTIONS:
+	case CONF_RAW:
+		break;
+	}
+	while (true) { /* words, however they are separated */
+		struct str v, w;
+		bool has_v = str_token(&a, CONF_LIST_SEPARATORS, &v);
+		bool has_w = str_token(&b, CONF_LIST_SEPARATORS, &w);
+
+		if (!has_v || !has_w)
+			return has_v == has_w;
+		if (!str_eq(v, w))
+			return false;
+	}
+}
+
+/* Whether the setting changes nothing: it says what would be so without it. */
+static bool
+is_default(const struct advise *a, const struct master_service *service,
+    const struct conf_param *p, struct str value)
+{
+	struct arena *mem = arena_new((size_t)CONF_VALUE_MAX * 4);
+	struct str set, def;
+	struct err e;
+	bool is_same = str_eq(value, p->def);
+
+	/* What cannot be expanded is a mistake, and conf_check() says so. */
+	if (!is_same && p->type != CONF_RAW &&
+	    conf_expand(a->s, service, value, mem, &set, &e) == RC_OK &&
+	    conf_expand(a->s, service, p->def, mem, &def, &e) == RC_OK)
+		is_same = same_value(p, set, def);
+	arena_free(&mem);
+	return is_same;
+}
+
+/* `at` has everything but kind and hint. */
+static void
+judge(
+    const struct advise *a, const struct master_service *service, struct conf_advice *at)
+{
+	const struct conf_param *p = conf_param_find(at->name);
+	struct str transport;
+
+	if (p == NULL)
+		p = conf_template_in(&a->s->master, at->name, &transport);
+	if (p == NULL) {
+		if (is_used(a, at->name))
+			return;
+		at->kind = CONF_ADVICE_UNKNOWN;
+		at->hint = nearest(at->name);
+		if (at->hint.n == 0 && conf_template_find(at->name, &transport) != NULL) {
+			at->kind = CONF_ADVICE_NO_TRANSPORT;
+			at->hint = transport;
+		}
+	} else if (p->status == CONF_NOT_YET && !is_default(a, service, p, at->value)) {
+		at->kind = CONF_ADVICE_NOT_YET;
+		at->hint = p->why;
+	} else {
+		return;
+	}
+	a->say(a->arg, at);
+}
+
+static int
+by_line(const void *x, const void *y)
+{
+	const struct conf_entry *const *a = x, *const *b = y;
+
+	return ((*a)->line > (*b)->line) - ((*a)->line < (*b)->line);
+}
+
+static void
+judge_main(const struct advise *a)
+{
+	const struct main_cf *m = &a->s->main;
+	const struct conf_entry **v = mem_array(m->n + 1, sizeof(*v));
+
+	for (size_t i = 0; i < m->n; i++)
+		v[i] = &m->v[i];
+	if (m->n > 0)
+		qsort(v, m->n, sizeof(*v), by_line);
+	for (size_t i = 0; i < m->n; i++) {
+		struct conf_advice at = { .path = a->s->main_path,
+			.line = v[i]->line,
+			.name = v[i]->name,
+			.value = v[i]->value };
+
+		judge(a, NULL, &at);
+	}
+	free(v);
+}
+
+static void
+judge_service(const struct advise *a, const struct master_service *s)
+{
+	char service[200];
+
+	(void)snprintf(service, sizeof(service), "%.*s/%s",
+	    STR_ARG(str_head(s->name, 180)), master_type_name(s->type));
+	for (size_t i = 0; i < s->n_overrides; i++) {
+		struct conf_advice at = { .path = a->s->master_path,
+			.line = s->line,
+			.service = str_c(service),
+			.name = s->overrides[i].name,
+			.value = s->overrides[i].value };
+
+		/* Of several for one name the last counts. */
+		if (master_override_find(s, at.name) == &s->overrides[i].value)
+			judge(a, s, &at);
+	}
+}
+
+void
+conf_advise(const struct conf_snapshot *s,
+    void (*say)(void *arg, const struct conf_advice *advice), void *arg)
+{
+	struct advise a = { .s = s, .say = say, .arg = arg };
+
+	note_all(&a);
+	judge_main(&a);
+	for (size_t i = 0; i < s->master.n; i++)
+		judge_service(&a, &s->master.v[i]);
+	free(a.used);
+	free(a.tables);
+}
+
+/* ---- in words ---- */
+
+static void
+words_of(const struct conf_advice *at, char *out, size_t n)
+{
+	switch (at->kind) {
+	case CONF_ADVICE_NOT_YET:
+		(void)snprintf(out, n, "not built yet%s%.*s", at->hint.n > 0 ? ": " : "",
+		    STR_ARG(at->hint));
+		break;
+	case CONF_ADVICE_UNKNOWN:
+		if (at->hint.n > 0)
+			(void)snprintf(out, n, "unknown parameter; did you mean %.*s?",
+			    STR_ARG(at->hint));
+		else
+			(void)snprintf(out, n, "unknown parameter");
+		break;
+	case CONF_ADVICE_NO_TRANSPORT:
+		(void)snprintf(out, n, "there is no service %.*s/unix in master.cf",
+		    STR_ARG(str_head(at->hint, NAME_MAX_N)));
+		break;
+	}
+}
+
+void
+conf_advice_format(const struct conf_advice *at, char out[static CONF_ADVICE_TEXT_MAX])
+{
+	bool is_cut = at->value.n > VALUE_SHOWN;
+	char words[160];
+
+	words_of(at, words, sizeof(words));
+	(void)snprintf(out, CONF_ADVICE_TEXT_MAX,
+	    at->service.n > 0 ? "%.*s: line %u: %.*s: -o %.*s=%.*s%s: %s"
+			      : "%.*s: line %u: %.*s%.*s = %.*s%s: %s",
+	    STR_ARG(str_head(at->path, 100)), at->line,
+	    STR_ARG(str_head(at->service, NAME_MAX_N)),
+	    STR_ARG(str_head(at->name, NAME_MAX_N)),
+	    STR_ARG(str_head(at->value, VALUE_SHOWN)), is_cut ? "..." : "", words);
+	for (char *p = out; *p != '\0'; p++)
+		if ((unsigned char)*p < ' ' || *p == 127)
+			*p = '?';
+}
