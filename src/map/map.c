@@ -2,6 +2,7 @@
  * be opened. Sets of tables are in set.c. */
 #include "log/log.h"
 #include "map/map_int.h"
+#include "map/plugin.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,44 +12,6 @@
 #define KEY_MAX 1024 /* longer keys are folded in the arena */
 /* A source younger than this may be in the middle of a rebuild. */
 #define SETTLED_SEC 100
-
-static const struct map_type *const types[] = { &map_type_btree, &map_type_fail,
-	&map_type_hash, &map_type_inline, &map_type_static, &map_type_texthash,
-	&map_type_unix };
-
-static const char *const type_names[] = { "btree", "fail", "hash", "inline", "static",
-	"texthash", "unix", NULL };
-
-const char *const *
-map_types(void)
-{
-	return type_names;
-}
-
-const struct map_type *
-map_type_find(struct str name)
-{
-	for (size_t i = 0; i < ARRAY_LEN(types); i++)
-		if (str_is(name, types[i]->name))
-			return types[i];
-	return NULL;
-}
-
-struct map_traits
-map_traits_of(struct str spec)
-{
-	const struct map_type *t;
-	struct str type, name = STR("");
-
-	if (str_starts(spec, STR("proxy:")))
-		spec = str_from(spec, 6);
-	if (!str_cut(spec, ':', &type, &name))
-		type = spec;
-	t = map_type_find(type);
-	if (t == NULL)
-		return (struct map_traits){ .is_fixed = true };
-	return t->traits_of != NULL ? t->traits_of(name) : t->traits;
-}
 
 struct map *
 map_new(const struct map_open_request *req)
@@ -139,6 +102,13 @@ map_open_version(struct map *m, struct err *e)
 		    STR_ARG(type));
 	}
 	m->has_seen = m->path != NULL && stat(m->path, &m->seen) == 0;
+	if (m->type->open == NULL && m->env.asks_remote) {
+		enum rc loaded =
+		    map_plugin_load(m->type->name, m->env.plugin_folder, &m->type, e);
+
+		if (loaded != RC_OK)
+			return loaded;
+	}
 	if ((m->flags & MAP_PARANOID) != 0 && m->traits.is_open_to_forgery)
 		return err_set(e, RC_PERM,
 		    "%.*s map is not allowed for security "

@@ -26,6 +26,7 @@ struct map_env {
 	const struct conf_snapshot *snapshot;
 	const struct master_service *service;
 	bool asks_remote; /* commands and `lookup`: opens remote tables, and waits */
+	const char *plugin_folder; /* of the modules; NULL: beside the program */
 };
 
 struct map_set *map_set_new(const struct map_env *env);
@@ -93,4 +94,6 @@ MUST_USE enum rc map_delete(struct map *m, struct str key, struct err *e);
 
 /* "btree fail hash …", the names that map_open knows, NULL-terminated, sorted. */
 const char *const *map_types(void);
+/* Known, and when its code is in a module of its own, that is installed. */
+bool map_type_is_here(const char *name);
 #endif

@@ -20,7 +20,7 @@ struct map_traits {
 	bool is_open_to_forgery; /* see MAP_PARANOID */
 };
 
-/* One table type. A file of its own each; the list is in map.c. */
+/* One table type. A file of its own each; the list is in types.c. */
 struct map_type {
 	const char *name;
 	struct map_traits traits;
@@ -30,7 +30,8 @@ struct map_type {
 	 * NULL: no file. */
 	const char *suffix;
 	const char *(*watch)(struct str name); /* NULL: no such name */
-	/* Returns: RC_TEMP cannot be opened now; RC_PERM the name makes no sense. */
+	/* Returns: RC_TEMP cannot be opened now; RC_PERM the name makes no sense.
+	 * NULL: the code is in a shared module, see plugin.h. */
 	enum rc (*open)(const struct map_how *how, void **out, struct err *e);
 	void (*close)(void *state);
 	/* `key` is folded already if it should be, never empty. `flags`: MAP_PARTIAL and
@@ -43,6 +44,7 @@ struct map_type {
 	enum rc (*del)(void *state, struct str key, struct err *e);
 };
 
+/* A row of types.c, for types in a shared module without their code. */
 const struct map_type *map_type_find(struct str name);
 /* By the name of a whole table; proxy: is looked through. */
 struct map_traits map_traits_of(struct str spec);
