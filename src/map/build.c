@@ -2,7 +2,6 @@
 #include <db.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -12,7 +11,7 @@
 struct map_build {
 	DB *db;
 	char *target, *temp;
-	int lock_fd; /* the old table, locked against other writers; -1: none */
+	int lock_fd; /* the old table or its folder, locked against other writers */
 	bool without_nul;
 	bool has_temp;
 };
@@ -48,6 +47,21 @@ join(struct str path, const char *suffix)
 	return p;
 }
 
+/* To be freed. */
+static char *
+folder_of(const char *path)
+{
+	char *folder = mem_strdup(path);
+	char *slash = strrchr(folder, '/');
+
+	if (slash == NULL) {
+		free(folder);
+		return mem_strdup(".");
+	}
+	slash[slash == folder ? 1 : 0] = '\0';
+	return folder;
+}
+
 void
 map_build_abort(struct map_build **bp)
 {
@@ -67,7 +81,7 @@ map_build_abort(struct map_build **bp)
 	*bp = NULL;
 }
 
-/* Locks the present table. Whoever waited for the lock may hold a version that was
+/* RC_NONE: there is no table. Whoever waited for the lock may hold a version that was
  * replaced meanwhile, so it looks again. */
 static enum rc
 lock_present(struct map_build *b, struct err *e)
@@ -93,6 +107,35 @@ lock_present(struct map_build *b, struct err *e)
 	}
 }
 
+/* One writer at a time: the present table is locked, and as long as there is none, its
+ * folder. So nobody's entries are lost, and a file of the temporary name is always one
+ * that somebody left behind who was killed. RC_NONE: locked, but there is no table. */
+static enum rc
+lock_table(struct map_build *b, struct err *e)
+{
+	enum rc rc = lock_present(b, e);
+	char *folder;
+	int fd;
+
+	if (rc != RC_NONE)
+		return rc;
+	folder = folder_of(b->target);
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	free(folder);
+	if (fd < 0 || flock(fd, LOCK_EX) != 0) {
+		rc = err_sys(e, RC_TEMP, "open database %s", b->target);
+		if (fd >= 0)
+			(void)close(fd);
+		return rc;
+	}
+	rc = lock_present(b, e);
+	if (rc == RC_NONE)
+		b->lock_fd = fd;
+	else
+		(void)close(fd);
+	return rc;
+}
+
 static enum rc
 copy_present(struct map_build *b, int to, struct err *e)
 {
@@ -110,7 +153,8 @@ copy_present(struct map_build *b, int to, struct err *e)
 
 /* The file under its temporary name, with the mode and owner that it shall have. */
 static enum rc
-make_temp(struct map_build *b, const struct map_build_request *req, struct err *e)
+make_temp(
+    struct map_build *b, const struct map_build_request *req, bool copies, struct err *e)
 {
 	struct stat old;
 	mode_t mode = req->mode;
@@ -130,7 +174,7 @@ make_temp(struct map_build *b, const struct map_build_request *req, struct err *
 		rc = err_sys(e, RC_TEMP, "chown %s", b->temp);
 	if (rc == RC_OK && fchmod(fd, mode) != 0)
 		rc = err_sys(e, RC_TEMP, "chmod %s", b->temp);
-	if (rc == RC_OK && req->keep_entries)
+	if (rc == RC_OK && copies)
 		rc = copy_present(b, fd, e);
 	(void)close(fd);
 	return rc;
@@ -159,8 +203,8 @@ enum rc
 map_build_new(const struct map_build_request *req, struct map_build **out, struct err *e)
 {
 	struct map_build *b;
-	char suffix[40];
-	enum rc rc = RC_OK;
+	bool has_table;
+	enum rc rc;
 	DBTYPE type;
 
 	if (!type_of(req->type, &type))
@@ -172,15 +216,17 @@ map_build_new(const struct map_build_request *req, struct map_build **out, struc
 	b->lock_fd = -1;
 	b->without_nul = req->without_nul;
 	b->target = join(req->path, ".db");
-	(void)snprintf(suffix, sizeof(suffix), ".db.new%ld", (long)getpid());
-	b->temp = join(req->path, suffix);
-	(void)unlink(b->temp); /* of a run with our pid that was killed */
-	if (req->keep_entries)
-		rc = lock_present(b, e);
+	b->temp = join(req->path, ".db.new");
+	rc = lock_table(b, e);
+	has_table = rc == RC_OK;
+	if (rc == RC_NONE && !req->must_exist)
+		rc = RC_OK;
+	if (rc == RC_OK) {
+		(void)unlink(b->temp); /* of a run that was killed */
+		rc = make_temp(b, req, has_table && req->keep_entries, e);
+	}
 	if (rc == RC_OK)
-		rc = make_temp(b, req, e);
-	if (rc == RC_OK)
-		rc = open_temp(b, type, req->keep_entries, e);
+		rc = open_temp(b, type, has_table && req->keep_entries, e);
 	if (rc != RC_OK) {
 		map_build_abort(&b);
 		return rc;
@@ -260,15 +306,9 @@ sync_path(const char *path, int flags, struct err *e)
 static enum rc
 sync_folder(const char *path, struct err *e)
 {
-	char *folder = mem_strdup(path);
-	char *slash = strrchr(folder, '/');
-	enum rc rc;
+	char *folder = folder_of(path);
+	enum rc rc = sync_path(folder, O_RDONLY | O_DIRECTORY, e);
 
-	if (slash == folder)
-		slash++;
-	if (slash != NULL)
-		*slash = '\0';
-	rc = sync_path(slash == NULL ? "." : folder, O_RDONLY | O_DIRECTORY, e);
 	free(folder);
 	return rc;
 }

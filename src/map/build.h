@@ -11,14 +11,15 @@ struct map_build;
 struct map_build_request {
 	struct str type;   /* "hash" or "btree" */
 	struct str path;   /* without ".db" */
-	bool keep_entries; /* begin with a copy of the present table (postmap -i, -d) */
+	bool keep_entries; /* begin with a copy of the present table, if there is one */
+	bool must_exist;   /* RC_NONE without a present table (postmap -d) */
 	bool without_nul;  /* postmap -n */
 	mode_t mode;       /* of a new table; one that exists keeps its mode */
 };
 
-/* Returns: RC_NONE keep_entries, but there is no table (nothing was made); RC_PERM the
+/* Returns: RC_NONE must_exist, but there is no table (nothing was made); RC_PERM the
  * type cannot be built ("unsupported dictionary type: …"); RC_TEMP cannot be written.
- * Blocks:  on the disk, and with keep_entries on another writer. */
+ * Blocks:  on the disk, and until no other writer is at this table. */
 MUST_USE enum rc map_build_new(
     const struct map_build_request *req, struct map_build **out, struct err *e);
 /* RC_NONE: the key is there; with `replace` it gets the new value instead. */

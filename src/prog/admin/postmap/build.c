@@ -47,19 +47,15 @@ open_build(struct job *j, bool keep, mode_t mode)
 	const struct map_build_request req = { .type = j->type,
 		.path = j->name,
 		.keep_entries = keep,
+		.must_exist = j->p->remove != NULL,
 		.without_nul = j->p->without_nul,
 		.mode = mode };
-	struct map_build_request anew = req;
 	struct err e = { 0 };
 	enum rc rc = map_build_new(&req, &j->b, &e);
 
-	if (rc == RC_NONE && j->p->remove != NULL)
+	if (rc == RC_NONE)
 		command_fatal(&j->p->c, 1, "open database %.*s.db: %s", STR_ARG(j->name),
 		    strerror(ENOENT)); /* compat */
-	if (rc == RC_NONE) {
-		anew.keep_entries = false;
-		rc = map_build_new(&anew, &j->b, &e);
-	}
 	if (rc != RC_OK)
 		command_fatal(&j->p->c, 1, "%s", e.text);
 }
