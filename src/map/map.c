@@ -36,6 +36,10 @@ map_new(const struct map_open_request *req)
 		type = spec;
 	m->type = map_type_find(type);
 	m->traits = map_traits_of(m->spec);
+	if (m->env.asks_service && spec.n != m->spec.n) {
+		m->type = &map_type_proxy;
+		m->name = spec;
+	}
 	if (m->type != NULL && m->type->watch != NULL) {
 		const char *file = m->type->watch(m->name);
 

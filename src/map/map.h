@@ -26,6 +26,8 @@ struct map_env {
 	const struct conf_snapshot *snapshot;
 	const struct master_service *service;
 	bool asks_remote; /* commands and `lookup`: opens remote tables, and waits */
+	/* Commands: proxy: asks the running service. Others look through it. */
+	bool asks_service;
 	const char *plugin_folder; /* of the modules; NULL: beside the program */
 };
 

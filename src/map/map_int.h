@@ -86,6 +86,7 @@ MUST_USE enum rc map_mem_each(const struct map_mem *m, map_each_fn *fn, void *ct
 /* ASCII folded copy; .p NULL: memory limit. */
 struct str map_fold(struct str key, struct arena *mem);
 
+extern const struct map_type map_type_proxy; /* in no list: see map_env.asks_service */
 extern const struct map_type map_type_texthash, map_type_hash, map_type_btree,
     map_type_inline, map_type_static, map_type_fail, map_type_unix;
 #endif
