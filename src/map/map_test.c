@@ -242,7 +242,9 @@ count(void *ctx, struct str key, struct str value)
 static void
 incremental(void **state)
 {
-	struct map_build_request req = { .type = STR("hash"), .keep_entries = true };
+	struct map_build_request req = { .type = STR("hash"),
+		.keep_entries = true,
+		.must_exist = true };
 	struct map_set *s = map_set_new(NULL);
 	struct map_build *b;
 	struct map *m, *one;
