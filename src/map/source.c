@@ -1,4 +1,5 @@
 #include "map/source.h"
+#include "base/utf8.h"
 #include <string.h>
 
 struct map_source
@@ -86,24 +87,37 @@ key_end(struct str line)
 }
 
 enum rc
-map_source_next(struct map_source *s, struct map_source_entry *out)
+map_source_line(struct map_source *s, struct str *line, struct map_source_entry *out)
 {
 	struct map_source_entry en = { .has_line = true };
-	struct str line;
-	enum rc rc = take_logical(s, &line, &en.line);
-	size_t end;
+	enum rc rc = take_logical(s, line, &en.line);
 
 	if (rc != RC_OK)
 		return rc;
-	*out = en;
-	if (ascii_isspace(line.p[0])) {
-		out->has_line = false;
-		out->is_skipped = true;
-		out->warning = arena_printf(s->mem, /* compat */
+	if (s->wants_utf8 && !utf8_is_valid(*line)) {
+		en.is_skipped = true;
+		en.warning = arena_printf(s->mem, /* compat */
+		    "non-UTF-8 input \"%.*s\" -- ignoring this line", STR_ARG(*line));
+	} else if (ascii_isspace(line->p[0])) {
+		en.has_line = false;
+		en.is_skipped = true;
+		en.warning = arena_printf(s->mem, /* compat */
 		    "logical line must not start with whitespace: \"%.*s\"",
-		    STR_ARG(str_head(line, 30)));
-		return RC_OK;
+		    STR_ARG(str_head(*line, 30)));
 	}
+	*out = en;
+	return RC_OK;
+}
+
+enum rc
+map_source_next(struct map_source *s, struct map_source_entry *out)
+{
+	struct str line;
+	enum rc rc = map_source_line(s, &line, out);
+	size_t end;
+
+	if (rc != RC_OK || out->is_skipped)
+		return rc;
 	end = key_end(line);
 	if (end == SIZE_MAX) {
 		out->is_skipped = true;
