@@ -1,8 +1,11 @@
 /* The routing and access configuration of a process, its open tables, and the answers. */
 #include "agent/decide.h"
 #include "agent/decide_int.h"
+#include "agent/lookup_tables.h"
 #include "conf/snapshot.h"
 #include "log/log.h"
+#include "loop/loop.h"
+#include "map/proxy.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +15,10 @@ struct decide {
 	struct arena *mem;
 	struct map_set *maps;
 	bool has_own_maps;
+	bool asks_closed;
+	const struct conf_snapshot *snapshot;
+	const struct lookup_tables *listed; /* NULL: not needed so far */
+	struct decide_sources sources;
 	struct route_conf route;
 	struct access_conf access;
 	struct log *log;
@@ -45,24 +52,64 @@ decide_access(const struct decide *d)
 
 /* ---- opening tables ---- */
 
+/* A proxy: table is opened here when proxy_read_maps lists it; others are left to
+ * `lookup`, which says why it refuses them. */
+static enum rc
+is_left_to_lookup(struct decide *d, struct str spec, bool *out, struct err *e)
+{
+	const struct lookup_table *t;
+	enum rc rc = RC_OK;
+
+	*out = false;
+	if (!str_starts(spec, STR("proxy:")))
+		return RC_OK;
+	if (d->listed == NULL)
+		rc = lookup_tables_make(d->snapshot, d->mem, &d->listed, e);
+	if (rc != RC_OK)
+		return rc;
+	t = lookup_tables_find(d->listed, lookup_tables_strip(spec));
+	*out = t == NULL || !t->is_readable;
+	return RC_OK;
+}
+
+static enum rc
+open_table(struct decide *d, struct str spec, unsigned flags, struct err *e)
+{
+	unsigned map_flags = ((flags & ASK_NO_SUBST) != 0 ? MAP_NO_SUBST : 0) |
+			     ((flags & ASK_PARANOID) != 0 ? MAP_PARANOID : 0);
+	struct map *unused;
+	bool is_left;
+	enum rc rc = is_left_to_lookup(d, spec, &is_left, e);
+
+	if (rc != RC_OK || is_left)
+		return rc;
+	return map_set_open(d->maps, spec, map_flags, &unused, e);
+}
+
 enum rc
-decide_open_tables(
-    struct decide *d, struct str text, struct ask_tables *out, struct err *e)
+decide_open_tables(struct decide *d, struct str text, unsigned flags,
+    struct ask_tables *out, struct err *e)
 {
 	struct ask_tables t;
+	struct str *v;
 	enum rc rc;
 
 	text = arena_str(d->mem, text);
 	if (text.p == NULL)
 		return err_set(e, RC_TEMP, "memory limit");
 	rc = ask_tables_parse(text, d->mem, &t, e);
+	if (rc != RC_OK)
+		return rc;
+	v = arena_array(d->mem, t.n + 1, sizeof(*v));
+	if (v == NULL)
+		return err_set(e, RC_TEMP, "memory limit");
 	for (unsigned i = 0; rc == RC_OK && i < t.n; i++) {
-		struct map *unused;
-
-		rc = map_set_open(d->maps, t.v[i], 0, &unused, e);
+		/* compat: what is sensitive is opened without the proxy. */
+		v[i] = (flags & ASK_PARANOID) != 0 ? lookup_tables_strip(t.v[i]) : t.v[i];
+		rc = open_table(d, v[i], flags, e);
 	}
 	if (rc == RC_OK)
-		*out = t;
+		*out = (struct ask_tables){ .v = v, .n = t.n, .flags = flags };
 	return rc;
 }
 
@@ -71,14 +118,13 @@ open_list(struct decide *d, struct str text, enum route_list_kind kind,
     struct route_list *out, struct err *e)
 {
 	struct route_list l;
-	struct map *unused;
 	enum rc rc = decide_list_text(text, d->mem, &text, e);
 
 	if (rc == RC_OK)
 		rc = route_list_parse(text, kind, d->mem, &l, e);
 	for (unsigned i = 0; rc == RC_OK && i < l.n; i++) {
 		if (l.v[i].kind == ROUTE_ITEM_TABLE)
-			rc = map_set_open(d->maps, l.v[i].text, 0, &unused, e);
+			rc = open_table(d, l.v[i].text, 0, e);
 		else if (l.v[i].kind == ROUTE_ITEM_BAD && d->log != NULL)
 			log_warn(d->log, "bad network or name in a list: \"%.*s\"",
 			    STR_ARG(l.v[i].text));
@@ -167,20 +213,21 @@ open_route_tables(struct decide *d, const struct decide_request *req, struct err
 	const struct {
 		const char *name;
 		struct ask_tables *out;
+		unsigned flags;
 	} tables[] = {
-		{ "transport_maps", &r->transport_maps },
-		{ "virtual_alias_maps", &r->virtual_alias_maps },
-		{ "canonical_maps", &r->canonical_maps },
-		{ "recipient_canonical_maps", &r->recipient_canonical_maps },
-		{ "sender_canonical_maps", &r->sender_canonical_maps },
-		{ "relocated_maps", &r->relocated_maps },
-		{ "sender_dependent_relayhost_maps",
-		    &r->sender_dependent_relayhost_maps },
+		{ "transport_maps", &r->transport_maps, ASK_NO_SUBST },
+		{ "virtual_alias_maps", &r->virtual_alias_maps, 0 },
+		{ "canonical_maps", &r->canonical_maps, 0 },
+		{ "recipient_canonical_maps", &r->recipient_canonical_maps, 0 },
+		{ "sender_canonical_maps", &r->sender_canonical_maps, 0 },
+		{ "relocated_maps", &r->relocated_maps, 0 },
+		{ "sender_dependent_relayhost_maps", &r->sender_dependent_relayhost_maps,
+		    ASK_NO_SUBST },
 		{ "sender_dependent_default_transport_maps",
-		    &r->sender_dependent_default_transport_maps },
-		{ "local_recipient_maps", &r->local_recipient_maps },
-		{ "virtual_mailbox_maps", &r->virtual_mailbox_maps },
-		{ "relay_recipient_maps", &r->relay_recipient_maps },
+		    &r->sender_dependent_default_transport_maps, ASK_NO_SUBST },
+		{ "local_recipient_maps", &r->local_recipient_maps, 0 },
+		{ "virtual_mailbox_maps", &r->virtual_mailbox_maps, 0 },
+		{ "relay_recipient_maps", &r->relay_recipient_maps, 0 },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
@@ -189,7 +236,8 @@ open_route_tables(struct decide *d, const struct decide_request *req, struct err
 		    req->snapshot, req->service, str_c(tables[i].name), d->mem, &text, e);
 
 		if (rc == RC_OK)
-			rc = decide_open_tables(d, text, tables[i].out, e);
+			rc = decide_open_tables(
+			    d, text, tables[i].flags, tables[i].out, e);
 		if (rc != RC_OK && rc != RC_NONE)
 			return err_in(e, rc, "parameter %s", tables[i].name);
 	}
@@ -304,6 +352,8 @@ decide_new(const struct decide_request *req, struct decide **out, struct err *e)
 
 	d->mem = arena_new(ARENA_MAX);
 	d->log = req->log;
+	d->snapshot = req->snapshot;
+	d->asks_closed = req->asks_closed;
 	d->has_own_maps = req->share == NULL;
 	d->maps = d->has_own_maps ? map_set_new(&env) : req->share->maps;
 	rc = fill_route(d, req, e);
@@ -351,6 +401,15 @@ decide_folders_of(const struct decide *d, struct decide_folders *f)
 
 /* ---- answers ---- */
 
+unsigned
+decide_map_flags(unsigned flags)
+{
+	return ((flags & ASK_PARTIAL) != 0 ? MAP_PARTIAL : 0) |
+	       ((flags & ASK_NOFOLD) != 0 ? MAP_NOFOLD : 0) |
+	       ((flags & ASK_NO_SUBST) != 0 ? MAP_NO_SUBST : 0) |
+	       ((flags & ASK_PARANOID) != 0 ? MAP_PARANOID : 0);
+}
+
 static enum rc
 answer_now(void *ctx, const struct ask_question *q, struct arena *mem, struct str *out)
 {
@@ -362,14 +421,15 @@ answer_now(void *ctx, const struct ask_question *q, struct arena *mem, struct st
 	if (q->kind != ASK_MAP)
 		return RC_MORE;
 	m = map_set_get(d->maps, q->source);
+	if (m == NULL && str_starts(q->source, STR("proxy:")))
+		return RC_MORE;
 	if (m == NULL) {
 		*out = STR("the table is not open");
 		return RC_TEMP;
 	}
-	rc = map_find(m, q->key,
-	    ((q->flags & ASK_PARTIAL) != 0 ? MAP_PARTIAL : 0) |
-		((q->flags & ASK_NOFOLD) != 0 ? MAP_NOFOLD : 0),
-	    mem, out, &e);
+	rc = map_find(m, q->key, decide_map_flags(q->flags), mem, out, &e);
+	if (rc == RC_TEMP && d->asks_closed && !map_is_open(m))
+		return RC_MORE;
 	if (rc == RC_TEMP)
 		*out = arena_str(mem, str_c(e.text));
 	return rc;
@@ -382,4 +442,17 @@ decide_begin(struct decide *d, struct ask *a, struct arena *mem, int64_t now_us)
 	ask_init(a, mem, 0);
 	a->now = answer_now;
 	a->now_ctx = d;
+}
+
+void
+decide_use(
+    struct decide *d, struct loop *l, struct lookup_client *c, struct net_resolver *r)
+{
+	d->sources = (struct decide_sources){ .loop = l, .lookup = c, .resolver = r };
+}
+
+const struct decide_sources *
+decide_sources(const struct decide *d)
+{
+	return &d->sources;
 }

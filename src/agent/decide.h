@@ -3,6 +3,7 @@
 #include "access/access.h"
 #include "ask/ask.h"
 #include "base/base.h"
+#include "loop/loop.h"
 #include "map/map.h"
 #include "route/route.h"
 
@@ -27,6 +28,9 @@ struct decide_request {
 	 * closed, and decide_open_tables() opens the program's own. For delivery agents.
 	 */
 	bool only_search;
+	/* Tables of files that could not be opened are asked of `lookup`, too: for who
+	 * gets a new configuration after confinement. */
+	bool asks_closed;
 	/* Tables shared with another struct decide of this process, which must outlive
 	 * this one; NULL: its own. */
 	struct decide *share;
@@ -37,9 +41,10 @@ void decide_free(struct decide **d);
 
 const struct route_conf *decide_route(const struct decide *d);
 const struct access_conf *decide_access(const struct decide *d);
-/* Opens one more table by name (a program's own: virtual_mailbox_maps of the agent …). */
-MUST_USE enum rc decide_open_tables(
-    struct decide *d, struct str text, struct ask_tables *out, struct err *e);
+/* Opens one more list of tables (a program's own: virtual_mailbox_maps of the agent …).
+ * `flags` (enum ask_flag) go with every question to them. */
+MUST_USE enum rc decide_open_tables(struct decide *d, struct str text, unsigned flags,
+    struct ask_tables *out, struct err *e);
 /* Folders for a sandbox, each once; NULL behind the last. Start: .mem. */
 #define DECIDE_FOLDERS_MAX 200
 struct decide_folders {
@@ -51,8 +56,48 @@ void decide_folders_add(struct decide_folders *f, struct str folder);
 /* Those of its tables' files, which are looked at again after confinement. */
 void decide_folders_of(const struct decide *d, struct decide_folders *f);
 
-/* Makes `a` answer table questions from memory at once, and looks for changed tables (at
- * most once a second). With today's tables a decision then never returns RC_MORE for
- * ASK_MAP. */
+/* Makes `a` answer questions to local tables at once, and looks for changed tables (at
+ * most once a second). Questions to others make the decision return RC_MORE: who may
+ * meet those uses struct decide_run. */
 void decide_begin(struct decide *d, struct ask *a, struct arena *mem, int64_t now_us);
+
+/* ---- decisions that may have to wait ---- */
+
+/* Where answers come from that are not at hand. Either may be NULL: such questions are
+ * trouble (RC_TEMP) then. Both must outlive `d`. */
+struct lookup_client;
+struct lookup_query;
+struct net_query;
+struct net_resolver;
+void decide_use(
+    struct decide *d, struct loop *l, struct lookup_client *c, struct net_resolver *r);
+
+/* The decision: runs from the top each time, without side effects while it returns
+ * RC_MORE. What it makes lives in a->mem. */
+typedef enum rc decide_fn(void *arg, struct ask *a);
+
+/* One decision in progress, in the caller's storage; zero it, and set the first four. */
+struct decide_run {
+	struct decide *d;
+	decide_fn *run;
+	/* A decision that had to wait is over; `rc` as run() returned it. What lives in
+	 * a->mem goes after the call. */
+	void (*done)(void *arg, enum rc rc);
+	void *arg;
+	struct arena *mem; /* its own, while it waits */
+	struct ask ask;
+	struct lookup_query *query;
+	struct net_query *dns;
+	struct loop_task soon;
+	enum rc rc;
+};
+/* Runs it with the answers that are at hand, in `scratch`. When others are needed it
+ * begins anew in memory of its own, and fetches them.
+ * Memory:  run() may be called several times; what it returned before is void then.
+ * Returns: what run() returned, done is not called; or RC_MORE: it will be, from the
+ * loop. */
+MUST_USE enum rc decide_run_start(struct decide_run *r, struct arena *scratch);
+/* done will not be called. Harmless when nothing waits. */
+void decide_run_cancel(struct decide_run *r);
+bool decide_run_is_waiting(const struct decide_run *r);
 #endif

@@ -3,6 +3,19 @@
 #include "base/arena.h"
 #include "base/base.h"
 
+struct ask;
+struct decide;
+
+/* What decide_use() gave. */
+struct decide_sources {
+	struct loop *loop;
+	struct lookup_client *lookup;
+	struct net_resolver *resolver;
+};
+/* enum ask_flag to enum map_flag. */
+unsigned decide_map_flags(unsigned flags);
+const struct decide_sources *decide_sources(const struct decide *d);
+
 /* The text of a match list with each `/file` (or `!/file`) replaced by the items in that
  * file;
  * `#` begins a comment there. Files may name files, to a depth of 10.

@@ -160,7 +160,7 @@ folders(void **state)
 	write_file("k v\n");
 	(void)snprintf(
 	    text, sizeof(text), "texthash:%s static:x hash:/tmp/hk-none", file);
-	assert_int_equal(decide_open_tables(d, str_c(text), &t, NULL), RC_OK);
+	assert_int_equal(decide_open_tables(d, str_c(text), 0, &t, NULL), RC_OK);
 	assert_int_equal(t.n, 3);
 	decide_folders_of(d, &folders);
 	assert_int_equal(folders.n, 1); /* both files are in the same folder */

@@ -1,6 +1,7 @@
 /* A worker's start and end: what master handed over, the control channel, confinement.
  *
  * When the control channel closes, master is gone: the worker stops, as if told to. */
+#include "agent/lookup_client.h"
 #include "agent/worker_int.h"
 #include <locale.h>
 #include <signal.h>
@@ -61,7 +62,9 @@ on_peer(void *arg, const struct wire_peer *m)
 	struct worker *w = arg;
 	int fd = m->channel;
 
-	if (w->in->ops->on_peer != NULL && fd >= 0)
+	if (fd >= 0 && w->in->lookup != NULL && str_is(m->purpose, "lookup"))
+		lookup_client_connect(w->in->lookup, fd);
+	else if (w->in->ops->on_peer != NULL && fd >= 0)
 		w->in->ops->on_peer(w->in->arg, m);
 	else
 		os_fd_close(&fd);
@@ -246,6 +249,36 @@ static const struct ipc_handlers control_handlers = {
 	.on_trigger = on_trigger,
 };
 
+/* ---- lookup ---- */
+
+static void
+need_lookup(void *arg)
+{
+	struct worker *w = arg;
+
+	ipc_send_need(w->in->control, &(struct wire_need){ .role = STR("lookup") });
+}
+
+struct lookup_client *
+worker_lookup(struct worker *w)
+{
+	struct conf_common common = { 0 };
+	struct lookup_client_conf conf = {
+		.loop = w->loop, .log = w->log, .need = need_lookup, .arg = w
+	};
+	struct err e = { 0 };
+
+	if (w->in->lookup != NULL)
+		return w->in->lookup;
+	if (conf_fill_common(w->snapshot, NULL, w->mem, &common, &e) != RC_OK)
+		log_warn(w->log, "%s", e.text);
+	conf.timeout_us = common.ipc_timeout_us;
+	if (conf.timeout_us <= 0 || conf.timeout_us > LOOKUP_PATIENCE_MAX_US)
+		conf.timeout_us = LOOKUP_PATIENCE_MAX_US;
+	w->in->lookup = lookup_client_new(&conf);
+	return w->in->lookup;
+}
+
 /* ---- start ---- */
 
 static void
@@ -419,6 +452,7 @@ worker_run(struct worker *w)
 	loop_run(w->loop);
 	/* The last words of channels go out before the process ends. */
 	loop_round(w->loop, 0);
+	lookup_client_free(&w->in->lookup);
 	ipc_channel_free(&w->in->control);
 	free_logs(w, w->services, w->n_services);
 	loop_free(&w->loop);

@@ -7,6 +7,7 @@
 struct arena;
 struct conf_snapshot;
 struct ipc_channel;
+struct lookup_client;
 struct log;
 struct loop;
 struct master_service; /* conf: one master.cf line */
@@ -38,7 +39,8 @@ struct worker_service {
 
 struct worker_ops {
 	/* A channel was introduced: make an ipc_channel of it. `purpose` is "submit" or
-	 * "delivery" (see messages.ipc). The fd is yours. NULL: it is closed. */
+	 * "delivery" (see messages.ipc). The fd is yours. NULL: it is closed. Those to
+	 * `lookup` do not come here once worker_lookup() was called. */
 	void (*on_peer)(void *arg, const struct wire_peer *m);
 	/* A wake-up of master.cf, or somebody poked the endpoint. NULL: ignored. */
 	void (*on_trigger)(void *arg, struct str service);
@@ -82,6 +84,10 @@ MUST_USE int worker_run(struct worker *w);
 void worker_close_listeners(struct worker *w);
 /* The service called `name` in master.cf; NULL: this process does not serve it. */
 struct worker_service *worker_service(struct worker *w, struct str name);
+
+/* This process's way to tables that may keep one waiting; made by the first call, before
+ * worker_run(). Master is asked to start `lookup` when there is a question for it. */
+struct lookup_client *worker_lookup(struct worker *w);
 
 /* Which worker process does the work of a master.cf command: "smtpd" -> "smtpd",
  * "error" -> "bounce", "showq" and "qmgr" -> "queue". NULL: nobody yet ("local", "pipe"):

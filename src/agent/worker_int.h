@@ -10,6 +10,7 @@ struct worker_int {
 	const struct worker_ops *ops;
 	void *arg;
 	struct ipc_channel *control;
+	struct lookup_client *lookup; /* NULL: nobody asked for it */
 	struct boot boot;
 	struct loop_task log_hook;
 	struct loop_signal sigterm, sighup, sigint;

@@ -104,7 +104,7 @@ ask_tables(struct ask *a, const struct ask_tables *t, struct str key, unsigned f
     struct str *out)
 {
 	for (unsigned i = 0; i < t->n; i++) {
-		enum rc rc = ask_map(a, t->v[i], key, flags, out);
+		enum rc rc = ask_map(a, t->v[i], key, flags | t->flags, out);
 
 		if (rc != RC_NONE)
 			return rc;

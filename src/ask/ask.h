@@ -24,6 +24,11 @@ enum ask_flag {
 	ASK_PARTIAL = 1,
 	/* Do not fold the key's case, whatever the table's type. */
 	ASK_NOFOLD = 2,
+	/* The answer becomes a command, a file or a way for mail: rules that put text of
+	 * the key into it do not count. */
+	ASK_NO_SUBST = 4,
+	/* And tables that others could forge are refused. */
+	ASK_PARANOID = 8,
 };
 
 struct ask_question {
@@ -69,6 +74,7 @@ MUST_USE enum rc ask_map(
 struct ask_tables {
 	const struct str *v;
 	unsigned n;
+	unsigned flags; /* go with every question to them */
 };
 MUST_USE enum rc ask_tables(struct ask *a, const struct ask_tables *t, struct str key,
     unsigned flags, struct str *out);

@@ -9,6 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* compat: what decides whose files are written. Keys are folded already. */
+#define SENSITIVE (ASK_NO_SUBST | ASK_PARANOID | ASK_NOFOLD)
+
 /* ---- jobs ---- */
 
 static const struct service *
@@ -111,11 +114,13 @@ read_service(struct virtual *v, const struct worker_service *from, struct servic
 		rc = read_locks(s, e);
 	if (rc == RC_OK)
 		rc = decide_open_tables(
-		    v->decide, s->conf.virtual_mailbox_maps, &s->mailboxes, e);
+		    v->decide, s->conf.virtual_mailbox_maps, SENSITIVE, &s->mailboxes, e);
 	if (rc == RC_OK)
-		rc = decide_open_tables(v->decide, s->conf.virtual_uid_maps, &s->uids, e);
+		rc = decide_open_tables(
+		    v->decide, s->conf.virtual_uid_maps, SENSITIVE, &s->uids, e);
 	if (rc == RC_OK)
-		rc = decide_open_tables(v->decide, s->conf.virtual_gid_maps, &s->gids, e);
+		rc = decide_open_tables(
+		    v->decide, s->conf.virtual_gid_maps, SENSITIVE, &s->gids, e);
 	if (rc != RC_OK)
 		return rc;
 	s->name = from->name;
@@ -184,6 +189,7 @@ agent_init(struct virtual *v, struct os_sandbox *box, struct err *e)
 	req.soft_bounce = conf_get(v->w.snapshot, NULL, STR("soft_bounce"), v->w.mem,
 			      &soft, NULL) == RC_OK &&
 			  str_iis(soft, "yes");
+	decide_use(v->decide, v->w.loop, worker_lookup(&v->w), NULL);
 	fill_sandbox(v, box);
 	v->delivery = delivery_new(&req);
 	return RC_OK;

@@ -48,12 +48,16 @@ task_report(struct task *t)
 }
 
 void
-task_start(struct task *t)
+task_found(struct task *t, enum rc rc)
 {
-	struct str recipient = t->job->m->rcpts[t->rcpt].address;
-
-	if (lookup_box(t->v, t->s, t->job, recipient, &t->box, &t->why) != RC_OK)
+	if (rc != RC_OK)
 		task_report(t);
 	else
 		lanes_add(t);
+}
+
+void
+task_start(struct task *t)
+{
+	lookup_box(t);
 }

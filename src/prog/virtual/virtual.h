@@ -58,6 +58,12 @@ struct box {
 	gid_t gid;
 };
 
+/* What is looked up for one recipient. */
+struct found {
+	struct str path, uid, gid; /* as the tables say; views of the decision's memory */
+	enum rc path_rc, uid_rc, gid_rc;
+};
+
 /* Why a delivery failed; an empty dsn: it did not. */
 struct failure {
 	char dsn[8];
@@ -89,6 +95,9 @@ struct task {
 	const struct service *s;
 	struct delivery_job *job;
 	uint32_t rcpt;
+	struct str recipient;     /* folded: the key of its look-ups */
+	struct decide_run search; /* of its mailbox */
+	struct found found;
 	struct box box;
 	struct failure why;
 	int64_t wall_us; /* when it was given in: names and dates */
@@ -100,12 +109,13 @@ struct task {
 };
 
 /* ---- lookup.c: the loop thread ---- */
-/* Returns: RC_OK; RC_PERM unknown user; RC_TEMP trouble. `why` is set unless RC_OK. */
-MUST_USE enum rc lookup_box(struct virtual *v, const struct service *s,
-    struct delivery_job *job, struct str recipient, struct box *out, struct failure *why);
+/* Finds t->box, now or later, then calls task_found(). */
+void lookup_box(struct task *t);
 
 /* ---- task.c ---- */
 void task_start(struct task *t);
+/* RC_OK: t->box is set; else t->why. */
+void task_found(struct task *t, enum rc rc);
 /* Tells what became of it; the job may end with it. */
 void task_report(struct task *t);
 

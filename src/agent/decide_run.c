@@ -1,0 +1,205 @@
+/* Decisions that wait for answers: run, fetch what is wanted, run again. The one place
+ * where a question becomes a message to `lookup` or to the DNS. */
+#include "agent/decide.h"
+#include "agent/decide_int.h"
+#include "agent/lookup_client.h"
+#include "base/buf.h"
+#include "loop/loop.h"
+#include "net/resolver.h"
+#include <assert.h>
+
+#define RUN_MEM_MAX ((size_t)16 << 20)
+#define VALUE_MAX   ((size_t)256 << 10)
+
+static void go_on(struct decide_run *r);
+
+static void
+answer(struct decide_run *r, enum rc rc, struct str value)
+{
+	ask_answer(&r->ask, rc, value);
+	go_on(r);
+}
+
+/* ---- tables ---- */
+
+static void
+on_found(void *arg, enum rc rc, struct str value)
+{
+	struct decide_run *r = arg;
+
+	r->query = NULL;
+	/* compat: an empty result is trouble, and not "not found". */
+	if (rc == RC_OK && value.n == 0)
+		answer(r, RC_TEMP, STR("empty lookup result"));
+	else
+		answer(r, rc, value);
+}
+
+/* ---- the DNS ---- */
+
+static bool
+dns_type_of(struct str name, enum dns_type *out)
+{
+	static const enum dns_type types[] = { DNS_A, DNS_NS, DNS_CNAME, DNS_SOA, DNS_PTR,
+		DNS_MX, DNS_TXT, DNS_AAAA };
+
+	for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		if (str_is(name, dns_type_name(types[i]))) {
+			*out = types[i];
+			return true;
+		}
+	return false;
+}
+
+/* One record a line: "10 mx.example", "192.0.2.1", text. */
+static enum rc
+put_record(struct buf *to, const struct dns_record *rr)
+{
+	char text[ADDR_IP_TEXT_MAX];
+	struct str s = rr->name;
+
+	if (rr->type == DNS_A || rr->type == DNS_AAAA)
+		s = addr_ip_format(&rr->addr, text);
+	else if (rr->type == DNS_TXT)
+		s = rr->text;
+	if (rr->type == DNS_MX)
+		return buf_printf(to, "%u %.*s\n", rr->preference, STR_ARG(s));
+	return buf_printf(to, "%.*s\n", STR_ARG(s));
+}
+
+static void
+on_dns(void *arg, const struct dns_answer *a)
+{
+	struct decide_run *r = arg;
+	enum rc rc = dns_status_rc(a->status);
+	struct str value = str_c(dns_status_text(a->status));
+	struct buf lines;
+
+	r->dns = NULL;
+	buf_init(&lines, VALUE_MAX);
+	for (size_t i = 0; rc == RC_OK && i < a->n; i++)
+		rc = put_record(&lines, &a->records[i]);
+	if (rc == RC_OK)
+		value = arena_str(r->mem, buf_view(&lines));
+	buf_fini(&lines);
+	answer(r, rc, value.p != NULL ? value : STR(""));
+}
+
+/* ---- asking ---- */
+
+static bool
+can_fetch(const struct decide_run *r)
+{
+	const struct decide_sources *s = decide_sources(r->d);
+	const struct ask_question *q = &r->ask.wanted;
+	enum dns_type unused;
+
+	switch (q->kind) {
+	case ASK_MAP:
+		return s->lookup != NULL;
+	case ASK_DNS:
+		return s->resolver != NULL && dns_type_of(q->source, &unused);
+	}
+	return false;
+}
+
+static void
+fetch(struct decide_run *r)
+{
+	const struct decide_sources *s = decide_sources(r->d);
+	const struct ask_question *q = &r->ask.wanted;
+	const struct lookup_question question = {
+		.table = q->source, .key = q->key, .flags = decide_map_flags(q->flags)
+	};
+	enum dns_type type = DNS_A;
+
+	if (q->kind == ASK_MAP) {
+		r->query = lookup_client_ask(s->lookup, &question, on_found, r);
+	} else {
+		(void)dns_type_of(q->source, &type);
+		r->dns = net_resolve(s->resolver, q->key, type, on_dns, r);
+	}
+}
+
+/* Runs until it is over, or until it wants something that can be fetched: RC_MORE. */
+static enum rc
+run(struct decide_run *r)
+{
+	for (;;) {
+		enum rc rc = r->run(r->arg, &r->ask);
+
+		if (rc != RC_MORE || can_fetch(r))
+			return rc;
+		ask_answer(&r->ask, RC_TEMP, STR("nobody here can ask it"));
+	}
+}
+
+static void
+end(struct decide_run *r, enum rc rc)
+{
+	struct arena *mem = r->mem;
+
+	/* The callee may free `r`, and what it is in. */
+	r->mem = NULL;
+	r->done(r->arg, rc);
+	arena_free(&mem);
+}
+
+static void
+go_on(struct decide_run *r)
+{
+	enum rc rc = run(r);
+
+	if (rc == RC_MORE)
+		fetch(r);
+	else
+		end(r, rc);
+}
+
+static void
+on_over(void *arg)
+{
+	struct decide_run *r = arg;
+
+	end(r, r->rc);
+}
+
+enum rc
+decide_run_start(struct decide_run *r, struct arena *scratch)
+{
+	const struct decide_sources *s = decide_sources(r->d);
+	int64_t now_us = s->loop != NULL ? loop_now_us(s->loop) : 0;
+	enum rc rc;
+
+	assert(!decide_run_is_waiting(r));
+	decide_begin(r->d, &r->ask, scratch, now_us);
+	rc = run(r);
+	if (rc != RC_MORE)
+		return rc;
+	r->mem = arena_new(RUN_MEM_MAX);
+	decide_begin(r->d, &r->ask, r->mem, now_us);
+	loop_task_init(&r->soon, on_over, r);
+	r->rc = run(r);
+	if (r->rc == RC_MORE)
+		fetch(r);
+	else /* this memory has another limit */
+		loop_soon(s->loop, &r->soon);
+	return RC_MORE;
+}
+
+void
+decide_run_cancel(struct decide_run *r)
+{
+	if (r->mem == NULL)
+		return;
+	lookup_client_cancel(&r->query);
+	net_query_cancel(&r->dns);
+	loop_soon_cancel(decide_sources(r->d)->loop, &r->soon);
+	arena_free(&r->mem);
+}
+
+bool
+decide_run_is_waiting(const struct decide_run *r)
+{
+	return r->mem != NULL;
+}
