@@ -46,6 +46,14 @@ templates[] = {
 	    "notifications of mail delivery errors from other systems.\r\n" },
 };
 
+struct dsn_text
+dsn_notice_text(enum dsn_kind kind)
+{
+	const struct template *t = &templates[kind];
+
+	return (struct dsn_text){ t->subject, t->postmaster_subject, t->text };
+}
+
 /* Breaks at blanks so that lines stay within WIDTH, further ones indented; a word that is
  * too long gets a line of its own. Control characters of a peer's reply become blanks. */
 static enum rc

@@ -59,6 +59,14 @@ struct dsn_notice {
 MUST_USE enum rc dsn_notice_format(
     const struct dsn_notice *n, struct buf *prefix, struct buf *suffix, struct err *e);
 
+/* The built-in text of a kind, for `postconf -t`: `text` stands between the line that
+ * names the host and the one that says who writes; its lines end in CRLF, and each
+ * "%lld" is a number: of hours, then of days. */
+struct dsn_text {
+	const char *subject, *postmaster_subject, *text;
+};
+struct dsn_text dsn_notice_text(enum dsn_kind kind);
+
 /* How many bytes of `content` belong to its headers, for headers_only: up to the empty
  * line, which is not counted. content.n when there is none in this piece. */
 size_t dsn_headers_size(struct str content);

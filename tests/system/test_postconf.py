@@ -86,7 +86,8 @@ def test_warnings(conf):
     (["-e"], "-e requires name=value argument"),
     (["-e", "foo"], "missing '=' after attribute name: \"foo\""),
     (["a=b\nc"], "-e, -X, or -# accepts no multi-line input"),
-    (["-b"], "option -b is not available in this version"),
+    (["-b", "one", "two"], "options -b and -t require at most one template file"),
+    (["-T", "run-version"], "option -T: this version is built without TLS"),
 ])
 def test_refuses(conf, args, complaint):
     r = postconf(conf, *args)

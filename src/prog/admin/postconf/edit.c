@@ -1,17 +1,10 @@
-/* Owns changing main.cf: one pass over its lines, comments and order kept, then one
- * rename. */
-#include "base/buf.h"
+/* Owns changing main.cf: one pass over its lines, comments and order kept. */
 #include "base/arena.h"
+#include "base/buf.h"
 #include "conf/main_cf.h"
-#include "os/fd.h"
 #include "prog/admin/postconf/postconf.h"
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 struct change {
 	struct str name, value;
@@ -58,7 +51,9 @@ add_change(struct edit *ed, const char *arg)
 	if ((ed->o->mode & MODE_EDIT) != 0) {
 		if (conf_assignment(text, &name, &value, &e) != RC_OK)
 			fatal("%s", e.text);
-	} else if (text.n == 0 || memchr(text.p, '=', text.n) != NULL) {
+	} else if (text.n == 0) {
+		fatal("-X or -# requires non-blank parameter names");
+	} else if (memchr(text.p, '=', text.n) != NULL) {
 		fatal("specify one of -e -%c",
 		    (ed->o->mode & MODE_REMOVE) != 0 ? 'X' : '#');
 	}
@@ -139,73 +134,24 @@ edit_text(struct edit *ed, struct str text)
 			put_setting(ed, &ed->v[i]);
 }
 
-/* The new text under a name of its own, on disk, with owner and mode of the old one. */
-static void
-write_new(struct edit *ed, const char *tmp, const struct stat *like)
-{
-	struct err e;
-	int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-	if (fd < 0)
-		fatal("open %s: %s", tmp, strerror(errno));
-	if (fchown(fd, like->st_uid, like->st_gid) != 0 && geteuid() == 0) {
-		(void)unlink(tmp);
-		fatal("chown %s: %s", tmp, strerror(errno));
-	}
-	if (fchmod(fd, like->st_mode & 07777) != 0 ||
-	    os_fd_write_all(fd, buf_view(&ed->out), &e) != RC_OK || fsync(fd) != 0) {
-		(void)unlink(tmp);
-		fatal("write %s: %s", tmp, strerror(errno));
-	}
-	(void)close(fd);
-}
-
-static void
-replace(struct edit *ed, struct arena *mem, const struct stat *like)
-{
-	const char *dir = ed->o->directory;
-	struct str tmp = arena_printf(mem, "%s/main.cf.tmp", dir);
-	int fd;
-
-	/* A left-over of somebody who died; whoever lives holds the lock. */
-	(void)unlink(tmp.p);
-	write_new(ed, tmp.p, like);
-	if (rename(tmp.p, ed->path) != 0) {
-		(void)unlink(tmp.p);
-		fatal("rename %s to %s: %s", tmp.p, ed->path, strerror(errno));
-	}
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd >= 0) {
-		(void)fsync(fd);
-		(void)close(fd);
-	}
-}
-
 void
 edit_main_cf(const struct options *o)
 {
-	struct arena *mem = arena_new((size_t)CONF_FILE_MAX * 2);
-	struct str path = arena_printf(mem, "%s/main.cf", o->directory), text;
-	struct edit ed = { .o = o, .path = path.p };
-	struct stat st;
-	struct err e;
+	struct arena *mem = arena_new((size_t)CONF_FILE_MAX * 3);
+	struct edit ed = { .o = o };
+	struct edit_file f;
 	size_t n = 0;
-	int fd;
 
 	while (o->args[n] != NULL)
 		n++;
 	ed.v = mem_array(n, sizeof(*ed.v));
 	for (size_t i = 0; i < n; i++)
 		add_change(&ed, o->args[i]);
-	fd = open(ed.path, O_RDWR | O_CLOEXEC);
-	if (fd < 0 || flock(fd, LOCK_EX) != 0 || fstat(fd, &st) != 0)
-		fatal("open %s: %s", ed.path, strerror(errno)); /* compat */
-	if (os_fd_read_all(fd, CONF_FILE_MAX, mem, &text, &e) != RC_OK)
-		fatal("%s: %s", ed.path, e.text);
+	edit_file_open(o->directory, "main.cf", mem, &f);
+	ed.path = f.path;
 	buf_init(&ed.out, (size_t)CONF_FILE_MAX * 2);
-	edit_text(&ed, text);
-	replace(&ed, mem, &st);
-	(void)close(fd);
+	edit_text(&ed, f.text);
+	edit_file_replace(&f, buf_view(&ed.out));
 	buf_fini(&ed.out);
 	free(ed.v);
 	arena_free(&mem);

@@ -1,8 +1,9 @@
 /* postconf: shows and changes the configuration. Reads files, talks to nobody. */
 #include "base/arena.h"
-#include "conf/master_cf.h"
 #include "map/map.h"
+#include "prog/admin/postconf/entry.h"
 #include "prog/admin/postconf/postconf.h"
+#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,11 +50,8 @@ fatal(const char *fmt, ...)
 
 /* What the parser noticed in files that can be used nevertheless. */
 static void
-warn_files(const struct conf_snapshot *s, struct arena *mem)
+warn_files(const struct conf_snapshot *s)
 {
-	struct master_cf again;
-	struct err e;
-
 	for (size_t i = 0; i < s->main.n_duplicates; i++) {
 		const struct conf_entry *d = &s->main.duplicates[i];
 
@@ -61,11 +59,21 @@ warn_files(const struct conf_snapshot *s, struct arena *mem)
 		    STR_ARG(s->main_path), d->by_line, STR_ARG(d->name),
 		    STR_ARG(d->value)); /* compat */
 	}
-	if (access(s->master_path.p, R_OK) != 0)
-		warn("open %.*s: %m", STR_ARG(s->master_path)); /* compat */
-	else if (s->master.n == 0 && master_cf_parse(s->master_path, s->master_text, mem,
-					 &again, &e) != RC_OK)
-		fatal("%s", e.text);
+}
+
+/* master.cf, whether or not master would take it. */
+static void
+load_services(const struct conf_snapshot *s, const struct options *o, struct arena *mem,
+    struct entries *out)
+{
+	*out = (struct entries){ 0 };
+	if (access(s->master_path.p, R_OK) == 0)
+		entries_parse(s->master_path, s->master_text, mem, out);
+	/* compat */
+	else if ((o->mode & MODES_MASTER) != 0)
+		fatal("open %.*s: %s", STR_ARG(s->master_path), strerror(errno));
+	else if ((o->mode & MODE_DEFAULTS) == 0)
+		warn("open %.*s: %s", STR_ARG(s->master_path), strerror(errno));
 }
 
 static const struct conf_snapshot *
@@ -83,7 +91,7 @@ load(const struct options *o, struct arena *mem)
 	if (conf_load(&what, mem, &s, &e) != RC_OK)
 		fatal("%s", e.text);
 	if ((o->mode & MODE_DEFAULTS) == 0)
-		warn_files(s, mem);
+		warn_files(s);
 	return s;
 }
 
@@ -96,40 +104,74 @@ show_maps(void)
 }
 
 static void
-show_master(const struct conf_snapshot *s, const struct options *o, struct arena *mem)
+show_master(const struct conf_snapshot *s, const struct entries *services,
+    const struct options *o)
 {
 	struct names names;
 
-	names_collect(s, true, &names);
-	show_services(s, o, mem);
-	names_warn_unused_master(s, &names);
+	names_collect(s, services, true, &names);
+	show_services(s, services, o);
+	names_warn_unused_master(s, services, &names);
+	if ((o->mode & MODE_QUIET) == 0)
+		names_warn_deprecated(s, services);
 	names_free(&names);
+}
+
+/* -T: what libssl is, and can. */
+static int
+show_tls(const char *what)
+{
+	static const char *const known[] = { "compile-version", "run-version",
+		"public-key-algorithms" };
+
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		if (strcmp(what, known[i]) == 0)
+			fatal("option -T: this version is built without TLS");
+	warn("unknown 'postconf -T' mode: %s", what); /* compat */
+	return 1;
+}
+
+static void
+show_configuration(const struct options *o, struct arena *mem)
+{
+	const struct conf_snapshot *s = load(o, mem);
+	struct entries services;
+
+	if ((o->mode & (MODE_TEXTS | MODE_TEMPLATES)) != 0) {
+		show_templates(s, o);
+		return;
+	}
+	load_services(s, o, mem, &services);
+	if ((o->mode & MODES_MASTER) != 0)
+		show_master(s, &services, o);
+	else
+		show_parameters(s, &services, o);
 }
 
 int
 main(int argc, char **argv)
 {
 	struct arena *mem = arena_new(MEMORY_MAX);
-	const struct conf_snapshot *s;
 	struct options o;
+	int status = 0;
 
 	options_parse(argc, argv, &o);
-	if ((o.mode & (MODE_EDIT | MODE_REMOVE | MODE_COMMENT)) != 0) {
+	if ((o.mode & MODES_CHANGE) != 0 && (o.mode & MODES_MASTER) != 0)
+		edit_master_cf(&o);
+	else if ((o.mode & MODES_CHANGE) != 0)
 		edit_main_cf(&o);
-	} else if ((o.mode & MODE_MAPS) != 0) {
+	else if ((o.mode & MODE_MAPS) != 0)
 		show_maps();
-	} else if ((o.mode & MODE_LOCKS) != 0) {
-		(void)puts("flock\nfcntl\ndotlock");
-	} else {
-		s = load(&o, mem);
-		if ((o.mode & (MODE_SERVICES | MODE_FIELDS | MODE_OVERRIDES)) != 0)
-			show_master(s, &o, mem);
-		else
-			show_parameters(s, &o);
-	}
+	else if ((o.mode & MODE_LOCKS) != 0)
+		(void)puts("flock\nfcntl\ndotlock"); /* compat */
+	else if ((o.mode & MODE_TLS) != 0)
+		status = show_tls(o.tls_mode);
+	/* SASL has no plug-in yet: -a and -A list nothing. */
+	else if ((o.mode & (MODE_SERVER_SASL | MODE_CLIENT_SASL)) == 0)
+		show_configuration(&o, mem);
 	if (fflush(stdout) != 0 || ferror(stdout))
 		fatal("write standard output: %m");
 	free(o.extra);
 	arena_free(&mem);
-	return 0;
+	return status;
 }

@@ -4,6 +4,7 @@
 #include "conf/expand.h"
 #include "conf/list.h"
 #include "conf/params.h"
+#include "prog/admin/postconf/entry.h"
 #include "prog/admin/postconf/postconf.h"
 #include <stdlib.h>
 #include <string.h>
@@ -71,19 +72,21 @@ sort_names(struct names *names)
 }
 
 static void
-add_known(const struct conf_snapshot *s, struct names *names)
+add_known(const struct entries *services, struct names *names)
 {
 	for (size_t i = 0; i < conf_n_params; i++)
 		add(names, conf_params[i].name, &conf_params[i], CLASS_BUILTIN);
-	for (size_t i = 0; i < s->master.n; i++) {
-		const struct master_service *v = &s->master.v[i];
+	for (size_t i = 0; i < services->n; i++) {
+		const struct master_service *v = &services->v[i].service;
 
 		for (size_t k = 0; k < conf_n_templates; k++) {
-			struct str name = arena_printf(names->mem, "%.*s%.*s",
-			    STR_ARG(v->name), STR_ARG(conf_templates[k].name));
+			struct str name;
 
-			if (name.p != NULL && conf_param_find(name) == NULL &&
-			    conf_template_applies(&conf_templates[k], v))
+			if (!conf_template_applies(&conf_templates[k], v))
+				continue;
+			name = arena_printf(names->mem, "%.*s%.*s", STR_ARG(v->name),
+			    STR_ARG(conf_templates[k].name));
+			if (name.p != NULL && conf_param_find(name) == NULL)
 				add(names, name, &conf_templates[k], CLASS_SERVICE);
 		}
 	}
@@ -171,6 +174,38 @@ mark_database(struct walk *w, struct str item)
 	}
 }
 
+/* Every name has this value; of either kind there is a branch to look into. */
+static enum rc
+get_constant(void *arg, struct str name, struct str *out, struct err *e)
+{
+	(void)name;
+	(void)e;
+	*out = *(struct str *)arg;
+	return RC_OK;
+}
+
+/* compat: what cannot be parsed ends the program, whatever was asked for. */
+static void
+check_syntax(struct walk *w, struct str value)
+{
+	struct str values[] = { STR_INIT("x"), STR_INIT("") }, text;
+	struct arena *mem;
+	struct err e;
+
+	if (!w->with_warnings || str_find(value, '$') == value.n)
+		return;
+	mem = arena_new((size_t)4 << 20);
+	for (size_t i = 0; i < ARRAY_LEN(values); i++) {
+		struct expand_source from = { get_constant, &values[i] };
+
+		if (expand_text(&from, value, CONF_VALUE_MAX, mem, &text, &e) != RC_OK) {
+			warn("%s", e.text);
+			fatal("macro processing error"); /* compat */
+		}
+	}
+	arena_free(&mem);
+}
+
 static void
 look_at(struct walk *w, struct str name, struct str value)
 {
@@ -179,6 +214,7 @@ look_at(struct walk *w, struct str name, struct str value)
 
 	if (known != NULL && known->param != NULL && known->param->type == CONF_RAW)
 		return;
+	check_syntax(w, value);
 	expand_names(value, refer, w);
 	while (conf_list_next(&rest, &item) == RC_OK) {
 		mark_database(w, item);
@@ -222,15 +258,16 @@ look_at_main(struct walk *w)
 }
 
 void
-names_collect(const struct conf_snapshot *s, bool with_warnings, struct names *out)
+names_collect(const struct conf_snapshot *s, const struct entries *services,
+    bool with_warnings, struct names *out)
 {
 	struct walk w = { .s = s, .names = out, .with_warnings = with_warnings };
 
 	*out = (struct names){ .mem = arena_new((size_t)64 << 20) };
-	add_known(s, out);
+	add_known(services, out);
 	out->is_used = mem_array(s->main.n + 1, sizeof(*out->is_used));
-	for (size_t i = 0; i < s->master.n; i++)
-		look_at_service(&w, &s->master.v[i]);
+	for (size_t i = 0; i < services->n; i++)
+		look_at_service(&w, &services->v[i].service);
 	for (size_t i = 0; i < s->n_extra; i++)
 		look_at(&w, s->extra[i].name, s->extra[i].value);
 	look_at_main(&w);
@@ -272,10 +309,11 @@ names_warn_unused_main(const struct conf_snapshot *s, const struct names *names)
 }
 
 void
-names_warn_unused_master(const struct conf_snapshot *s, const struct names *names)
+names_warn_unused_master(const struct conf_snapshot *s, const struct entries *services,
+    const struct names *names)
 {
-	for (size_t i = 0; i < s->master.n; i++)
-		warn_service(s, names, &s->master.v[i]);
+	for (size_t i = 0; i < services->n; i++)
+		warn_service(s, names, &services->v[i].service);
 }
 
 void

@@ -6,24 +6,28 @@
 #include <string.h>
 #include <unistd.h>
 
+/* compat: in this order a complaint names them. */
 static const struct letter {
 	unsigned mode;
 	char letter;
-} letters[] = { { MODE_DEFAULTS, 'd' }, { MODE_EDIT, 'e' }, { MODE_SET, 'n' },
-	{ MODE_REMOVE, 'X' }, { MODE_COMMENT, '#' }, { MODE_VALUES, 'h' },
-	{ MODE_NAMES, 'H' }, { MODE_EXPAND, 'x' }, { MODE_FOLD, 'f' },
-	{ MODE_SERVICES, 'M' }, { MODE_FIELDS, 'F' }, { MODE_OVERRIDES, 'P' },
-	{ MODE_MAPS, 'm' }, { MODE_LOCKS, 'l' }, { MODE_EXTRA, 'o' },
-	{ MODE_CLASS, 'C' } };
+} letters[] = { { MODE_SERVER_SASL, 'a' }, { MODE_CLIENT_SASL, 'A' }, { MODE_TEXTS, 'b' },
+	{ MODE_CLASS, 'C' }, { MODE_DEFAULTS, 'd' }, { MODE_EDIT, 'e' },
+	{ MODE_FOLD, 'f' }, { MODE_FIELDS, 'F' }, { MODE_VALUES, 'h' },
+	{ MODE_NAMES, 'H' }, { MODE_JSON, 'j' }, { MODE_LOCKS, 'l' }, { MODE_MAPS, 'm' },
+	{ MODE_SERVICES, 'M' }, { MODE_SET, 'n' }, { MODE_EXTRA, 'o' },
+	{ MODE_MAIN, 'p' }, { MODE_OVERRIDES, 'P' }, { MODE_TEMPLATES, 't' },
+	{ MODE_TLS, 'T' }, { MODE_EXPAND, 'x' }, { MODE_REMOVE, 'X' },
+	{ MODE_COMMENT, '#' } };
+
+#define HOW_TO_SHOW (MODE_FOLD | MODE_VALUES | MODE_NAMES | MODE_JSON | MODE_EXPAND)
 
 /* Of each row at most one. */
 static const unsigned exclusive[] = {
-	MODE_DEFAULTS | MODE_EDIT | MODE_SET | MODE_REMOVE | MODE_COMMENT,
-	MODE_EDIT | MODE_EXPAND,
-	MODE_EDIT | MODE_EXTRA,
+	MODE_DEFAULTS | MODE_SET | MODES_CHANGE,
 	MODE_DEFAULTS | MODE_EXTRA,
 	MODE_VALUES | MODE_NAMES,
-	MODE_SERVICES | MODE_FIELDS | MODE_OVERRIDES | MODE_MAPS | MODE_LOCKS,
+	MODES_MASTER | MODE_MAPS | MODE_LOCKS | MODE_SERVER_SASL | MODE_CLIENT_SASL |
+	    MODE_TEXTS | MODE_TEMPLATES | MODE_TLS | MODE_MAIN,
 };
 
 /* With the first, none of the second. */
@@ -32,11 +36,13 @@ static const struct without {
 } without[] = {
 	{ MODE_SERVICES,
 	    MODE_DEFAULTS | MODE_SET | MODE_VALUES | MODE_NAMES | MODE_CLASS },
-	{ MODE_FIELDS, MODE_DEFAULTS | MODE_SET | MODE_CLASS },
-	{ MODE_OVERRIDES, MODE_DEFAULTS | MODE_SET | MODE_CLASS },
-	{ MODE_MAPS | MODE_LOCKS, MODE_DEFAULTS | MODE_SET | MODE_VALUES | MODE_NAMES |
-				      MODE_EXPAND | MODE_FOLD | MODE_EDIT | MODE_REMOVE |
-				      MODE_COMMENT | MODE_CLASS },
+	{ MODE_FIELDS,
+	    MODE_DEFAULTS | MODE_SET | MODE_CLASS | MODE_REMOVE | MODE_COMMENT },
+	{ MODE_OVERRIDES, MODE_DEFAULTS | MODE_SET | MODE_CLASS | MODE_COMMENT },
+	{ MODE_MAPS | MODE_LOCKS | MODE_SERVER_SASL | MODE_CLIENT_SASL | MODE_TEXTS |
+		MODE_TEMPLATES | MODE_TLS,
+	    MODE_DEFAULTS | MODE_SET | HOW_TO_SHOW | MODES_CHANGE | MODE_CLASS |
+		MODE_EXTRA },
 };
 
 static char
@@ -49,33 +55,53 @@ letter_of(unsigned mode)
 }
 
 static void
+check_row(unsigned both)
+{
+	unsigned first = 0;
+
+	for (size_t k = 0; k < ARRAY_LEN(letters); k++) {
+		if ((both & letters[k].mode) == 0)
+			continue;
+		if (first != 0)
+			fatal("specify one of -%c -%c", letter_of(first),
+			    letters[k].letter); /* compat */
+		first = letters[k].mode;
+	}
+}
+
+static void
 check_together(unsigned mode)
 {
-	for (size_t i = 0; i < ARRAY_LEN(exclusive); i++) {
-		unsigned both = mode & exclusive[i], first = 0, second = 0;
+	unsigned change = mode & MODES_CHANGE, how = mode & (HOW_TO_SHOW | MODE_EXTRA);
 
-		for (size_t k = 0; k < ARRAY_LEN(letters); k++) {
-			if ((both & letters[k].mode) == 0)
-				continue;
-			second = first != 0 && second == 0 ? letters[k].mode : second;
-			first = first == 0 ? letters[k].mode : first;
-		}
-		if (second != 0)
-			fatal("specify one of -%c -%c", letter_of(first),
-			    letter_of(second)); /* compat */
-	}
+	for (size_t i = 0; i < ARRAY_LEN(exclusive); i++)
+		check_row(mode & exclusive[i]);
 	for (size_t i = 0; i < ARRAY_LEN(without); i++)
 		if ((mode & without[i].with) != 0 && (mode & without[i].none) != 0)
 			fatal("with option -%c, do not specify -%c",
 			    letter_of(mode & without[i].with),
 			    letter_of(mode & without[i].none)); /* compat */
+	/* Who changes does not show. */
+	if (change != 0 && how != 0)
+		check_row(change | (how & -how));
 }
 
+/* compat: the form of the words */
 static void
 usage(void)
 {
-	fatal("usage: postconf [-c config_dir] [-dehHnpqxX#fFlmMPv] [-C class] "
-	      "[-o name=value] [name... | name=value...]");
+	fatal("usage: postconf [-a (server SASL types)] [-A (client SASL types)] "
+	      "[-b (bounce templates)] [-c config_dir] [-c param_class] "
+	      "[-d (parameter defaults)] [-e (edit configuration)] [-f (fold lines)] "
+	      "[-F (master.cf fields)] [-h (no names)] [-H (no values)] "
+	      "[-j (JSON format)] [-l (lock types)] [-m (map types)] [-M (master.cf)] "
+	      "[-n (non-default parameters)] "
+	      "[-o name=value (override parameter value)] [-p (main.cf, default)] "
+	      "[-P (master.cf parameters)] [-q (no deprecation warnings)] "
+	      "[-t (bounce templates)] "
+	      "[-T compile-version|run-version|public-key-algorithms] [-v (verbose)] "
+	      "[-x (expand parameter values)] [-X (exclude)] [-# (comment-out)] "
+	      "[name...]");
 }
 
 static void
@@ -126,17 +152,15 @@ parse_letter(struct options *o, int c)
 		add_extra(o, optarg);
 		o->mode |= MODE_EXTRA;
 		return;
-	case 'p':
 	case 'q':
+		o->mode |= MODE_QUIET;
+		return;
 	case 'v':
 		return;
-	case 'a':
-	case 'A':
-	case 'b':
-	case 'j':
-	case 't':
 	case 'T':
-		fatal("option -%c is not available in this version", c);
+		o->tls_mode = optarg;
+		o->mode |= MODE_TLS;
+		return;
 	default:
 		break;
 	}
@@ -152,18 +176,22 @@ parse_letter(struct options *o, int c)
 static void
 check_args(struct options *o)
 {
-	unsigned edit = o->mode & (MODE_EDIT | MODE_REMOVE | MODE_COMMENT);
+	const unsigned others = MODE_DEFAULTS | MODE_SET | HOW_TO_SHOW | MODE_EXTRA |
+				MODE_CLASS | MODE_TEXTS | MODE_TEMPLATES | MODE_TLS |
+				MODE_MAPS | MODE_LOCKS | MODE_SERVER_SASL |
+				MODE_CLIENT_SASL;
+	unsigned edit = o->mode & MODES_CHANGE;
 
 	if (edit == 0 && o->args[0] != NULL && strchr(o->args[0], '=') != NULL &&
-	    (o->mode & (MODE_DEFAULTS | MODE_SET)) == 0)
+	    (o->mode & others) == 0)
 		edit = o->mode |= MODE_EDIT;
-	if (edit == 0)
-		return;
-	if ((o->mode & (MODE_SERVICES | MODE_FIELDS | MODE_OVERRIDES)) != 0)
-		fatal("editing master.cf is not available in this version");
-	if (o->args[0] == NULL)
-		fatal((edit & MODE_EDIT) != 0 ? "-e requires name=value argument"
-					      : "missing service argument"); /* compat */
+	/* compat */
+	if (edit != 0 && o->args[0] == NULL)
+		fatal("%s", (o->mode & MODE_EDIT) != 0 ? "-e requires name=value argument"
+						       : "missing service argument");
+	if ((o->mode & (MODE_TEXTS | MODE_TEMPLATES)) != 0 && o->args[0] != NULL &&
+	    o->args[1] != NULL)
+		fatal("options -b and -t require at most one template file");
 }
 
 void
@@ -173,13 +201,13 @@ options_parse(int argc, char **argv, struct options *o)
 
 	*o = (struct options){ .classes = CLASS_ALL };
 	o->extra = mem_array((size_t)argc + 1, sizeof(*o->extra));
-	opterr = 0;
 	while ((c = getopt(argc, argv, "aAbc:C:deEfFhHjlmMno:pPqtT:vxX#")) > 0)
 		parse_letter(o, c);
 	o->args = argv + optind;
+	if ((o->mode & MODE_TEXTS) != 0 && (o->mode & MODE_TEMPLATES) != 0)
+		fatal("specify one of -b and -t"); /* compat */
 	check_together(o->mode);
 	check_args(o);
-	check_together(o->mode);
 	if (o->directory == NULL)
 		o->directory = getenv("MAIL_CONFIG");
 	if (o->directory == NULL)

@@ -1,80 +1,16 @@
 /* Owns listing master.cf: entries (-M), fields (-F) and overrides (-P). */
 #include "base/arena.h"
+#include "base/buf.h"
+#include "prog/admin/postconf/entry.h"
 #include "prog/admin/postconf/postconf.h"
 #include <stdlib.h>
 #include <string.h>
-
-enum { N_FIELDS = 8 };
-static const char *const field_names[N_FIELDS] = { "service", "type", "private",
-	"unprivileged", "chroot", "wakeup", "process_limit", "command" };
-
-/* One entry as it is shown: the fields as written. */
-struct entry {
-	const struct master_service *service;
-	struct str field[N_FIELDS]; /* the last: command and all arguments */
-};
 
 /* A request "service/type/field", each part possibly "*" or missing. */
 struct request {
 	struct str part[3];
 	unsigned n;
 };
-
-static bool
-has_blank(struct str s)
-{
-	return s.n == 0 || memchr(s.p, ' ', s.n) != NULL ||
-	       memchr(s.p, '\t', s.n) != NULL || s.p[0] == '{';
-}
-
-/* Arguments in the order options, then the others. */
-static struct str
-command_text(const struct master_service *v, struct arena *mem, const char *before)
-{
-	struct str text = v->command;
-
-	for (size_t i = 0; i < v->n_overrides; i++) {
-		const struct master_override *o = &v->overrides[i];
-		bool braces = has_blank(o->value) && o->value.n > 0;
-
-		text = arena_printf(mem, "%.*s%s-o %s%.*s=%.*s%s", STR_ARG(text), before,
-		    braces ? "{" : "", STR_ARG(o->name), STR_ARG(o->value),
-		    braces ? "}" : "");
-	}
-	for (unsigned i = 0; i < v->verbose; i++)
-		text = arena_printf(mem, "%.*s%s-v", STR_ARG(text), before);
-	if (v->has_debug)
-		text = arena_printf(mem, "%.*s%s-D", STR_ARG(text), before);
-	for (size_t i = 0; i < v->n_args; i++) {
-		bool braces = has_blank(v->args[i]);
-
-		text = arena_printf(mem, "%.*s%s%s%.*s%s", STR_ARG(text),
-		    i == 0 ? before : " ", braces ? "{" : "", STR_ARG(v->args[i]),
-		    braces ? "}" : "");
-	}
-	return text;
-}
-
-/* The first seven fields come from the text itself, where "-" can be told from its
- * default. */
-static bool
-make_entry(const struct conf_snapshot *s, const struct master_service *v,
-    struct arena *mem, struct entry *out)
-{
-	struct conf_lines l = conf_lines(s->master_text);
-	struct str line;
-
-	while (conf_lines_next(&l, mem, &line) == RC_OK) {
-		if (l.line != v->line)
-			continue;
-		out->service = v;
-		for (unsigned i = 0; i < N_FIELDS - 1; i++)
-			if (!str_token(&line, " \t\r\n", &out->field[i]))
-				return false;
-		return true;
-	}
-	return false;
-}
 
 static bool
 parse_request(char *arg, struct request *out)
@@ -98,28 +34,60 @@ part_matches(const struct request *r, unsigned i, struct str what)
 }
 
 static bool
-service_matches(const struct request *r, const struct master_service *v)
+service_matches(const struct request *r, const struct entry *e)
 {
-	return part_matches(r, 0, v->name) &&
-	       part_matches(r, 1, str_c(master_type_name(v->type)));
+	return part_matches(r, 0, e->field[ENTRY_SERVICE]) &&
+	       part_matches(r, 1, e->field[ENTRY_TYPE]);
+}
+
+/* -M -j: one object for each entry, named as -F names the fields. */
+static void
+show_entry_json(const struct entry *e, struct buf *command)
+{
+	for (unsigned i = 0; i < ENTRY_N_FIELDS; i++) {
+		(void)fputs(i == 0 ? "{" : ", ", stdout);
+		show_json(str_c(entry_field_names[i]));
+		(void)fputs(": ", stdout);
+		if (i == ENTRY_COMMAND)
+			entry_format_command(e, false, 0, command);
+		show_json(i == ENTRY_COMMAND ? buf_view(command) : e->field[i]);
+	}
+	(void)fputs("}\n", stdout);
 }
 
 static void
-show_entry(const struct options *o, const struct entry *e, struct arena *mem)
+show_entry(const struct options *o, const struct entry *e)
 {
-	static const int column[N_FIELDS] = { 0, 11, 17, 25, 33, 41, 49, 57 };
-	const char *before = (o->mode & MODE_FOLD) != 0 ? "\n    " : " ";
-	int at = 0;
+	struct buf out;
 
-	/* A field that is too long pushes the next, which then stands one blank behind
-	 * it. */
-	for (unsigned i = 0; i < N_FIELDS - 1; i++) {
-		at += printf("%.*s", STR_ARG(e->field[i]));
-		do
-			at += printf(" ");
-		while (at < column[i + 1]);
+	buf_init(&out, CONF_FILE_MAX);
+	if ((o->mode & MODE_JSON) != 0) {
+		show_entry_json(e, &out);
+	} else {
+		entry_format(e, (o->mode & MODE_FOLD) != 0, &out);
+		(void)printf("%.*s\n", STR_ARG(buf_view(&out)));
 	}
-	(void)printf("%.*s\n", STR_ARG(command_text(e->service, mem, before)));
+	buf_fini(&out);
+}
+
+static void
+show_command(const struct options *o, struct str name, const struct entry *e)
+{
+	struct buf out;
+	bool is_folded = (o->mode & MODE_FOLD) != 0;
+
+	buf_init(&out, CONF_FILE_MAX);
+	if ((o->mode & (MODE_NAMES | MODE_JSON)) != 0) {
+		entry_format_command(e, false, 0, &out);
+		show_pair(o, name, buf_view(&out));
+	} else {
+		if ((o->mode & MODE_VALUES) == 0)
+			(void)printf("%.*s = ", STR_ARG(name));
+		entry_format_command(
+		    e, is_folded, (o->mode & MODE_VALUES) == 0 ? name.n + 3 : 0, &out);
+		(void)printf("%.*s\n", STR_ARG(buf_view(&out)));
+	}
+	buf_fini(&out);
 }
 
 static bool
@@ -128,24 +96,18 @@ show_fields(const struct options *o, const struct entry *e, const struct request
 {
 	bool any = false;
 
-	for (unsigned i = 0; i < N_FIELDS; i++) {
-		struct str name, value;
+	for (unsigned i = 0; i < ENTRY_N_FIELDS; i++) {
+		struct str name;
 
-		if (!part_matches(r, 2, str_c(field_names[i])))
+		if (!part_matches(r, 2, str_c(entry_field_names[i])))
 			continue;
 		any = true;
-		name = arena_printf(mem, "%.*s/%s/%s", STR_ARG(e->service->name),
-		    master_type_name(e->service->type), field_names[i]);
-		value = e->field[i];
-		if (i == N_FIELDS - 1 && (o->mode & MODE_FOLD) != 0 &&
-		    (o->mode & (MODE_NAMES | MODE_VALUES)) == 0) {
-			value = command_text(e->service, mem, "\n    ");
-			(void)printf("%.*s = %.*s\n", STR_ARG(name), STR_ARG(value));
-			continue;
-		}
-		if (i == N_FIELDS - 1)
-			value = command_text(e->service, mem, " ");
-		show_pair(o, name, value);
+		name = arena_printf(mem, "%.*s/%.*s/%s", STR_ARG(e->field[ENTRY_SERVICE]),
+		    STR_ARG(e->field[ENTRY_TYPE]), entry_field_names[i]);
+		if (i == ENTRY_COMMAND)
+			show_command(o, name, e);
+		else
+			show_pair(o, name, e->field[i]);
 	}
 	return any;
 }
@@ -153,83 +115,137 @@ show_fields(const struct options *o, const struct entry *e, const struct request
 static int
 by_override(const void *a, const void *b)
 {
-	const struct master_override *x = a, *y = b;
+	const struct master_override *x = *(const struct master_override *const *)a;
+	const struct master_override *y = *(const struct master_override *const *)b;
+	int c = str_cmp(x->name, y->name);
 
-	return str_cmp(x->name, y->name);
+	/* Of one name in their order: the last counts. */
+	return c != 0 ? c : (x > y) - (x < y);
 }
 
 static bool
 show_overrides(const struct conf_snapshot *s, const struct options *o,
     const struct master_service *v, const struct request *r, struct arena *mem)
 {
-	struct master_override *sorted = mem_array(v->n_overrides + 1, sizeof(*sorted));
+	const struct master_override **sorted =
+	    mem_array(v->n_overrides + 1, sizeof(const struct master_override *));
 	bool any = false;
 	struct err e;
 
-	if (v->n_overrides > 0)
-		memcpy(sorted, v->overrides, v->n_overrides * sizeof(*sorted));
+	for (size_t i = 0; i < v->n_overrides; i++)
+		sorted[i] = &v->overrides[i];
 	qsort(sorted, v->n_overrides, sizeof(*sorted), by_override);
 	for (size_t i = 0; i < v->n_overrides; i++) {
-		struct str name, value = sorted[i].value;
+		struct str name, value = sorted[i]->value;
 
-		if (!part_matches(r, 2, sorted[i].name) ||
+		if (!part_matches(r, 2, sorted[i]->name) ||
 		    (i + 1 < v->n_overrides &&
-			str_eq(sorted[i].name, sorted[i + 1].name)))
+			str_eq(sorted[i]->name, sorted[i + 1]->name)))
 			continue;
 		any = true;
 		if ((o->mode & MODE_EXPAND) != 0 &&
-		    conf_expand(s, v, value, mem, &value, &e) != RC_OK)
-			fatal("%s", e.text);
+		    conf_expand(s, v, value, mem, &value, &e) != RC_OK) {
+			warn("%s", e.text);
+			fatal("macro processing error"); /* compat */
+		}
 		name = arena_printf(mem, "%.*s/%s/%.*s", STR_ARG(v->name),
-		    master_type_name(v->type), STR_ARG(sorted[i].name));
+		    master_type_name(v->type), STR_ARG(sorted[i]->name));
 		show_pair(o, name, value);
 	}
 	free(sorted);
 	return any;
 }
 
+/* -x: -o values as the service will see them. */
+static void
+expand_overrides(const struct conf_snapshot *s, struct entry *e, struct arena *mem)
+{
+	struct entry old = *e;
+	struct err err;
+
+	if (e->n_args == 0)
+		return;
+	e->args = arena_array(mem, e->n_args, sizeof(*e->args));
+	if (e->args == NULL)
+		fatal("master.cf: memory limit");
+	memcpy(e->args, old.args, e->n_args * sizeof(*e->args));
+	for (size_t i = 1; i < e->n_options; i++) {
+		if (!str_is(old.args[i - 1], "-o"))
+			continue;
+		if (conf_expand(s, &old.service, old.args[i], mem, &e->args[i], &err) !=
+		    RC_OK) {
+			warn("%s", err.text);
+			fatal("macro processing error"); /* compat */
+		}
+		i++;
+	}
+}
+
 static bool
-show_request(const struct conf_snapshot *s, const struct options *o,
-    const struct request *r, struct arena *mem)
+show_request(const struct conf_snapshot *s, const struct entries *services,
+    const struct options *o, const struct request *r)
 {
 	bool any = false;
 
-	for (size_t i = 0; i < s->master.n; i++) {
-		const struct master_service *v = &s->master.v[i];
-		struct entry e = { 0 };
+	for (size_t i = 0; i < services->n; i++) {
+		struct entry e = services->v[i];
+		struct arena *mem;
 
-		if (!service_matches(r, v) || !make_entry(s, v, mem, &e))
+		if (!service_matches(r, &e))
 			continue;
+		mem = arena_new((size_t)CONF_VALUE_MAX * 4);
+		if ((o->mode & MODE_EXPAND) != 0 && (o->mode & MODE_OVERRIDES) == 0)
+			expand_overrides(s, &e, mem);
 		if ((o->mode & MODE_SERVICES) != 0) {
-			show_entry(o, &e, mem);
+			show_entry(o, &e);
 			any = true;
 		} else if ((o->mode & MODE_FIELDS) != 0) {
 			any |= show_fields(o, &e, r, mem);
 		} else {
-			any |= show_overrides(s, o, v, r, mem);
+			any |= show_overrides(s, o, &e.service, r, mem);
 		}
+		arena_free(&mem);
 	}
 	return any;
 }
 
+/* compat: the words */
+static const char *
+form_of(unsigned mode)
+{
+	if ((mode & MODE_SERVICES) != 0)
+		return "-M option requires service_name[/type]";
+	if ((mode & MODE_FIELDS) != 0)
+		return "-F option requires service_name[/type[/field]]";
+	return "-P option requires service_name[/type[/parameter]]";
+}
+
+/* compat: a field that does not exist is an error, a parameter is not. */
+static void
+check_request(const struct options *o, const struct request *r)
+{
+	if ((o->mode & MODE_FIELDS) == 0 || r->n < 3 || str_is(r->part[2], "*"))
+		return;
+	for (unsigned i = 0; i < ENTRY_N_FIELDS; i++)
+		if (str_is(r->part[2], entry_field_names[i]))
+			return;
+	fatal("invalid service attribute name: \"%.*s\"", STR_ARG(r->part[2]));
+}
+
 void
-show_services(const struct conf_snapshot *s, const struct options *o, struct arena *mem)
+show_services(const struct conf_snapshot *s, const struct entries *services,
+    const struct options *o)
 {
 	struct request all = { 0 }, r;
 
 	if (o->args[0] == NULL)
-		(void)show_request(s, o, &all, mem);
+		(void)show_request(s, services, o, &all);
 	for (char **arg = o->args; *arg != NULL; arg++) {
-		/* compat */
-		if (!parse_request(*arg, &r) ||
+		if (!parse_request(*arg, &r) || r.part[0].n == 0 ||
 		    (r.n == 3 && (o->mode & MODE_SERVICES) != 0))
-			fatal("-%s", (o->mode & MODE_SERVICES) != 0
-					 ? "M option requires service_name[/type]"
-				     : (o->mode & MODE_FIELDS) != 0
-					 ? "F option requires service_name[/type[/field]]"
-					 : "P option requires "
-					   "service_name[/type[/parameter]]");
-		if (!show_request(s, o, &r, mem))
+			fatal("%s", form_of(o->mode));
+		check_request(o, &r);
+		if (!show_request(s, services, o, &r))
 			warn("unmatched request: \"%s\"", *arg); /* compat */
 	}
 }

@@ -1,11 +1,12 @@
 /* Owns printing parameters: which, as they stand or expanded, and how lines look. */
 #include "base/arena.h"
+#include "base/buf.h"
 #include "conf/params.h"
 #include "prog/admin/postconf/postconf.h"
 #include <string.h>
 
-#define LINE_MAX_FOLDED 80
-#define INDENT          4
+#define MARGIN 80 /* compat: no line reaches it where blanks allow that */
+#define INDENT 4
 
 /* Takes the next word off *rest; blanks inside braces do not end it. */
 static bool
@@ -22,8 +23,7 @@ print_words(struct str text, size_t column, bool with_fold)
 	struct str word;
 
 	while (next_word(&text, &word)) {
-		if (with_fold && column > INDENT &&
-		    column + 1 + word.n > LINE_MAX_FOLDED) {
+		if (with_fold && column > INDENT && column + 1 + word.n >= MARGIN) {
 			(void)printf("\n%*s", INDENT, "");
 			column = INDENT;
 		} else if (column > 0 && !(with_fold && column == INDENT)) {
@@ -37,8 +37,56 @@ print_words(struct str text, size_t column, bool with_fold)
 }
 
 void
+show_json(struct str text)
+{
+	(void)putchar('"');
+	for (size_t i = 0; i < text.n; i++) {
+		unsigned char c = (unsigned char)text.p[i];
+
+		if (c == '"' || c == '\\')
+			(void)printf("\\%c", c);
+		else if (c < ' ' || c == 127)
+			(void)printf("\\u%04x", c);
+		else
+			(void)putchar(c);
+	}
+	(void)putchar('"');
+}
+
+/* Words with one blank between them, as in the other forms. */
+static void
+show_json_pair(const struct options *o, struct str name, struct str value)
+{
+	struct str word;
+	const char *before = "";
+
+	(void)fputs("{", stdout);
+	if ((o->mode & MODE_VALUES) == 0) {
+		(void)fputs("\"name\": ", stdout);
+		show_json(name);
+	}
+	if ((o->mode & MODE_NAMES) == 0) {
+		struct buf joined;
+
+		buf_init(&joined, CONF_VALUE_MAX + 1);
+		for (; next_word(&value, &word); before = " ")
+			if (buf_put(&joined, str_c(before)) != RC_OK ||
+			    buf_put(&joined, word) != RC_OK)
+				fatal("value is too long");
+		(void)printf("%s\"value\": ", (o->mode & MODE_VALUES) == 0 ? ", " : "");
+		show_json(buf_view(&joined));
+		buf_fini(&joined);
+	}
+	(void)fputs("}\n", stdout);
+}
+
+void
 show_pair(const struct options *o, struct str name, struct str value)
 {
+	if ((o->mode & MODE_JSON) != 0) {
+		show_json_pair(o, name, value);
+		return;
+	}
 	if ((o->mode & MODE_NAMES) != 0) {
 		(void)printf("%.*s\n", STR_ARG(name));
 		return;
@@ -138,19 +186,22 @@ show_named(
 }
 
 void
-show_parameters(const struct conf_snapshot *s, const struct options *o)
+show_parameters(const struct conf_snapshot *s, const struct entries *services,
+    const struct options *o)
 {
 	bool with_warnings = (o->mode & MODE_DEFAULTS) == 0;
 	struct names names = { 0 };
 
-	names_collect(s, with_warnings, &names);
+	names_collect(s, services, with_warnings, &names);
 	if (o->args[0] != NULL)
 		show_named(s, o, &names);
 	else
 		show_all(s, o, &names);
 	if (with_warnings) {
 		names_warn_unused_main(s, &names);
-		names_warn_unused_master(s, &names);
+		names_warn_unused_master(s, services, &names);
+		if ((o->mode & MODE_QUIET) == 0)
+			names_warn_deprecated(s, services);
 	}
 	names_free(&names);
 }
