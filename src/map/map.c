@@ -185,7 +185,7 @@ map_find(struct map *m, struct str key, unsigned flags, struct arena *mem,
 		rc = m->type->find(m->state, key, flags, mem, &value, e);
 	if (rc != RC_OK)
 		return rc;
-	if (value.n == 0)
+	if (value.n == 0 && (flags & MAP_EMPTY_OK) == 0)
 		return err_set(e, RC_TEMP,
 		    "table %.*s: lookup of \"%.*s\" returns an empty "
 		    "string result",

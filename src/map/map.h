@@ -43,6 +43,7 @@ enum map_flag {
 	/* open: refuse tables whose answers anybody on the way could make up (tcp,
 	 * socketmap, memcache, proxy). For alias_maps of local, tables of virtual. */
 	MAP_PARANOID = 8,
+	MAP_EMPTY_OK = 16, /* find: an empty value is no trouble: for commands */
 };
 
 /* The table "type:name"; the same one for the same text.
