@@ -1,0 +1,83 @@
+"""The manual pages: all are made, format without a warning, and name the options that the commands take."""
+import os, pathlib, re, shutil, subprocess
+
+import pytest
+
+from harness import BIN, ROOT
+
+SOURCES = ROOT / "docs" / "man"
+BUILT = BIN.parent / "docs" / "man"
+PAGES = sorted(p.name.removesuffix(".page") for p in SOURCES.glob("*.page"))
+LISTED = set(re.findall(r"'([\w.-]+\.\d)'", (SOURCES / "meson.build").read_text()))
+COMMANDS = sorted(p.split(".")[0] for p in PAGES if p.endswith(".1"))
+LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789#"
+
+
+def test_every_page_is_made():
+    made = {p.name for p in BUILT.glob("*.[1-9]")}
+    assert not [p for p in PAGES if p not in made], "in docs/man, but not in its meson.build"
+
+
+def test_every_command_has_a_page():
+    commands = {p.name for p in BIN.iterdir() if p.is_file() and os.access(p, os.X_OK) and "." not in p.name}
+    assert commands <= set(COMMANDS)
+
+
+def test_every_table_type_has_a_page():
+    out = subprocess.run([BIN / "postconf", "-m"], capture_output=True, text=True, check=True).stdout
+    # nis is only named: its page would describe the library's configuration.
+    assert not [t for t in out.split() if t != "nis" and f"{t}_table.5" not in PAGES]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_formats_without_a_warning(page):
+    tools = {"groff": ["groff", "-ww", "-man", "-Tutf8"], "man": ["man", "-l", "--warnings"], "mandoc": ["mandoc", "-Tlint", "-Wwarning"]}
+    found = {name: cmd for name, cmd in tools.items() if shutil.which(name)}
+    if not found:
+        pytest.skip("neither groff nor man nor mandoc is here")
+    for name, cmd in found.items():
+        r = subprocess.run([*cmd, BUILT / page], capture_output=True, text=True, env={**os.environ, "MANWIDTH": "80", "LC_ALL": "C.UTF-8"})
+        assert r.stderr == "", name
+        assert r.returncode == 0, f"{name}: {r.stdout[-500:]}"
+        if name == "groff":
+            assert len(r.stdout) > 300
+# In Postfix's list of letters, and answered with the usage all the same.
+REFUSED = {"postconf": {"E"}}
+
+
+def documented(command):
+    """The letters of the page's list entries."""
+    text = (SOURCES / f"{command}.1.page").read_text()
+    for name in re.findall(r"^@same (\S+)", text, re.M):
+        text += (SOURCES / name).read_text()
+    terms = "\n".join(line for line in text.splitlines() if line.startswith(": "))
+    return set(re.findall(r"`-([A-Za-z0-9#])", terms))
+
+
+def takes(command, letter, env):
+    """Whether getopt knows the letter; the unknown one behind it keeps the command from doing anything."""
+    r = subprocess.run([BIN / command, f"-{letter}", "-?"], capture_output=True, text=True, env=env, stdin=subprocess.DEVNULL, timeout=60)
+    return f"invalid option -- '{letter}'" not in r.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_options_are_those_of_the_command(command, tmp_path):
+    if command == "newaliases":
+        pytest.skip("newaliases takes those of sendmail")
+    env = {**os.environ, "MAIL_CONFIG": str(tmp_path)}
+    assert not takes(command, "9", env), "the test cannot tell known letters from unknown ones"
+    refused = REFUSED.get(command, set())
+    assert documented(command) == {c for c in LETTERS if takes(command, c, env)} - refused
+    for letter in refused:
+        r = subprocess.run([BIN / command, f"-{letter}"], capture_output=True, text=True, env=env, stdin=subprocess.DEVNULL)
+        assert "usage: " in r.stderr and r.returncode == 1
+
+
+def test_synopsis_names_options_of_the_page():
+    for command in COMMANDS:
+        text = (SOURCES / f"{command}.1.page").read_text()
+        synopsis = text.split("# SYNOPSIS")[1].split("\n# ")[0]
+        letters = set("".join(re.findall(r"(?<![\w<])-([A-Za-z#]+)(?![\w>])", synopsis)))
+        if command == "newaliases":
+            continue
+        assert letters <= documented(command), command
