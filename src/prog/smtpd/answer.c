@@ -1,5 +1,6 @@
-/* The session's questions. All but COMMIT are answered at once: tables answer from
- * memory. MAIL waits while there is no queue. */
+/* The session's questions. Local tables are answered from memory, so most questions are
+ * answered at once. Those to remote tables wait for `lookup`, COMMIT for the disk, MAIL
+ * for queue. */
 #include "agent/submit.h"
 #include "base/arena.h"
 #include "log/log.h"
@@ -22,15 +23,15 @@ refuse(struct conn *c, struct str reply)
 
 /* ---- restrictions ---- */
 
-struct stages {
-	enum access_stage v[4];
+struct access_stages {
+	enum access_stage v[CONN_STAGES_MAX];
 	unsigned n;
 };
 
 static struct access_request
-request_of(
-    const struct conn *c, const struct smtp_server_view *v, const struct smtp_fx *fx)
+request_of(const struct conn *c, const struct smtp_server_view *v)
 {
+	const struct question *qu = &c->question;
 	struct access_request q = { .client_name = v->client->name,
 		.client_reverse_name =
 		    c->reverse_name != NULL ? str_c(c->reverse_name) : v->client->name,
@@ -43,11 +44,40 @@ request_of(
 		q.sender = v->mail->address;
 		q.has_sender = true;
 	}
-	if (fx->type == SMTP_FX_CHECK_RCPT)
-		q.recipient = fx->rcpt->address;
-	else if (fx->type == SMTP_FX_CHECK_VRFY)
-		q.recipient = fx->data;
+	if (qu->fx.type == SMTP_FX_CHECK_RCPT)
+		q.recipient = qu->fx.rcpt->address;
+	else if (qu->fx.type == SMTP_FX_CHECK_VRFY)
+		q.recipient = qu->fx.data;
 	return q;
+}
+
+/* Runs the stages one after the other, up to the first refusal. Only asks: it runs again
+ * when an answer had to be fetched. */
+static enum rc
+run_stages(void *arg, struct ask *a)
+{
+	struct conn *c = arg;
+	struct question *qu = &c->question;
+	struct smtp_server_view view = smtp_server_view(c->session);
+	struct access_request q = request_of(c, &view);
+	struct access_state state = { 0 };
+
+	qu->reply = STR("");
+	qu->n_notes = 0;
+	for (unsigned i = 0; i < qu->stages->n; i++) {
+		struct access_verdict v = { 0 };
+		enum rc rc = access_run(a, decide_access(c->service->decide),
+		    qu->stages->v[i], &q, &state, &v);
+
+		if (rc != RC_OK)
+			return rc;
+		qu->notes[qu->n_notes++] = v.notes;
+		if (v.what == ACCESS_REJECT) {
+			qu->reply = v.reply;
+			return RC_PERM;
+		}
+	}
+	return RC_OK;
 }
 
 static void
@@ -61,54 +91,87 @@ log_notes(struct conn *c, const struct access_note *n)
 	}
 }
 
-/* Runs the stages one after the other. False: refused, *out_reply says how. */
-static bool
-permitted(struct conn *c, const struct smtp_fx *fx, const struct stages *stages,
-    struct str *out_reply)
+static void
+refused(struct conn *c)
+{
+	if (c->question.fx.type == SMTP_FX_COMMIT)
+		smtp_server_note(c->session, STR("reject"), c->question.reply);
+	refuse(c, c->question.reply);
+}
+
+/* The stages are over. */
+static void
+conclude(struct conn *c, enum rc rc)
+{
+	struct question *qu = &c->question;
+
+	for (unsigned i = 0; i < qu->n_notes; i++)
+		log_notes(c, qu->notes[i]);
+	if (rc == RC_OK)
+		qu->permitted(c, &qu->fx);
+	else
+		refused(c);
+}
+
+static void
+on_decided(void *arg, enum rc rc)
+{
+	struct conn *c = arg;
+
+	conclude(c, rc);
+	/* A message that is being stored goes on when it is. */
+	conn_run(c);
+}
+
+/* Runs the stages, now or later; then answers, or does what is to be done when they
+ * permit. The session holds still meanwhile, and what it gave us stays as it is. */
+static void
+check(struct conn *c, const struct smtp_fx *fx, const struct access_stages *stages,
+    void (*permitted)(struct conn *c, const struct smtp_fx *fx))
 {
 	struct smtpd *d = c->service->smtpd;
-	struct smtp_server_view view = smtp_server_view(c->session);
-	struct access_request q = request_of(c, &view, fx);
-	struct access_state state = { 0 };
-	struct ask ask;
+	enum rc rc;
 
+	c->question =
+	    (struct question){ .fx = *fx, .stages = stages, .permitted = permitted };
+	c->decision = (struct decide_run){
+		.d = c->service->decide, .run = run_stages, .done = on_decided, .arg = c
+	};
 	arena_reset(d->scratch);
-	ask_init(&ask, d->scratch, 0);
-	decide_begin(c->service->decide, &ask, d->scratch, loop_now_us(d->loop));
-	for (unsigned i = 0; i < stages->n; i++) {
-		struct access_verdict v = { 0 };
+	rc = decide_run_start(&c->decision, d->scratch);
+	if (rc != RC_MORE)
+		conclude(c, rc);
+}
 
-		if (access_run(&ask, decide_access(c->service->decide), stages->v[i], &q,
-			&state, &v) != RC_OK) {
-			/* No table of today keeps one waiting. */
-			log_warn(
-			    c->service->entry->log, "a table did not answer at once");
-			*out_reply =
-			    STR("451 4.3.5 Server configuration error"); /* compat */
-			return false;
-		}
-		log_notes(c, v.notes);
-		if (v.what == ACCESS_REJECT) {
-			*out_reply = v.reply;
-			return false;
-		}
-	}
-	return true;
+static void
+say_yes(struct conn *c, const struct smtp_fx *fx)
+{
+	(void)fx;
+	conn_answer(c, &yes);
 }
 
 /* Restrictions of events before RCPT wait for it with smtpd_delay_reject, so that the log
  * shows whom a refused client wanted to reach. */
 static void
-early_stage(struct conn *c, const struct smtp_fx *fx, enum access_stage stage)
+early_stage(struct conn *c, const struct smtp_fx *fx, const struct access_stages *stages)
 {
-	struct stages one = { { stage }, 1 };
-	struct str reply;
-
-	if (c->service->conf.smtpd_delay_reject || permitted(c, fx, &one, &reply))
+	if (c->service->conf.smtpd_delay_reject)
 		conn_answer(c, &yes);
 	else
-		refuse(c, reply);
+		check(c, fx, stages, say_yes);
 }
+
+static const struct access_stages client_stages = { { ACCESS_CLIENT }, 1 };
+static const struct access_stages helo_stages = { { ACCESS_HELO }, 1 };
+static const struct access_stages mail_stages = { { ACCESS_SENDER }, 1 };
+static const struct access_stages rcpt_stages = {
+	{ ACCESS_CLIENT, ACCESS_HELO, ACCESS_SENDER, ACCESS_RECIPIENT }, 4
+};
+static const struct access_stages vrfy_stages = {
+	{ ACCESS_CLIENT, ACCESS_HELO, ACCESS_RECIPIENT }, 3
+};
+static const struct access_stages data_stages = { { ACCESS_DATA }, 1 };
+static const struct access_stages end_stages = { { ACCESS_END_OF_DATA }, 1 };
 
 /* While queue is being started MAIL waits for it, but not for ever: a client that is told
  * 451 now would come back in half an hour. */
@@ -143,7 +206,7 @@ check_mail(struct conn *c, const struct smtp_fx *fx)
 		refuse(c, arena_printf(c->service->smtpd->scratch, "%u %s",
 			      ingest_reply_code(str_c(e.text)), e.text)); /* compat */
 	else
-		early_stage(c, fx, ACCESS_SENDER);
+		early_stage(c, fx, &mail_stages);
 }
 
 void
@@ -170,25 +233,14 @@ answer_waiting(struct smtpd *d)
 	}
 }
 
-static const struct stages rcpt_stages = {
-	{ ACCESS_CLIENT, ACCESS_HELO, ACCESS_SENDER, ACCESS_RECIPIENT }, 4
-};
-static const struct stages vrfy_stages = {
-	{ ACCESS_CLIENT, ACCESS_HELO, ACCESS_RECIPIENT }, 3
-};
-
 static void
-check_rcpt(struct conn *c, const struct smtp_fx *fx)
+add_rcpt(struct conn *c, const struct smtp_fx *fx)
 {
 	struct smtp_answer a = yes;
 	struct err e = { 0 };
-	struct str reply;
 
-	if (!permitted(c, fx, &rcpt_stages, &reply)) {
-		refuse(c, reply);
-		return;
-	}
 	if (message_add(c, fx->rcpt, &e) != RC_OK) {
+		arena_reset(c->service->smtpd->scratch);
 		refuse(c, arena_printf(c->service->smtpd->scratch, "%u %s",
 			      ingest_reply_code(str_c(e.text)), e.text));
 		return;
@@ -198,26 +250,9 @@ check_rcpt(struct conn *c, const struct smtp_fx *fx)
 }
 
 static void
-check_vrfy(struct conn *c, const struct smtp_fx *fx)
+begin_data(struct conn *c, const struct smtp_fx *fx)
 {
-	struct str reply;
-
-	if (permitted(c, fx, &vrfy_stages, &reply))
-		conn_answer(c, &yes);
-	else
-		refuse(c, reply);
-}
-
-static void
-check_data(struct conn *c, const struct smtp_fx *fx)
-{
-	static const struct stages data = { { ACCESS_DATA }, 1 };
-	struct str reply;
-
-	if (!permitted(c, fx, &data, &reply)) {
-		refuse(c, reply);
-		return;
-	}
+	(void)fx;
 	message_begin(c);
 	conn_answer(c, &yes);
 }
@@ -225,15 +260,8 @@ check_data(struct conn *c, const struct smtp_fx *fx)
 static void
 commit(struct conn *c, const struct smtp_fx *fx)
 {
-	static const struct stages end = { { ACCESS_END_OF_DATA }, 1 };
-	struct str reply;
-
-	if (permitted(c, fx, &end, &reply))
-		message_commit(c);
-	else {
-		smtp_server_note(c->session, STR("reject"), reply);
-		refuse(c, reply);
-	}
+	(void)fx;
+	message_commit(c);
 }
 
 void
@@ -241,25 +269,25 @@ answer_question(struct conn *c, const struct smtp_fx *fx)
 {
 	switch (fx->type) {
 	case SMTP_FX_CHECK_CLIENT:
-		early_stage(c, fx, ACCESS_CLIENT);
+		early_stage(c, fx, &client_stages);
 		break;
 	case SMTP_FX_CHECK_HELO:
-		early_stage(c, fx, ACCESS_HELO);
+		early_stage(c, fx, &helo_stages);
 		break;
 	case SMTP_FX_CHECK_MAIL:
 		check_mail(c, fx);
 		break;
 	case SMTP_FX_CHECK_RCPT:
-		check_rcpt(c, fx);
+		check(c, fx, &rcpt_stages, add_rcpt);
 		break;
 	case SMTP_FX_CHECK_DATA:
-		check_data(c, fx);
+		check(c, fx, &data_stages, begin_data);
 		break;
 	case SMTP_FX_CHECK_VRFY:
-		check_vrfy(c, fx);
+		check(c, fx, &vrfy_stages, say_yes);
 		break;
 	case SMTP_FX_COMMIT:
-		commit(c, fx);
+		check(c, fx, &end_stages, commit);
 		break;
 	case SMTP_FX_SEND:
 	case SMTP_FX_LOG:

@@ -26,6 +26,7 @@ conn_free(struct conn *c)
 	int fd = c->io.fd;
 
 	net_client_name_cancel(&c->naming);
+	decide_run_cancel(&c->decision);
 	message_drop(c);
 	smtp_server_free(&c->session);
 	loop_timer_cancel(d->loop, &c->timer);

@@ -172,7 +172,11 @@ init(struct smtpd *d, struct worker *w, struct err *e)
 	d->submit = submit_new(w->loop, w->log);
 	submit_on_ready(d->submit, on_recheck, d);
 	rc = open_services(d, e);
-	return rc == RC_OK ? make_resolver(d, e) : rc;
+	if (rc == RC_OK)
+		rc = make_resolver(d, e);
+	for (size_t i = 0; rc == RC_OK && i < d->n_services; i++)
+		decide_use(d->services[i].decide, d->loop, worker_lookup(w), d->resolver);
+	return rc;
 }
 
 /* One descriptor for each session: as many as the system lets us have. */

@@ -49,6 +49,8 @@ struct smtpd {
 	struct arena *scratch;       /* one question */
 };
 
+struct conn;
+
 struct listener {
 	struct service *service;
 	struct loop_io io;
@@ -84,6 +86,18 @@ struct message {
 	bool is_begun, is_committing;
 };
 
+/* The restrictions of one SMTP event on their way. */
+struct access_stages;
+enum { CONN_STAGES_MAX = 4 };
+struct question {
+	struct smtp_fx fx;
+	const struct access_stages *stages;
+	void (*permitted)(struct conn *c, const struct smtp_fx *fx);
+	struct str reply;                                 /* refused */
+	const struct access_note *notes[CONN_STAGES_MAX]; /* of each stage */
+	unsigned n_notes;
+};
+
 struct conn {
 	struct service *service;
 	struct list node, waiting;
@@ -93,7 +107,9 @@ struct conn {
 	struct smtp_server *session;
 	struct net_client_query *naming;
 	struct message *message;
-	struct buf in, out; /* left over */
+	struct question question;
+	struct decide_run decision; /* of it */
+	struct buf in, out;         /* left over */
 	struct addr_ip addr;
 	uint16_t port;
 	char *reverse_name; /* unverified name of the client */
@@ -122,7 +138,7 @@ void conn_answer(struct conn *c, const struct smtp_answer *a);
 void conn_free(struct conn *c);
 
 /* ---- answer.c ---- */
-/* Answers the question at once; COMMIT is answered later, MAIL may be. */
+/* Answers the question, at once or later. */
 void answer_question(struct conn *c, const struct smtp_fx *fx);
 /* Asks again for those whose MAIL waits for queue. */
 void answer_waiting(struct smtpd *d);
