@@ -1,5 +1,5 @@
 """The manual pages: all are made, format without a warning, and name the options that the commands take."""
-import os, pathlib, re, shutil, subprocess
+import json, os, re, shutil, subprocess
 
 import pytest
 
@@ -16,6 +16,16 @@ LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789#"
 def test_every_page_is_made():
     made = {p.name for p in BUILT.glob("*.[1-9]")}
     assert not [p for p in PAGES if p not in made], "in docs/man, but not in its meson.build"
+
+
+def test_every_page_is_installed():
+    meson = shutil.which("meson")
+    if meson is None:
+        pytest.skip("meson is not here")
+    r = subprocess.run([meson, "introspect", "--installed", BUILT.parent.parent], capture_output=True, text=True, check=True)
+    where = json.loads(r.stdout)
+    for page in PAGES:
+        assert where.get(str(BUILT / page), "").endswith(f"/man/man{page[-1]}/{page}")
 
 
 def test_every_command_has_a_page():
