@@ -88,5 +88,6 @@ struct str map_fold(struct str key, struct arena *mem);
 
 extern const struct map_type map_type_proxy; /* in no list: see map_env.asks_service */
 extern const struct map_type map_type_texthash, map_type_hash, map_type_btree,
-    map_type_inline, map_type_static, map_type_fail, map_type_unix;
+    map_type_inline, map_type_static, map_type_fail, map_type_unix,
+    map_type_regexp, map_type_pcre, map_type_cidr;
 #endif

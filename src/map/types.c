@@ -17,12 +17,15 @@ MODULE(sqlite);
 /* Sorted by name; type_names says the same. */
 static const struct map_type *const types[] = {
 	&map_type_btree,
+	&map_type_cidr,
 	&map_type_fail,
 	&map_type_hash,
 	&map_type_inline,
 	&map_type_ldap,
 	&map_type_mysql,
+	&map_type_pcre,
 	&map_type_pgsql,
+	&map_type_regexp,
 	&map_type_sqlite,
 	&map_type_static,
 	&map_type_texthash,
@@ -31,12 +34,15 @@ static const struct map_type *const types[] = {
 
 static const char *const type_names[] = {
 	"btree",
+	"cidr",
 	"fail",
 	"hash",
 	"inline",
 	"ldap",
 	"mysql",
+	"pcre",
 	"pgsql",
+	"regexp",
 	"sqlite",
 	"static",
 	"texthash",
