@@ -39,6 +39,8 @@ struct pattern_table {
 	void *context;
 	size_t *group; /* of the last match */
 	size_t n_group;
+	char *key; /* of the look-up, with a NUL behind it */
+	size_t cap_key;
 };
 
 /* ---- text ---- */
@@ -334,6 +336,7 @@ pattern_table_close(struct pattern_table *t)
 	pattern_rules_fini(&t->rules);
 	free(t->code);
 	free(t->group);
+	free(t->key);
 	arena_free(&t->mem);
 	free(t);
 }
@@ -390,11 +393,24 @@ match(void *ctx, uint32_t rule, struct err *e)
 	    STR_ARG(t->place.name), t->rules.v[rule].line, why.text);
 }
 
+/* regexec() wants a NUL behind the key, or the sanitizer believes so. */
+static struct str
+copy_key(struct pattern_table *t, struct str key)
+{
+	if (key.n + 1 > t->cap_key) {
+		t->cap_key = key.n < 256 ? 256 : key.n + 1;
+		t->key = mem_grow(t->key, t->cap_key, 1);
+	}
+	memcpy(t->key, key.p, key.n);
+	t->key[key.n] = '\0';
+	return str_n(t->key, key.n);
+}
+
 enum rc
 pattern_table_find(struct pattern_table *t, struct str key, unsigned flags,
     struct arena *mem, struct str *out, struct err *e)
 {
-	struct lookup q = { .t = t, .key = key };
+	struct lookup q = { .t = t, .key = copy_key(t, key) };
 	struct pattern_walk w = {
 		.no_subst = (flags & MAP_NO_SUBST) != 0, .match = match, .ctx = &q
 	};

@@ -27,9 +27,9 @@ const char *pattern_watch(struct str name);
 
 /* A key, and the groups that took part in its match. */
 struct pattern_match {
-	struct str key;
-	size_t *group; /* pairs, room for `want` */
-	size_t want;   /* with the whole match as number 0; 0: nobody asks */
+	struct str key; /* a NUL stands behind it */
+	size_t *group;  /* pairs, room for `want` */
+	size_t want;    /* with the whole match as number 0; 0: nobody asks */
 };
 struct pattern_compile {
 	struct str regex;
