@@ -1,14 +1,11 @@
-/* From the spool to the scheduler: which messages become active, and where their
- * recipients go. Fresh mail and mail found by a scan take turns, so that neither starves
- * the other; what exceeds the limits stays on disk. */
+/* From the spool to the scheduler: which messages become active. Fresh mail and mail
+ * found by a scan take turns, so that neither starves the other; what exceeds the limits
+ * stays on disk. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "addr/address.h"
-#include "agent/delivery.h"
 #include "os/file.h"
 #include "prog/queue/queue.h"
-#include "route/route.h"
 
 #define PER_ROUND 256
 #define ENVELOPE_MAX                                                                     \
@@ -38,6 +35,7 @@ active_free(struct active **p)
 	sched_msg_free(&a->sched);
 	list_remove(&a->in_dirty);
 	hmap_remove(&q->active, &a->by_number);
+	routing_cancel(a);
 	q->n_active--;
 	q->n_rcpts -= a->l.m.n_rcpts;
 	spool_unclaim(q->spool, a->number);
@@ -46,125 +44,6 @@ active_free(struct active **p)
 	if (q->fresh.n > 0 || q->is_scanning)
 		activate_wake(q);
 	queue_check_stop(q);
-}
-
-/* ---- routing ---- */
-
-static void
-put_off(struct active *a, uint32_t i, struct str dsn, struct str text)
-{
-	struct outcome o = { .what = DELIVERY_DEFERRED,
-		.why = { .dsn = dsn, .text = text } };
-
-	results_log(a, a->q->error_log, i, &o);
-	results_note(a, i, &o);
-}
-
-/* Mail to the sender of last resort ends here, or it would travel in circles. */
-static bool
-is_double_bounce(struct active *a, const struct route *r)
-{
-	const struct route_conf *c = decide_route(a->q->decide);
-	size_t at = str_rfind(r->recipient, '@');
-
-	return r->cls == ROUTE_LOCAL &&
-	       str_ieq(str_head(r->recipient, at), c->double_bounce_sender);
-}
-
-/* What tells recipients apart where each is a destination: the address without extension.
- */
-static struct str
-identity(struct queue *q, struct str address)
-{
-	struct str local = str_head(address, str_rfind(address, '@'));
-
-	return str_head(local, route_extension_at(decide_route(q->decide), local));
-}
-
-static void
-enqueue(struct active *a, uint32_t i, struct route *r, bool is_last)
-{
-	struct queue *q = a->q;
-	struct sched_rcpt to = { .index = i };
-	struct transport *t;
-
-	if (r->is_bad) {
-		r->transport = STR("error");
-		r->nexthop = STR("5.1.3 bad address syntax"); /* compat */
-	}
-	t = transport_get(q, r->transport);
-	if (t->is_deferred && !a->is_flushed) {
-		put_off(a, i, STR("4.3.2"), STR("deferred transport")); /* compat */
-		return;
-	}
-	if (!str_eq(r->recipient, a->rcpts[i].address)) {
-		struct str kept = arena_str(a->mem, r->recipient);
-
-		if (kept.p != NULL)
-			a->rcpts[i].address = kept;
-	}
-	to.transport = t->sched;
-	to.nexthop = r->nexthop;
-	to.address = identity(q, a->rcpts[i].address);
-	a->rcpts[i].is_open = true;
-	sched_msg_add(a->sched, &to, 1, is_last);
-}
-
-static void
-route_one(struct active *a, uint32_t i, bool is_last)
-{
-	struct queue *q = a->q;
-	struct route r = { 0 };
-	struct err e = { 0 };
-	struct ask ask;
-	enum rc rc;
-
-	arena_reset(q->scratch);
-	ask_init(&ask, q->scratch, 0);
-	decide_begin(q->decide, &ask, q->scratch, loop_now_us(q->w.loop));
-	rc = route_resolve(
-	    &ask, decide_route(q->decide), a->l.m.sender, a->rcpts[i].address, &r, &e);
-	if (rc != RC_OK) {
-		log_warn(q->log, "%.*s: %.*s: %s", STR_ARG(a->qid),
-		    STR_ARG(a->rcpts[i].address), e.text);
-		put_off(a, i, STR("4.3.0"), STR("address resolver failure")); /* compat */
-		return;
-	}
-	if (r.warning.n > 0)
-		log_warn(q->log, "%.*s", STR_ARG(r.warning));
-	if (is_double_bounce(a, &r)) {
-		struct outcome o = { .what = DELIVERY_SENT,
-			.why = { .dsn = STR("2.0.0"),
-			    .text = STR(
-				"undeliverable postmaster notification discarded") } };
-
-		results_log(a, q->log, i, &o); /* compat */
-		results_note(a, i, &o);
-		return;
-	}
-	enqueue(a, i, &r, is_last);
-}
-
-static bool
-is_to_do(const struct active_rcpt *r)
-{
-	return r->what == SPOOL_RCPT_PENDING || r->what == SPOOL_RCPT_DEFERRED;
-}
-
-static void
-route_all(struct active *a)
-{
-	uint32_t n = (uint32_t)a->l.m.n_rcpts, last = n;
-
-	a->sched = sched_msg_new(a->q->sched, a, loop_now_us(a->q->w.loop));
-	for (uint32_t i = 0; i < n; i++)
-		if (is_to_do(&a->rcpts[i]))
-			last = i;
-	for (uint32_t i = 0; i < n; i++)
-		if (is_to_do(&a->rcpts[i]))
-			route_one(a, i, i == last);
-	dispatch_wake(a->q);
-	results_check(a);
 }
 
 /* ---- large messages: is the stage file what its writer said? ---- */
@@ -218,7 +97,7 @@ check_done(void *arg)
 	if (a->is_gone)
 		results_check(a);
 	else if (rc == RC_OK)
-		route_all(a);
+		routing_start(a);
 	else if (rc == RC_TEMP)
 		unreadable(a);
 	else
@@ -294,7 +173,7 @@ log_active(struct active *a)
 	size_t n = 0;
 
 	for (size_t i = 0; i < a->l.m.n_rcpts; i++)
-		n += is_to_do(&a->rcpts[i]);
+		n += routing_is_to_do(&a->rcpts[i]);
 	/* compat */
 	log_info(a->q->log, "%.*s: from=<%.*s>, size=%llu, nrcpt=%zu (queue active)",
 	    STR_ARG(a->qid), STR_ARG(a->l.m.sender),
@@ -317,6 +196,8 @@ activate(struct queue *q, const struct spool_info *info, bool is_flushed)
 	a->is_flushed = is_flushed;
 	list_init(&a->in_dirty);
 	list_init(&a->jobs);
+	list_init(&a->in_routing);
+	list_init(&a->routings);
 	spool_claim(q->spool, a->number);
 	hmap_put(&q->active, hmap_hash_u64(&q->active, a->number), &a->by_number);
 	q->n_active++;
@@ -335,7 +216,7 @@ activate(struct queue *q, const struct spool_info *info, bool is_flushed)
 	if (a->l.m.stage != 0)
 		check_stage(a);
 	else
-		route_all(a);
+		routing_start(a);
 }
 
 /* ---- which one next ---- */
@@ -343,7 +224,7 @@ activate(struct queue *q, const struct spool_info *info, bool is_flushed)
 static bool
 has_room(const struct queue *q)
 {
-	return !q->is_stopping &&
+	return !q->is_stopping && q->n_routing < ROUTING_MESSAGES_MAX &&
 	       q->n_active < (size_t)q->conf.qmgr_message_active_limit &&
 	       q->n_rcpts < (size_t)q->conf.qmgr_message_recipient_limit;
 }
@@ -421,6 +302,7 @@ void
 activate_init(struct queue *q)
 {
 	hmap_init(&q->active, q->seed);
+	list_init(&q->routing);
 	q->fresh.v = mem_array(FRESH_MAX, sizeof(*q->fresh.v));
 	loop_task_init(&q->activate_task, pump, q);
 }

@@ -22,7 +22,10 @@ static enum rc
 read_conf(struct queue *q, struct err *e)
 {
 	struct arena *mem = arena_new(CONF_MEM_MAX);
-	struct decide_request req = { .snapshot = q->w.snapshot, .log = q->log };
+	/* After confinement tables in folders that are new to us are out of our reach. */
+	struct decide_request req = {
+		.snapshot = q->w.snapshot, .log = q->log, .asks_closed = q->decide != NULL
+	};
 	struct worker_service *s = worker_service(&q->w, STR("qmgr"));
 	struct decide *d = NULL;
 	struct conf_queue c = { 0 };
@@ -44,6 +47,9 @@ read_conf(struct queue *q, struct err *e)
 		    "- adjusting bounce_queue_lifetime");
 		c.bounce_queue_lifetime_us = c.maximal_queue_lifetime_us;
 	}
+	decide_use(d, q->w.loop, worker_lookup(&q->w), NULL);
+	if (q->decide != NULL)
+		routing_suspend(q);
 	decide_free(&q->decide);
 	arena_free(&q->conf_mem);
 	q->decide = d;
@@ -149,6 +155,7 @@ on_new_conf(void *arg)
 	}
 	log_free(&error_log);
 	transport_reload(q);
+	routing_resume(q);
 	submit_state(q);
 	return true;
 }

@@ -20,6 +20,7 @@
 
 struct active;
 struct agent;
+struct routing;
 struct job;
 struct transport;
 
@@ -87,6 +88,11 @@ struct queue {
 	uint64_t flush_cursor;
 	struct loop_task flush_task;
 
+	/* routing.c */
+	struct list routing; /* active messages that have recipients without a route */
+	size_t n_routing;
+	struct routing *spare_routing;
+
 	/* dispatch.c */
 	struct list agents, parked;
 	struct hmap jobs; /* by number */
@@ -125,6 +131,10 @@ struct active {
 	size_t n_reasons, cap_reasons;
 	struct sched_msg *sched; /* NULL: not there yet */
 	struct list jobs;
+	struct list in_routing,
+	    routings; /* routing.c: recipients that wait for a route */
+	uint32_t route_next, n_routings;
+	bool is_routing;
 	int64_t active_us; /* wall clock */
 	uint8_t flags;     /* SPOOL_STORED_FLAGS */
 	unsigned told;     /* notices tried in this round: enum fate_news */
@@ -224,6 +234,16 @@ void activate_wake(struct queue *q);
 struct active *active_find(struct queue *q, uint64_t number);
 /* Out of memory and of the spool's claims; the message itself stays as it is. */
 void active_free(struct active **a);
+
+/* ---- routing.c ---- */
+/* So many messages may wait for routes; others stay on disk meanwhile. */
+#define ROUTING_MESSAGES_MAX 200
+void routing_start(struct active *a);
+void routing_cancel(struct active *a);
+bool routing_is_to_do(const struct active_rcpt *r);
+/* Before the configuration in use goes, and when the new one is there. */
+void routing_suspend(struct queue *q);
+void routing_resume(struct queue *q);
 
 /* ---- dispatch.c ---- */
 void dispatch_init(struct queue *q);

@@ -256,7 +256,7 @@ settle(struct active *a)
 void
 results_check(struct active *a)
 {
-	if (a->is_busy || a->is_settled || !list_is_empty(&a->jobs))
+	if (a->is_busy || a->is_routing || a->is_settled || !list_is_empty(&a->jobs))
 		return;
 	if (a->sched != NULL &&
 	    sched_msg_busy(a->sched) + sched_msg_waiting(a->sched) > 0)
