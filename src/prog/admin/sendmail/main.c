@@ -32,6 +32,7 @@ enum mode {
 struct request {
 	enum mode mode;
 	const char *config_dir, *target;
+	const char *alias_file; /* -oA: instead of alias_database */
 	struct options o;
 };
 
@@ -74,6 +75,14 @@ mail_put(struct mail *m, char type, struct str text)
 
 /* ---- other commands ---- */
 
+static _Noreturn void
+usage(const char *what)
+{
+	(void)fprintf(stderr, "%s: fatal: %s\n",
+	    command.name != NULL ? command.name : "sendmail", what);
+	exit(EX_TEMPFAIL); /* compat: whatever is wrong, the caller may try again */
+}
+
 /* They are where we are. */
 static void
 path_beside(const char *name, char out[PATH_SIZE])
@@ -107,6 +116,43 @@ run_instead(const char *name, const char *option, const char *value, const char 
 	(void)execv(path, (char *const *)(uintptr_t)argv);
 	(void)fprintf(stderr, "sendmail: fatal: execute %s: %s\n", path, strerror(errno));
 	exit(EX_TEMPFAIL);
+}
+
+enum { ALIAS_TABLES_MAX = 1000 };
+
+/* postalias of all alias_database, or of the one that -oA names. */
+static _Noreturn void
+make_aliases(const struct request *r)
+{
+	static const char *argv[ALIAS_TABLES_MAX + 8];
+	char path[PATH_SIZE];
+	struct str list, table;
+	struct err e = { 0 };
+	size_t n = 0, first;
+
+	if (r->o.n_rcpts > 0)
+		usage("alias initialization mode requires no recipient"); /* compat */
+	command_init(&command, "sendmail", r->config_dir);
+	argv[n++] = "postalias";
+	if (r->config_dir != NULL) {
+		argv[n++] = "-c";
+		argv[n++] = r->config_dir;
+	}
+	argv[n++] = "--";
+	first = n;
+	if (r->alias_file != NULL)
+		argv[n++] = r->alias_file;
+	else if (conf_get(command.snapshot, NULL, STR("alias_database"), command.mem,
+		     &list, &e) != RC_OK)
+		command_fatal(&command, EX_TEMPFAIL, "%s", e.text);
+	while (r->alias_file == NULL && n < ALIAS_TABLES_MAX + first &&
+	       str_token(&list, " ,\t\r\n", &table))
+		argv[n++] = arena_cstr(command.mem, table);
+	if (n == first)
+		exit(EX_OK);
+	path_beside("postalias", path);
+	(void)execv(path, (char *const *)(uintptr_t)argv);
+	command_fatal(&command, EX_TEMPFAIL, "execute %s: %s", path, strerror(errno));
 }
 
 static pid_t
@@ -167,13 +213,6 @@ send_mail(const struct request *r)
 
 /* ---- options ---- */
 
-static _Noreturn void
-usage(const char *what)
-{
-	(void)fprintf(stderr, "sendmail: fatal: %s\n", what);
-	exit(EX_TEMPFAIL); /* compat: whatever is wrong, the caller may try again */
-}
-
 static void
 option_b(struct request *r, const char *arg)
 {
@@ -210,7 +249,11 @@ option_o(struct request *r, const char *arg)
 {
 	if (*arg == 'i')
 		r->o.dot_is_data = true;
-	/* -om, -o7, -o8, -oe…, -oA…: nothing depends on them. */
+	if (*arg == 'A' && arg[1] == '\0')
+		usage("-oA requires pathname"); /* compat */
+	if (*arg == 'A')
+		r->alias_file = arg + 1;
+	/* -om, -o7, -o8, -oe…: nothing depends on them. */
 }
 
 static void
@@ -337,6 +380,8 @@ main(int argc, char **argv)
 		r->mode = MODE_QUEUE_LIST;
 	else if (str_is(name, "newaliases"))
 		r->mode = MODE_ALIASES;
+	if (r->mode == MODE_ALIASES)
+		command.name = "newaliases";
 	parse(argc, argv, r);
 	r->config_dir = config_dir(r->config_dir);
 	switch (r->mode) {
@@ -355,7 +400,7 @@ main(int argc, char **argv)
 	case MODE_START:
 		run_instead("postfix", "start", NULL, r->config_dir);
 	case MODE_ALIASES:
-		usage("newaliases: alias databases are not available");
+		make_aliases(r);
 	case MODE_NOTHING:
 		return EX_OK;
 	}
