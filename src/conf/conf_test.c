@@ -89,7 +89,8 @@ test_main_cf_errors(void **state)
 		{ STR_INIT("a b = c\n"),
 		    "main.cf, line 1: missing '=' after attribute name: \"a b = c\"" },
 		{ STR_INIT("= x\n"), "main.cf, line 1: missing attribute name: \"= x\"" },
-		{ STR_INIT("a = x\0y\n"), "main.cf, line 1: NUL byte in value of \"a\"" },
+		{ STR_INIT("a\0 = y\n"),
+		    "main.cf, line 1: missing '=' after attribute name: \"a\"" },
 	};
 
 	(void)state;
@@ -181,7 +182,10 @@ test_expand(void **state)
 		{ "${v?x}", "x" }, { "${v:x}", "" }, { "${ }", "" },
 		{ "$({a}=={a}?{t})", "t" }, { "$(a?$(e:x))", "x" },
 		{ "${a?{x$(e:y)}}", "xy" },
-		{ "${domain_to_ascii{b.example}}", "b.example" } };
+		{ "${domain_to_ascii{b.example}}", "b.example" },
+		{ "${domain_to_ascii{b\xc3\xbc"
+		  "cher.Example}}",
+		    "xn--bcher-kva.example" } };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -309,8 +313,7 @@ test_values(void **state)
 		{ "daemon_timeout", "10min", NULL },
 		{ "maximal_queue_lifetime", "101d",
 		    "invalid maximal_queue_lifetime: 8726400 (max 8640000)" },
-		{ "message_size_limit", "-5",
-		    "invalid message_size_limit parameter value -5 < 0" },
+		{ "message_size_limit", "-5", NULL },
 		{ "soft_bounce", "YES", NULL },
 		{ "soft_bounce", "maybe",
 		    "bad boolean configuration: soft_bounce = maybe" },

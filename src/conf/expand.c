@@ -13,7 +13,10 @@
 #include "conf/expand.h"
 #include "base/arena.h"
 #include "base/buf.h"
+#include <idn2.h>
 #include <string.h>
+
+#define DOMAIN_TEXT_MAX 1024 /* of a name before it is made ASCII */
 
 struct run {
 	const struct expand_source *from;
@@ -224,6 +227,9 @@ compare_digits(struct str a, struct str b)
 	return str_cmp(a, b);
 }
 
+/* compat: ten bits each for what comes behind a dot, the rest for the number before. */
+#define MAJOR_MAX ((UINT64_C(1) << 43) - 1)
+
 /* "3", "3.6", "3.6.1" as one number. */
 static enum rc
 parse_level(struct run *r, struct str text, uint64_t *out)
@@ -234,6 +240,8 @@ parse_level(struct run *r, struct str text, uint64_t *out)
 
 	while (rest.n > 0 && ascii_isspace(rest.p[0]))
 		rest = str_from(rest, 1);
+	if (rest.n > 0 && rest.p[0] == '+')
+		rest = str_from(rest, 1);
 	for (unsigned i = 0; i < 3; i++) {
 		number = 0;
 		if (has_more) {
@@ -242,7 +250,7 @@ parse_level(struct run *r, struct str text, uint64_t *out)
 			part = str_head(rest, dot);
 			has_more = dot < rest.n;
 			rest = str_from(rest, dot + 1);
-			if (str_u64(part, 1023, &number) != RC_OK)
+			if (str_u64(part, i == 0 ? MAJOR_MAX : 1023, &number) != RC_OK)
 				goto bad;
 		}
 		v = v << 10 | number;
@@ -357,6 +365,31 @@ expand_name(struct run *r, struct str name)
 	return rc == RC_OK ? expand(r, raw) : rc;
 }
 
+/* Puts the ASCII form of the domain that the output ends with in its place. Source: RFC
+ * 5891, UTS 46 without transitional processing. */
+static enum rc
+put_ascii(struct run *r, size_t start)
+{
+	struct str view = str_from(buf_view(&r->out), start);
+	char domain[DOMAIN_TEXT_MAX], *ascii = NULL;
+	enum rc rc;
+	int status;
+
+	if (view.n >= sizeof(domain) || memchr(view.p, '\0', view.n) != NULL)
+		return err_set(r->e, RC_PERM, "domain_to_ascii: not a domain name");
+	memcpy(domain, view.p, view.n);
+	domain[view.n] = '\0';
+	status = idn2_to_ascii_8z(domain, &ascii,
+	    IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL | IDN2_USE_STD3_ASCII_RULES);
+	if (status != IDN2_OK)
+		return err_set(r->e, RC_PERM, "domain_to_ascii: \"%s\": %s", domain,
+		    idn2_strerror(status));
+	r->out.n = start;
+	rc = put(r, str_c(ascii));
+	idn2_free(ascii);
+	return rc;
+}
+
 /* ${domain_to_ascii{text}}: names that are ASCII already stay as they are. */
 static enum rc
 expand_to_ascii(struct run *r, struct at *a)
@@ -373,8 +406,7 @@ expand_to_ascii(struct run *r, struct at *a)
 	view = str_from(buf_view(&r->out), start);
 	for (size_t i = 0; i < view.n; i++)
 		if ((unsigned char)view.p[i] >= 128)
-			return err_set(r->e, RC_PERM,
-			    "domain_to_ascii: \"%.*s\" is not ASCII", STR_ARG(view));
+			return put_ascii(r, start);
 	return RC_OK;
 }
 

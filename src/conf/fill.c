@@ -161,6 +161,18 @@ check_hostname(const struct conf_snapshot *s, struct str parameter, struct err *
 	return rc;
 }
 
+/* That the names have addresses, and those of inet_interfaces are of this host. */
+static enum rc
+check_interfaces(const struct conf_snapshot *s, struct err *e)
+{
+	struct arena *mem = arena_new((size_t)CONF_VALUE_MAX * 4);
+	struct conf_addresses own;
+	enum rc rc = conf_own_addresses(s, NULL, true, mem, &own, e);
+
+	arena_free(&mem);
+	return rc;
+}
+
 enum rc
 conf_check(const struct conf_snapshot *s, struct err *e)
 {
@@ -196,6 +208,8 @@ conf_check(const struct conf_snapshot *s, struct err *e)
 		rc = check_hostname(s, STR("mydomain"), e);
 	if (rc == RC_OK)
 		rc = conf_protocols(s, NULL, &protocols, e);
+	if (rc == RC_OK)
+		rc = check_interfaces(s, e);
 	for (size_t i = 0; i < s->master.n && rc == RC_OK; i++)
 		rc = check_service(s, &s->master.v[i], e);
 	return rc;

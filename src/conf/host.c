@@ -312,6 +312,17 @@ add_name(const struct conf_snapshot *s, struct str item, bool is_inet,
 	return n;
 }
 
+static bool
+is_resolved(const struct conf_snapshot *s, struct str item)
+{
+	struct str rest = s->host.names, text, name, address;
+
+	while (str_token(&rest, " ", &text))
+		if (str_cut(text, '=', &name, &address) && str_ieq(name, item))
+			return true;
+	return false;
+}
+
 static enum rc
 add_item(const struct conf_snapshot *s, struct str parameter, struct str item,
     struct conf_protocols p, struct addresses *a, struct err *e)
@@ -320,11 +331,16 @@ add_item(const struct conf_snapshot *s, struct str parameter, struct str item,
 	struct addr_net ip = { .bits = 0 };
 
 	if (addr_ip_parse(without_brackets(item), &ip.ip) != RC_OK) {
+		/* compat: a name outside may come to have an address later. */
 		if (add_name(s, item, is_inet, p, a) > 0 || !is_inet)
 			return RC_OK;
-		return err_set(e, RC_PERM,
-		    "config variable %.*s: host not found, or not this one: %.*s",
-		    STR_ARG(parameter), STR_ARG(item));
+		return is_resolved(s, item)
+			   ? err_set(e, RC_PERM,
+				 "parameter %.*s: no local interface found for %.*s",
+				 STR_ARG(parameter), STR_ARG(item))
+			   : err_set(e, RC_PERM,
+				 "config variable %.*s: host not found: %.*s",
+				 STR_ARG(parameter), STR_ARG(item)); /* compat */
 	}
 	if (is_inet && !find_interface(s, &ip))
 		return err_set(e, RC_PERM,

@@ -73,10 +73,9 @@ parse_lines(
 			    STR_ARG(path), l.line);
 		at = &m->v[m->n++];
 		at->line = l.line;
+		/* compat: a NUL ends the setting. */
+		line = str_head(line, str_find(line, '\0'));
 		rc = conf_assignment(line, &at->name, &at->value, e);
-		if (rc == RC_OK && memchr(line.p, '\0', line.n) != NULL)
-			rc = err_set(e, RC_PERM, "NUL byte in value of \"%.*s\"",
-			    STR_ARG(at->name));
 		if (rc != RC_OK)
 			return err_in(e, rc, "%.*s, line %u", STR_ARG(path), l.line);
 	}

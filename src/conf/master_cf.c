@@ -264,11 +264,9 @@ add_service(struct master_cf *m, const struct master_service *s)
 static enum rc
 parse_line(struct str line, struct arena *mem, struct master_service *s, struct err *e)
 {
-	struct str rest = line;
+	struct str rest = str_head(line, str_find(line, '\0')); /* compat */
 	enum rc rc;
 
-	if (memchr(line.p, '\0', line.n) != NULL)
-		return err_set(e, RC_PERM, "NUL byte");
 	rc = parse_fields(&rest, s, e);
 	if (rc != RC_OK)
 		return rc;

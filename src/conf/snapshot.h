@@ -64,6 +64,13 @@ MUST_USE enum rc conf_from_text(struct str main_text, struct str master_text,
  * what `postfix check` and a reload ask before anything changes. */
 MUST_USE enum rc conf_check(const struct conf_snapshot *s, struct err *e);
 
+/* Whether mail_owner, default_privs and setgid_group exist, have no privileges and do not
+ * overlap. For who runs as root: anybody else changes no ids.
+ *
+ * Returns: RC_PERM with Postfix's words; RC_TEMP the user database fails.
+ * Blocks:  on the user database. */
+MUST_USE enum rc conf_check_owners(const struct conf_snapshot *s, struct err *e);
+
 /* Writes to / reads from the start of `fd`. conf_snapshot_memfd() makes a sealed memfd.
  */
 MUST_USE enum rc conf_snapshot_write(

@@ -42,9 +42,7 @@ conf_value_int(const struct conf_param *p, struct str name, struct str text, int
 	if (!parse_signed(text, p->type == CONF_SIZE ? INT64_MAX : INT32_MAX, &v))
 		return err_set(e, RC_PERM, "bad numerical configuration: %.*s = %.*s",
 		    STR_ARG(name), STR_ARG(text));
-	/* Deviates: Postfix takes a negative number where it has no lower bound, and
-	 * means "no limit" or nothing at all by it; a mistake is more likely. */
-	if (v < p->min || v < 0)
+	if (p->min != 0 && v < p->min)
 		return err_set(e, RC_PERM,
 		    "invalid %.*s parameter value %" PRId64 " < %" PRId64, STR_ARG(name),
 		    v, p->min);
@@ -52,7 +50,9 @@ conf_value_int(const struct conf_param *p, struct str name, struct str text, int
 		return err_set(e, RC_PERM,
 		    "invalid %.*s parameter value %" PRId64 " > %" PRId64, STR_ARG(name),
 		    v, p->max);
-	*out = v;
+	/* Where there is no lower bound Postfix takes less than zero for "no limit" or
+	 * "at once", as it takes zero; our programs need not know numbers below it. */
+	*out = v < 0 && p->min >= 0 ? 0 : v;
 	return RC_OK;
 }
 

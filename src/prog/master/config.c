@@ -7,6 +7,7 @@
 #include "conf/advice.h"
 #include "conf/list.h"
 #include "log/log.h"
+#include "os/users.h"
 
 void
 config_free(struct config **pc)
@@ -86,6 +87,8 @@ config_load(const char *dir, struct config **out, struct err *e)
 	rc = conf_load(&what, c->mem, &c->snapshot, e);
 	if (rc == RC_OK)
 		rc = conf_check(c->snapshot, e);
+	if (rc == RC_OK && os_users_is_root())
+		rc = conf_check_owners(c->snapshot, e);
 	if (rc == RC_OK)
 		rc = conf_fill_master(c->snapshot, NULL, c->mem, &c->conf, e);
 	if (rc == RC_OK)
@@ -147,6 +150,11 @@ config_warn(const struct config *c, struct log *log)
 	for (size_t i = 0; i < m->n; i++) {
 		const struct master_service *s = &m->v[i];
 
+		if (s->is_chroot && !s->has_chroot)
+			log_info(log,
+			    "%.*s: line %u: using backwards-compatible default setting "
+			    "chroot=y",
+			    STR_ARG(c->snapshot->master_path), s->line); /* compat */
 		if (!c->is_offered[i] || worker_role_of(s->command) != NULL)
 			continue;
 		if (s->type == MASTER_INET || s->type == MASTER_PASS)
