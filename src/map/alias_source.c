@@ -7,10 +7,12 @@
 
 enum kind { NOTHING, SPECIAL, WORD, QUOTED, COMMENT, LITERAL };
 
+#define NO_SPECIAL ' '
+
 struct token {
 	enum kind kind;
 	struct str text; /* without quotes and backslashes; a comment: as written */
-	char special;
+	char special;    /* NO_SPECIAL: none */
 };
 
 /* What is left of the line, and where texts without backslashes are made: `to` has room
@@ -100,7 +102,7 @@ next_token(struct scan *s, struct token *t)
 	if (s->rest.n == 0)
 		return false;
 	c = s->rest.p[0];
-	t->special = '\0';
+	t->special = NO_SPECIAL;
 	if (c == '(') {
 		t->kind = COMMENT;
 		take_comment(s, t);
@@ -159,18 +161,21 @@ put_quoted(char *to, struct str s)
 	return to;
 }
 
+/* "<" stands apart from all but separators. Compat. */
 static bool
-wants_blank(enum kind before, const struct token *t)
+wants_blank(const struct token *before, const struct token *t)
 {
-	bool is_word = before != NOTHING && before != SPECIAL;
-
-	return is_word && (t->kind != SPECIAL || t->special == '<');
+	if (before->kind == NOTHING)
+		return false;
+	if (t->special == '<')
+		return strchr("@,;:.<", before->special) == NULL;
+	return before->kind != SPECIAL && t->kind != SPECIAL;
 }
 
 /* `is_plain`: what it means, else as it is to be written. At most 2 n + 4 bytes for a
  * token that was n bytes long. */
 static char *
-put_token(char *to, enum kind before, const struct token *t, bool is_plain)
+put_token(char *to, const struct token *before, const struct token *t, bool is_plain)
 {
 	if (wants_blank(before, t))
 		*to++ = ' ';
@@ -228,9 +233,8 @@ externalize(struct str plain, struct arena *mem)
 static enum rc
 read_key(struct scan *s, char *room, struct str *out)
 {
-	enum kind before = NOTHING;
+	struct token t, before = { .special = NO_SPECIAL };
 	bool is_foreign = false, is_list = false, is_ended = false;
-	struct token t;
 	char *to = room;
 
 	while (!is_ended && next_token(s, &t)) {
@@ -239,10 +243,10 @@ read_key(struct scan *s, char *room, struct str *out)
 			break;
 		is_foreign = is_foreign || t.special == '@' || t.special == '%';
 		is_list = is_list || t.special == ',';
-		to = put_token(to, before, &t, true);
-		before = t.kind;
+		to = put_token(to, &before, &t, true);
+		before = t;
 	}
-	if (!is_ended || before == NOTHING || is_list)
+	if (!is_ended || before.kind == NOTHING || is_list)
 		return RC_NONE;
 	*out = str_n(room, (size_t)(to - room));
 	return is_foreign ? RC_PERM : RC_OK;
@@ -251,16 +255,15 @@ read_key(struct scan *s, char *room, struct str *out)
 static enum rc
 read_value(struct scan *s, char *room, struct str *out)
 {
-	enum kind before = NOTHING;
-	struct token t;
+	struct token t, before = { .special = NO_SPECIAL };
 	char *to = room;
 
 	while (next_token(s, &t)) {
-		to = put_token(to, before, &t, false);
-		before = t.kind;
+		to = put_token(to, &before, &t, false);
+		before = t;
 	}
 	*out = str_n(room, (size_t)(to - room));
-	return before == NOTHING ? RC_NONE : RC_OK;
+	return before.kind == NOTHING ? RC_NONE : RC_OK;
 }
 
 enum rc

@@ -32,38 +32,60 @@ is_continued(struct str line)
 	return line.n > 0 && ascii_isspace(line.p[0]);
 }
 
+/* The next line that goes on from the one before, comments skipped; false: none. */
+static bool
+take_more(struct map_source *s, struct str *out)
+{
+	struct map_source ahead = *s;
+
+	while (ahead.rest.n > 0) {
+		*out = take_line(&ahead);
+		if (is_comment(*out)) {
+			*s = ahead;
+			continue;
+		}
+		if (!is_continued(*out))
+			return false;
+		*s = ahead;
+		return true;
+	}
+	return false;
+}
+
 /* The first line of an entry and those that continue it, comments between them left out.
  * Blanks at the beginning of a continuation stay. */
 static enum rc
-take_logical(struct map_source *s, struct str *out, unsigned *last)
+take_logical(struct map_source *s, struct str *out, unsigned *number)
 {
-	struct str line;
+	struct map_source ahead;
+	struct str line, more;
+	size_t n;
+	char *p;
 
 	do {
 		if (s->rest.n == 0)
 			return RC_NONE;
-		*last = s->line;
+		*number = s->line;
 		line = take_line(s);
 	} while (is_comment(line));
-	for (;;) {
-		struct map_source ahead = *s;
-		struct str more;
-		bool skip;
-
-		if (s->rest.n == 0)
-			break;
-		more = take_line(&ahead);
-		skip = is_comment(more);
-		if (!skip && !is_continued(more))
-			break;
-		*s = ahead;
-		if (skip)
-			continue;
-		*last = s->line - 1;
-		line = arena_printf(s->mem, "%.*s%.*s", STR_ARG(line), STR_ARG(more));
-		if (line.p == NULL)
+	/* First how long it gets, then the copy: lists go on for thousands of lines. */
+	n = line.n;
+	ahead = *s;
+	while (take_more(&ahead, &more))
+		n += more.n;
+	if (n > line.n) {
+		p = arena_get(s->mem, n);
+		if (p == NULL)
 			return RC_TEMP;
+		memcpy(p, line.p, line.n);
+		n = line.n;
+		while (take_more(s, &more)) {
+			memcpy(p + n, more.p, more.n);
+			n += more.n;
+		}
+		line = str_n(p, n);
 	}
+	*s = ahead;
 	*out = line;
 	return RC_OK;
 }

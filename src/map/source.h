@@ -19,7 +19,7 @@ struct map_source {
 struct map_source_entry {
 	/* The key is not folded. Views of the text, or in mem. */
 	struct str key, value;
-	unsigned line;      /* last physical line of it */
+	unsigned line;      /* first physical line of it */
 	struct str warning; /* without file and line; empty: none */
 	/* The warning is about a line, "FILE, line N: ..."; else "FILE: ...". */
 	bool has_line;

@@ -35,7 +35,7 @@ entries(void **state)
 	check("\n\n# x\n  # y\n", "");
 	check("a b", "a=b@1\n");
 	check("a \t b  \nc\td e\n", "a=b@1\nc=d e@2\n");
-	check("a b\n c\n#x\n\td\ne f\n", "a=b c\td@4\ne=f@5\n");
+	check("a b\n c\n#x\n\td\ne f\n", "a=b c\td@1\ne=f@5\n");
 	check("\"q k\" v\n", "\"q k\"=v@1\n");
 	check("\"q\\\" k\"@x v\n", "\"q\\\" k\"@x=v@1\n");
 	check("\"q k v\n", "!unbalanced '\"' in '\"q k v' -- ignoring this line@1\n");
