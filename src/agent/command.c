@@ -10,6 +10,7 @@
 #include <syslog.h>
 #include <unistd.h>
 #include "agent/queue_view.h"
+#include "base/utf8.h"
 #include "conf/list.h"
 #include "log/log.h"
 #include "os/file.h"
@@ -28,6 +29,23 @@ enum say { SAY_INFO, SAY_WARN, SAY_FATAL };
 static void say(struct command *c, enum say how, const char *fmt, va_list ap)
     PRINTF(3, 0);
 
+/* Control characters and bytes that are no UTF-8 become "?": what we repeat may come from
+ * anybody, and goes to a terminal. */
+static void
+make_printable(char *text)
+{
+	struct str s = str_c(text);
+
+	while (s.n > 0) {
+		size_t n = utf8_char_size(s);
+		char *p = text + (s.p - text);
+
+		if (n == 0 || (unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?';
+		s = str_from(s, n == 0 ? 1 : n);
+	}
+}
+
 static void
 say(struct command *c, enum say how, const char *fmt, va_list ap)
 {
@@ -35,6 +53,7 @@ say(struct command *c, enum say how, const char *fmt, va_list ap)
 	char text[TEXT_MAX];
 
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	make_printable(text);
 	(void)fprintf(stderr, "%s: %s%s\n", c->name, before[how], text);
 	if (c->log == NULL)
 		return;
