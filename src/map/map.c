@@ -1,6 +1,8 @@
 /* One open table: its type, the version that serves, and stand-ins for tables that cannot
  * be opened. Sets of tables are in set.c. */
+#include "conf/snapshot.h"
 #include "log/log.h"
+#include "map/fold.h"
 #include "map/map_int.h"
 #include "map/plugin.h"
 #include <assert.h>
@@ -13,6 +15,24 @@
 /* A source younger than this may be in the middle of a rebuild. */
 #define SETTLED_SEC 100
 
+/* smtputf8_enable: keys and their folding are Unicode's. */
+static bool
+has_utf8(const struct map_env *env)
+{
+	struct arena *mem;
+	struct str value;
+	bool is_on;
+
+	if (env->snapshot == NULL)
+		return false;
+	mem = arena_new(1 << 20);
+	is_on = conf_get(env->snapshot, env->service, STR("smtputf8_enable"), mem, &value,
+		    NULL) == RC_OK &&
+		str_iis(value, "yes");
+	arena_free(&mem);
+	return is_on;
+}
+
 struct map *
 map_new(const struct map_open_request *req)
 {
@@ -23,6 +43,7 @@ map_new(const struct map_open_request *req)
 	struct str type;
 
 	m->env = req->env != NULL ? *req->env : none;
+	m->is_utf8 = has_utf8(&m->env);
 	m->flags = req->flags;
 	m->for_writing = req->for_writing;
 	memcpy(copy, spec.p, spec.n);
@@ -92,7 +113,9 @@ map_open_version(struct map *m, struct err *e)
 	const struct map_how how = { .name = m->name,
 		.env = &m->env,
 		.flags = m->flags,
-		.for_writing = m->for_writing };
+		.for_writing = m->for_writing,
+		.is_utf8 = m->is_utf8,
+		.is_of_set = m->is_of_set };
 	void *state;
 	enum rc rc;
 
@@ -119,8 +142,8 @@ map_open_version(struct map *m, struct err *e)
 		    "sensitive data",
 		    STR_ARG(m->spec)); /* compat */
 	if (m->for_writing && m->type->put == NULL)
-		return err_set(e, RC_PERM, "%s map requires O_RDONLY access mode",
-		    m->type->name); /* compat */
+		return err_set(e, RC_PERM, "%.*s map requires O_RDONLY access mode",
+		    STR_ARG(m->spec)); /* compat */
 	if (m->traits.is_remote && !m->env.asks_remote)
 		return RC_OK; /* `lookup` opens it */
 	rc = m->type->open(&how, &state, e);
@@ -148,21 +171,51 @@ map_open(const struct map_open_request *req, struct map **out, struct err *e)
 	return RC_OK;
 }
 
+/* RC_NONE: said why in the log; compat: what is no UTF-8 is not looked up. */
 static enum rc
-find_folded(struct map *m, struct str key, unsigned flags, struct arena *mem,
+warn_no_utf8(const struct map *m, struct str key)
+{
+	if (m->env.log != NULL)
+		log_warn(m->env.log,
+		    "%.*s%s: non-UTF-8 key \"%.*s\": malformed UTF-8 or invalid "
+		    "codepoint", /* compat */
+		    STR_ARG(m->spec),
+		    m->type->watch == NULL && m->type->suffix != NULL ? m->type->suffix
+								      : "",
+		    STR_ARG(key));
+	return RC_NONE;
+}
+
+/* Types made of others get the key as it is, because those fold it if they do. */
+static enum rc
+ask_type(struct map *m, struct str key, unsigned flags, struct arena *mem,
     struct str *out, struct err *e)
 {
+	bool folds = m->traits.is_fixed && m->type->traits_of == NULL;
 	char buf[KEY_MAX];
+	bool is_ascii = true;
+	enum rc rc;
 
-	if (key.n > sizeof(buf)) {
-		key = map_fold(key, mem);
-		if (key.p == NULL)
-			return err_set(e, RC_TEMP, "memory limit");
+	if ((flags & MAP_NOFOLD) != 0)
 		return m->type->find(m->state, key, flags, mem, out, e);
-	}
-	for (size_t i = 0; i < key.n; i++)
+	if (!folds && !m->is_utf8)
+		return m->type->find(m->state, key, flags, mem, out, e);
+	for (size_t i = 0; i < key.n && key.n <= sizeof(buf); i++) {
+		is_ascii = is_ascii && (key.p[i] & 0x80) == 0;
 		buf[i] = ascii_lower(key.p[i]);
-	return m->type->find(m->state, str_n(buf, key.n), flags, mem, out, e);
+	}
+	if (key.n <= sizeof(buf) && (is_ascii || !m->is_utf8))
+		return m->type->find(
+		    m->state, folds ? str_n(buf, key.n) : key, flags, mem, out, e);
+	if (!folds)
+		return map_is_utf8(key) ? m->type->find(m->state, key, flags, mem, out, e)
+					: warn_no_utf8(m, key);
+	rc = map_fold_key(key, m->is_utf8, mem, &key);
+	if (rc == RC_NONE)
+		return warn_no_utf8(m, key);
+	if (rc != RC_OK)
+		return err_set(e, RC_TEMP, "memory limit");
+	return m->type->find(m->state, key, flags, mem, out, e);
 }
 
 enum rc
@@ -179,10 +232,7 @@ map_find(struct map *m, struct str key, unsigned flags, struct arena *mem,
 		    STR_ARG(m->spec), m->why.text);
 	if (key.n == 0 || ((flags & MAP_PARTIAL) != 0 && !m->traits.is_fixed))
 		return RC_NONE;
-	if (m->traits.is_fixed && (flags & MAP_NOFOLD) == 0)
-		rc = find_folded(m, key, flags, mem, &value, e);
-	else
-		rc = m->type->find(m->state, key, flags, mem, &value, e);
+	rc = ask_type(m, key, flags, mem, &value, e);
 	if (rc != RC_OK)
 		return rc;
 	if (value.n == 0 && (flags & MAP_EMPTY_OK) == 0)

@@ -1,5 +1,6 @@
 #ifndef MAP_MAP_INT_H
 #define MAP_MAP_INT_H
+#include "base/hmap.h"
 #include "map/map.h"
 #include <sys/stat.h>
 
@@ -11,6 +12,8 @@ struct map_how {
 	const struct map_env *env;
 	unsigned flags; /* enum map_flag */
 	bool for_writing;
+	bool is_utf8;   /* keys are folded as UTF-8 */
+	bool is_of_set; /* tables that it is made of may be stand-ins */
 };
 
 /* What is known of a table by its name alone. */
@@ -42,6 +45,16 @@ struct map_type {
 	enum rc (*each)(void *state, map_each_fn *fn, void *ctx, struct err *e);
 	enum rc (*put)(void *state, struct str key, struct str value, struct err *e);
 	enum rc (*del)(void *state, struct str key, struct err *e);
+	/* What is written into the file shows at once: only another file in its place is
+	 * another version. */
+	bool is_live;
+	/* Types made of other tables, which are watched each by itself. NULL: none. */
+	const struct map_members *(*members)(const void *state);
+};
+
+struct map_members {
+	struct map **v;
+	size_t n;
 };
 
 /* A row of types.c, for types in a shared module without their code. */
@@ -52,6 +65,9 @@ struct map_traits map_traits_of(struct str spec);
 /* A table, of a set or by itself. */
 struct map {
 	struct map *next; /* in its set */
+	struct hmap_node by_spec;
+	bool is_of_set; /* or of a table in a set: may stand in */
+	bool is_utf8;
 	struct map_env env;
 	unsigned flags; /* it was opened with */
 	bool for_writing;
@@ -83,11 +99,16 @@ MUST_USE enum rc map_mem_put(struct map_mem *m, struct str key, struct str value
 MUST_USE enum rc map_mem_find(const struct map_mem *m, struct str key, struct str *out);
 MUST_USE enum rc map_mem_each(const struct map_mem *m, map_each_fn *fn, void *ctx);
 
-/* ASCII folded copy; .p NULL: memory limit. */
-struct str map_fold(struct str key, struct arena *mem);
+/* "{ text }": RC_OK and the text, trimmed; RC_NONE: the brace is not closed; RC_PERM:
+ * something follows it. */
+MUST_USE enum rc map_unbrace(struct str s, struct str *out);
+/* The next word of a list of words that are set apart by blanks and commas, which may
+ * stand inside braces too. RC_NONE: the end. RC_PERM: braces do not match. */
+MUST_USE enum rc map_word_next(struct str *rest, struct str *out);
 
 extern const struct map_type map_type_proxy; /* in no list: see map_env.asks_service */
 extern const struct map_type map_type_texthash, map_type_hash, map_type_btree,
-    map_type_inline, map_type_static, map_type_fail, map_type_unix,
-    map_type_regexp, map_type_pcre, map_type_cidr;
+    map_type_inline, map_type_static, map_type_fail, map_type_unix, map_type_regexp,
+    map_type_pcre, map_type_cidr, map_type_environ, map_type_internal, map_type_pipemap,
+    map_type_unionmap, map_type_randmap, map_type_debug, map_type_lmdb, map_type_cdb;
 #endif

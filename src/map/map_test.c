@@ -1,5 +1,5 @@
 #include "map/build.h"
-#include "map/map.h"
+#include "map/map_int.h"
 #include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -108,10 +108,75 @@ simple_types(void **state)
 		{ "inline", "{A=b}", "a", "b", 0 },
 		{ "inline", "{A=b}", "A", "none", MAP_NOFOLD },
 		{ "inline", "{a=1,a=2}", "a", "1", 0 },
+		{ "inline", "{a=}", "a",
+		    "temp table inline:{a=}: lookup of \"a\" returns an empty string "
+		    "result",
+		    0 },
+		{ "inline", "{a=}", "a", "", MAP_EMPTY_OK },
 		{ "inline", "{a=1,b}", "a",
-		    "temp inline:{a=1,b} is unavailable. bad syntax: \"inline:{a=1,b}\"; "
-		    "need "
+		    "temp inline:{a=1,b} is unavailable. missing '=' after attribute "
+		    "name: \"inline:{a=1,b}\"; need \"inline:{name=value...}\"",
+		    0 },
+		{ "inline", "{}", "a",
+		    "temp inline:{} is unavailable. bad syntax: \"inline:{}\"; need "
 		    "\"inline:{name=value...}\"",
+		    0 },
+		{ "inline", "{a=b} c", "a",
+		    "temp inline:{a=b} c is unavailable. bad syntax: \"inline:{a=b} c\"; "
+		    "need \"inline:{name=value...}\"",
+		    0 },
+		{ "static", "{a b", "x",
+		    "temp static:{a b is unavailable. bad static:name syntax: missing "
+		    "'}' in \"{a b\"",
+		    0 },
+		{ "static", "{a b} c", "x",
+		    "temp static:{a b} c is unavailable. bad static:name syntax: syntax "
+		    "error after '}' in \"{a b} c\"",
+		    0 },
+		{ "internal", "x", "x", "none", 0 },
+		{ "environ", "x", "PATH", "none", 0 },
+		{ "environ", "x", "hk_map_test", "seen", 0 },
+		{ "randmap", "{only}", "k", "only", 0 },
+		{ "randmap", "{only}", "k", "none", MAP_PARTIAL },
+		{ "randmap", "{ {a b} }", "k", "{a b}", 0 },
+		{ "randmap", "{}", "k",
+		    "temp randmap:{} is unavailable. bad syntax: \"randmap:{}\"; need "
+		    "\"randmap:{value...}\"",
+		    0 },
+		{ "unionmap", "{static:one, inline:{foo=two}}", "foo", "one,two", 0 },
+		{ "unionmap", "{static:one, inline:{foo=two}}", "bar", "one", 0 },
+		{ "unionmap", "{inline:{foo=two} inline:{bar=}}", "bar", "none", 0 },
+		{ "unionmap", "{static:{a b},static:c}", "x", "a b,c", 0 },
+		{ "unionmap", "{static:a, fail:x}", "x", "temp Application error", 0 },
+		{ "unionmap", "{static:a, nosuch:b}", "x",
+		    "temp nosuch:b is unavailable. unsupported dictionary type: nosuch",
+		    0 },
+		{ "unionmap", "{static:a, randmap:{b}}", "x", "none", MAP_PARTIAL },
+		{ "unionmap", "{static:a", "x",
+		    "temp unionmap:{static:a is unavailable. bad syntax: "
+		    "\"unionmap:{static:a\"; need \"unionmap:{type:name...}\"",
+		    0 },
+		{ "unionmap", "{static}", "x",
+		    "temp unionmap:{static} is unavailable. bad syntax: "
+		    "\"unionmap:{static}\"; need \"unionmap:{type:name...}\"",
+		    0 },
+		{ "unionmap", "{static:a mysql:/x}", "x", "more", 0 },
+		{ "pipemap", "{inline:{foo=Two}, inline:{two=three}}", "Foo", "three",
+		    0 },
+		{ "pipemap", "{inline:{foo=two}, inline:{three=x}}", "foo", "none", 0 },
+		{ "pipemap", "{inline:{a=b}, fail:x}", "foo", "none", 0 },
+		{ "pipemap", "{inline:{a=b}, fail:x}", "a", "temp Application error", 0 },
+		{ "pipemap", "{}", "x",
+		    "temp pipemap:{} is unavailable. bad syntax: \"pipemap:{}\"; need "
+		    "\"pipemap:{type:name...}\"",
+		    0 },
+		{ "pipemap", "{pipemap:{static:a} unionmap:{static:b,static:c}}", "x",
+		    "b,c", 0 },
+		{ "debug", "inline:{a=b}", "A", "b", 0 },
+		{ "debug", "mysql:/x", "A", "more", 0 },
+		{ "debug", "static", "A",
+		    "temp debug:static is unavailable. open dictionary: expecting "
+		    "\"type:name\" form instead of \"static\"",
 		    0 },
 		{ "nosuch", "/x", "a",
 		    "temp nosuch:DIR/x is unavailable. unsupported dictionary type: "
@@ -127,6 +192,7 @@ simple_types(void **state)
 	struct map *m;
 
 	(void)state;
+	assert_int_equal(setenv("hk_map_test", "seen", 1), 0);
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		const char *got;
 
@@ -140,6 +206,73 @@ simple_types(void **state)
 	}
 	assert_int_equal(map_set_open(s, STR("plain"), 0, &m, NULL), RC_PERM);
 	map_set_free(&s);
+}
+
+/* A member's new version is noticed, and its file is one of the set's. */
+static void
+note_path(void *ctx, struct str file)
+{
+	if (str_eq(file, str_c(path("member"))))
+		++*(int *)ctx;
+}
+
+static void
+members(void **state)
+{
+	struct map_set *s = map_set_new(NULL);
+	char spec[800];
+	struct map *m;
+	int n = 0;
+
+	(void)state;
+	(void)snprintf(spec, sizeof(spec),
+	    "pipemap:{unionmap:{static:a texthash:%s} texthash:%s}", path("member"),
+	    path("member"));
+	assert_int_equal(map_set_open(s, str_c(spec), 0, &m, NULL), RC_OK);
+	assert_non_null(strstr(find(m, "k", 0), "No such file or directory"));
+	write_file("member", "k v\na,v w\n");
+	map_set_refresh(s, 0);
+	assert_string_equal(find(m, "k", 0), "w");
+	assert_string_equal(find(m, "l", 0), "none");
+	map_set_paths(s, note_path, &n);
+	assert_int_equal(n, 2);
+	map_set_free(&s);
+}
+
+/* However deep the names go, the stack does not. */
+static void
+nesting(void **state)
+{
+	struct map_set *s = map_set_new(NULL);
+	char *deep = mem_get(600001), *p = deep;
+	struct map *m;
+
+	(void)state;
+	for (int i = 0; i < 100000; i++)
+		p = stpcpy(p, "debug:");
+	assert_int_equal(map_set_open(s, str_c(deep), 0, &m, NULL), RC_OK);
+	assert_memory_equal(find(m, "k", 0), "temp", 4);
+	p = deep;
+	for (int i = 0; i < 50000; i++)
+		p = stpcpy(p, "pipemap:{");
+	assert_int_equal(map_set_open(s, str_c(deep), 0, &m, NULL), RC_OK);
+	assert_memory_equal(find(m, "k", 0), "temp", 4);
+	free(deep);
+	map_set_free(&s);
+}
+
+static void
+type_list(void **state)
+{
+	(void)state;
+	for (const char *const *t = map_types(); *t != NULL; t++) {
+		assert_non_null(map_type_find(str_c(*t)));
+		assert_string_equal(map_type_find(str_c(*t))->name, *t);
+		if (t[1] != NULL)
+			assert_true(strcmp(t[0], t[1]) < 0);
+	}
+	assert_true(map_type_is_here("texthash"));
+	assert_false(map_type_is_here("nosuch"));
 }
 
 static void
@@ -242,9 +375,9 @@ count(void *ctx, struct str key, struct str value)
 static void
 incremental(void **state)
 {
-	struct map_build_request req = { .type = STR("hash"),
-		.keep_entries = true,
-		.must_exist = true };
+	struct map_build_request req = {
+		.type = STR("hash"), .keep_entries = true, .must_exist = true
+	};
 	struct map_set *s = map_set_new(NULL);
 	struct map_build *b;
 	struct map *m, *one;
@@ -285,6 +418,9 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(simple_types),
+		cmocka_unit_test(members),
+		cmocka_unit_test(nesting),
+		cmocka_unit_test(type_list),
 		cmocka_unit_test(accounts),
 		cmocka_unit_test(text_changes),
 		cmocka_unit_test(indexed),

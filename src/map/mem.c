@@ -97,15 +97,3 @@ map_mem_each(const struct map_mem *m, map_each_fn *fn, void *ctx)
 	}
 	return RC_OK;
 }
-
-struct str
-map_fold(struct str key, struct arena *mem)
-{
-	char *p = arena_get(mem, key.n + 1);
-
-	if (p == NULL)
-		return (struct str){ NULL, 0 };
-	for (size_t i = 0; i < key.n; i++)
-		p[i] = ascii_lower(key.p[i]);
-	return str_n(p, key.n);
-}

@@ -10,14 +10,18 @@
 struct map_set {
 	struct map_env env;
 	struct map *maps;
+	struct hmap by_spec;
 	int64_t refreshed_us;
 };
 
 struct map_set *
 map_set_new(const struct map_env *env)
 {
+	/* The names are the administrator's, so a fixed seed cannot be exploited. */
+	static const uint64_t seed[2] = { 0x6d61, 0x7073 };
 	struct map_set *s = mem_get(sizeof(*s));
 
+	hmap_init(&s->by_spec, seed);
 	if (env != NULL)
 		s->env = *env;
 	s->refreshed_us = INT64_MIN;
@@ -35,6 +39,7 @@ map_set_free(struct map_set **s)
 		(*s)->maps = m->next;
 		map_close(&m);
 	}
+	hmap_fini(&(*s)->by_spec);
 	free(*s);
 	*s = NULL;
 }
@@ -42,9 +47,13 @@ map_set_free(struct map_set **s)
 struct map *
 map_set_get(const struct map_set *s, struct str spec)
 {
-	for (struct map *m = s->maps; m != NULL; m = m->next)
-		if (m->spec.n == spec.n && str_eq(m->spec, spec))
+	for (struct hmap_node *n = hmap_first(&s->by_spec, hmap_hash(&s->by_spec, spec));
+	     n != NULL; n = hmap_more(n)) {
+		struct map *m = CONTAINER_OF(n, struct map, by_spec);
+
+		if (str_eq(m->spec, spec))
 			return m;
+	}
 	return NULL;
 }
 
@@ -64,13 +73,43 @@ map_set_open(
 			    "form instead of \"%.*s\"",
 			    STR_ARG(spec)); /* compat */
 		m = map_new(&req);
+		m->is_of_set = true;
 		if (map_open_version(m, &m->why) != RC_OK && s->env.log != NULL)
 			log_error(s->env.log, "%s", m->why.text);
 		m->next = s->maps;
 		s->maps = m;
+		hmap_put(&s->by_spec, hmap_hash(&s->by_spec, m->spec), &m->by_spec);
 	}
 	*out = m;
 	return RC_OK;
+}
+
+static const struct map_members *
+members_of(const struct map *m)
+{
+	return m->is_open && m->type->members != NULL ? m->type->members(m->state) : NULL;
+}
+
+static void
+refresh(struct map_set *s, struct map *m)
+{
+	const struct map_members *parts = members_of(m);
+	struct err e = { 0 };
+
+	for (size_t i = 0; parts != NULL && i < parts->n; i++)
+		refresh(s, parts->v[i]);
+	if (m->type == NULL || !map_is_changed(m))
+		return;
+	if (map_open_version(m, &e) == RC_OK) {
+		if (s->env.log != NULL)
+			log_info(s->env.log, "table %.*s has changed", STR_ARG(m->spec));
+		return;
+	}
+	if (!m->is_open)
+		m->why = e;
+	if (s->env.log != NULL)
+		log_warn(s->env.log, "%.*s: %s%s", STR_ARG(m->spec), e.text,
+		    m->is_open ? "; the version before goes on serving" : "");
 }
 
 void
@@ -79,23 +118,8 @@ map_set_refresh(struct map_set *s, int64_t now_us)
 	if (s->refreshed_us != INT64_MIN && now_us - s->refreshed_us < REFRESH_US)
 		return;
 	s->refreshed_us = now_us;
-	for (struct map *m = s->maps; m != NULL; m = m->next) {
-		struct err e = { 0 };
-
-		if (m->type == NULL || !map_is_changed(m))
-			continue;
-		if (map_open_version(m, &e) == RC_OK) {
-			if (s->env.log != NULL)
-				log_info(s->env.log, "table %.*s has changed",
-				    STR_ARG(m->spec));
-			continue;
-		}
-		if (!m->is_open)
-			m->why = e;
-		if (s->env.log != NULL)
-			log_warn(s->env.log, "%.*s: %s%s", STR_ARG(m->spec), e.text,
-			    m->is_open ? "; the version before goes on serving" : "");
-	}
+	for (struct map *m = s->maps; m != NULL; m = m->next)
+		refresh(s, m);
 }
 
 void
@@ -105,10 +129,20 @@ map_set_each(const struct map_set *s, map_table_fn *fn, void *ctx)
 		fn(ctx, m);
 }
 
+static void
+paths_of(const struct map *m, map_path_fn *fn, void *ctx)
+{
+	const struct map_members *parts = members_of(m);
+
+	for (size_t i = 0; parts != NULL && i < parts->n; i++)
+		paths_of(parts->v[i], fn, ctx);
+	if (m->path != NULL)
+		fn(ctx, str_c(m->path));
+}
+
 void
 map_set_paths(const struct map_set *s, map_path_fn *fn, void *ctx)
 {
 	for (struct map *m = s->maps; m != NULL; m = m->next)
-		if (m->path != NULL)
-			fn(ctx, str_c(m->path));
+		paths_of(m, fn, ctx);
 }

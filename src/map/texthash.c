@@ -1,5 +1,6 @@
 /* texthash:/file — the source text of postmap, read whole. */
 #include "log/log.h"
+#include "map/fold.h"
 #include "map/map_int.h"
 #include "map/source.h"
 #include "os/fd.h"
@@ -25,9 +26,10 @@ warn(struct log *log, struct str file, const struct map_source_entry *en)
 }
 
 static enum rc
-read_entries(
-    struct map_mem *m, struct str file, struct str text, struct log *log, struct err *e)
+read_entries(struct map_mem *m, const struct map_how *how, struct str text, struct err *e)
 {
+	struct str file = how->name;
+	struct log *log = how->env->log;
 	struct arena *mem = arena_new(LINE_LIMIT);
 	struct map_source s = map_source_start(text, mem);
 	struct map_source_entry en;
@@ -37,9 +39,13 @@ read_entries(
 		if (en.warning.n > 0)
 			warn(log, file, &en);
 		if (!en.is_skipped) {
-			struct str key = map_fold(en.key, mem);
+			struct str key = en.key;
 
-			rc = map_mem_put(m, key, en.value);
+			rc = map_fold_key(en.key, how->is_utf8, mem, &key);
+			if (rc == RC_NONE)
+				continue;
+			if (rc == RC_OK)
+				rc = map_mem_put(m, key, en.value);
 			if (rc == RC_NONE && log != NULL)
 				log_warn(log, "%.*s, line %u: duplicate entry: \"%.*s\"",
 				    STR_ARG(file), en.line, STR_ARG(key)); /* compat */
@@ -70,7 +76,7 @@ texthash_open(const struct map_how *how, void **out, struct err *e)
 	else if (rc != RC_OK)
 		rc = err_set(e, RC_TEMP, "open database %s: %s", path, why.text);
 	else
-		rc = read_entries(m, how->name, text, how->env->log, e);
+		rc = read_entries(m, how, text, e);
 	arena_free(&mem);
 	if (rc != RC_OK) {
 		map_mem_free(&m);
@@ -118,92 +124,6 @@ const struct map_type map_type_texthash = {
 	.traits = { .is_fixed = true },
 	.suffix = "",
 	.open = texthash_open,
-	.close = texthash_close,
-	.find = texthash_find,
-	.each = texthash_each,
-};
-
-/* ---- inline:{ key = value, { key = value with, separators } } ---- */
-
-static bool
-take_braced(struct str s, struct str *out)
-{
-	s = str_trim(s);
-	if (s.n < 2 || s.p[0] != '{' || s.p[s.n - 1] != '}')
-		return false;
-	*out = str_trim(str_n(s.p + 1, s.n - 2));
-	return true;
-}
-
-/* The next "key = value" of an inline table; blanks around the sign may only stand inside
- * braces. RC_NONE: the end. RC_PERM: malformed. */
-static enum rc
-inline_next(struct str *rest, struct str *key, struct str *value)
-{
-	size_t i = 0, start, depth = 0;
-	struct str item;
-
-	while (i < rest->n && (rest->p[i] == ',' || ascii_isspace(rest->p[i])))
-		i++;
-	start = i;
-	for (; i < rest->n; i++) {
-		char c = rest->p[i];
-
-		if (depth == 0 && (c == ',' || ascii_isspace(c)))
-			break;
-		if (c == '{')
-			depth++;
-		else if (c == '}' && depth-- == 0)
-			return RC_PERM;
-	}
-	item = str_n(rest->p + start, i - start);
-	*rest = str_from(*rest, i);
-	if (depth != 0)
-		return RC_PERM;
-	if (item.n == 0)
-		return RC_NONE;
-	(void)take_braced(item, &item);
-	if (!str_cut(item, '=', key, value))
-		return RC_PERM;
-	*key = str_trim(*key);
-	*value = str_trim(*value);
-	return key->n > 0 && value->n > 0 ? RC_OK : RC_PERM;
-}
-
-static enum rc
-inline_open(const struct map_how *how, void **out, struct err *e)
-{
-	struct str name = how->name;
-	struct log *log = how->env->log;
-	struct map_mem *m = map_mem_new();
-	struct arena *mem = arena_new(LINE_LIMIT);
-	struct str rest, key, value;
-	enum rc rc = take_braced(name, &rest) ? RC_OK : RC_PERM;
-
-	while (rc == RC_OK && (rc = inline_next(&rest, &key, &value)) == RC_OK) {
-		key = map_fold(key, mem);
-		rc = map_mem_put(m, key, value);
-		if (rc == RC_NONE && log != NULL)
-			log_warn(log, "inline:%.*s: duplicate entry: \"%.*s\"",
-			    STR_ARG(name), STR_ARG(key));
-		if (rc == RC_NONE)
-			rc = RC_OK;
-	}
-	arena_free(&mem);
-	if (rc == RC_NONE && m != NULL) {
-		*out = m;
-		return RC_OK;
-	}
-	map_mem_free(&m);
-	return err_set(e, rc == RC_OK ? RC_TEMP : rc, /* compat */
-	    "bad syntax: \"inline:%.*s\"; need \"inline:{name=value...}\"",
-	    STR_ARG(name));
-}
-
-const struct map_type map_type_inline = {
-	.name = "inline",
-	.traits = { .is_fixed = true },
-	.open = inline_open,
 	.close = texthash_close,
 	.find = texthash_find,
 	.each = texthash_each,

@@ -1,0 +1,181 @@
+/* inline:{ key = value, { key = value with, separators } }, and the lists in braces that
+ * other types have in their names. */
+#include "log/log.h"
+#include "map/fold.h"
+#include "map/map_int.h"
+#include <stdlib.h>
+
+#define LIMIT ((size_t)64 << 20)
+
+enum rc
+map_unbrace(struct str s, struct str *out)
+{
+	size_t depth = 0;
+
+	for (size_t i = 0; i < s.n; i++) {
+		if (s.p[i] == '{')
+			depth++;
+		else if (s.p[i] == '}' && --depth == 0 && i + 1 < s.n)
+			return RC_PERM;
+		if (depth == 0 && i + 1 < s.n)
+			return RC_PERM;
+	}
+	if (depth != 0 || s.n < 2)
+		return RC_NONE;
+	*out = str_trim(str_n(s.p + 1, s.n - 2));
+	return RC_OK;
+}
+
+static bool
+is_separator(char c)
+{
+	return c == ',' || ascii_isspace(c);
+}
+
+enum rc
+map_word_next(struct str *rest, struct str *out)
+{
+	size_t i = 0, start, depth = 0;
+
+	while (i < rest->n && is_separator(rest->p[i]))
+		i++;
+	start = i;
+	for (; i < rest->n && (depth > 0 || !is_separator(rest->p[i])); i++) {
+		if (rest->p[i] == '{')
+			depth++;
+		else if (rest->p[i] == '}' && depth-- == 0)
+			return RC_PERM;
+	}
+	if (depth != 0)
+		return RC_PERM;
+	if (i == start)
+		return RC_NONE;
+	*out = str_n(rest->p + start, i - start);
+	*rest = str_from(*rest, i);
+	return RC_OK;
+}
+
+static enum rc
+bad_syntax(const char *what, struct str name, struct err *e)
+{
+	return err_set(e, RC_PERM, /* compat */
+	    "%s: \"inline:%.*s\"; need \"inline:{name=value...}\"", what, STR_ARG(name));
+}
+
+static enum rc
+put_word(struct map_mem *m, const struct map_how *how, struct str word, struct arena *mem,
+    struct err *e)
+{
+	struct log *log = how->env->log;
+	struct str key, value;
+	enum rc rc;
+
+	if (word.p[0] == '{' && map_unbrace(word, &word) != RC_OK)
+		return bad_syntax("bad syntax", how->name, e);
+	if (!str_cut(word, '=', &key, &value))
+		return bad_syntax("missing '=' after attribute name", how->name, e);
+	rc = map_fold_key(str_trim(key), how->is_utf8, mem, &key);
+	if (rc == RC_NONE)
+		return RC_OK; /* no look-up ever asks for it */
+	if (rc == RC_OK)
+		rc = map_mem_put(m, key, str_trim(value));
+	if (rc == RC_NONE && log != NULL)
+		log_warn(log, "inline:%.*s: duplicate entry: \"%.*s\"",
+		    STR_ARG(how->name), STR_ARG(key));
+	if (rc == RC_TEMP)
+		return err_set(e, RC_TEMP, "inline:%.*s: too large", STR_ARG(how->name));
+	return RC_OK;
+}
+
+static enum rc
+inline_open(const struct map_how *how, void **out, struct err *e)
+{
+	struct map_mem *m = map_mem_new();
+	struct arena *mem = arena_new(LIMIT);
+	struct str rest, word;
+	enum rc rc = RC_PERM;
+	size_t n = 0;
+
+	if (how->name.n > 0 && how->name.p[0] == '{')
+		rc = map_unbrace(how->name, &rest);
+	if (rc == RC_OK) {
+		while (rc == RC_OK && (rc = map_word_next(&rest, &word)) == RC_OK) {
+			rc = put_word(m, how, word, mem, e);
+			if (rc != RC_OK)
+				goto out;
+			n++;
+		}
+		rc = rc == RC_NONE && n > 0 ? RC_OK : RC_PERM;
+	}
+	if (rc != RC_OK)
+		rc = bad_syntax("bad syntax", how->name, e);
+out:
+	arena_free(&mem);
+	if (rc != RC_OK) {
+		map_mem_free(&m);
+		return rc;
+	}
+	*out = m;
+	return RC_OK;
+}
+
+static enum rc
+inline_find(void *state, struct str key, unsigned flags, struct arena *mem,
+    struct str *out, struct err *e)
+{
+	struct str value;
+	enum rc rc = map_mem_find(state, key, &value);
+
+	(void)flags;
+	if (rc != RC_OK)
+		return rc;
+	value = arena_str(mem, value);
+	if (value.p == NULL)
+		return err_set(e, RC_TEMP, "memory limit");
+	*out = value;
+	return RC_OK;
+}
+
+static void
+inline_close(void *state)
+{
+	struct map_mem *m = state;
+
+	map_mem_free(&m);
+}
+
+static enum rc
+inline_each(void *state, map_each_fn *fn, void *ctx, struct err *e)
+{
+	(void)e;
+	return map_mem_each(state, fn, ctx);
+}
+
+const struct map_type map_type_inline = {
+	.name = "inline",
+	.traits = { .is_fixed = true },
+	.open = inline_open,
+	.close = inline_close,
+	.find = inline_find,
+	.each = inline_each,
+};
+
+/* ---- internal: a table of this process alone, empty at first ---- */
+
+static enum rc
+internal_open(const struct map_how *how, void **out, struct err *e)
+{
+	(void)how;
+	(void)e;
+	*out = map_mem_new();
+	return RC_OK;
+}
+
+const struct map_type map_type_internal = {
+	.name = "internal",
+	.traits = { .is_fixed = true },
+	.open = internal_open,
+	.close = inline_close,
+	.find = inline_find,
+	.each = inline_each,
+};
