@@ -15,6 +15,7 @@ struct map_build_request {
 	bool must_exist;   /* RC_NONE without a present table (postmap -d) */
 	bool without_nul;  /* postmap -n */
 	mode_t mode;       /* of a new table; one that exists keeps its mode */
+	size_t n_bytes;    /* about how much is to come; 0: unknown */
 };
 
 /* Returns: RC_NONE must_exist, but there is no table (nothing was made); RC_PERM the

@@ -13,6 +13,7 @@
 
 #define IN_MEMORY_MAX ((off_t)16 << 20)
 #define CACHE_BYTES   (1 << 20)
+#define CACHE_MAX     ((off_t)256 << 20)
 
 struct table {
 	struct map_mem *mem; /* small table */
@@ -30,7 +31,7 @@ from_dbt(const DBT *d)
 }
 
 static enum rc
-open_file(const char *path, DBTYPE type, DB **out, struct err *e)
+open_file(const char *path, DBTYPE type, u_int32_t cache_bytes, DB **out, struct err *e)
 {
 	DB *db;
 	int r = db_create(&db, NULL, 0);
@@ -38,7 +39,7 @@ open_file(const char *path, DBTYPE type, DB **out, struct err *e)
 	if (r != 0)
 		return err_set(e, RC_TEMP, "create DB database: %s", db_strerror(r));
 	db->set_errfile(db, NULL);
-	(void)db->set_cachesize(db, 0, CACHE_BYTES, 0);
+	(void)db->set_cachesize(db, 0, cache_bytes, 1);
 	r = db->open(db, NULL, path, NULL, type, DB_RDONLY, 0);
 	if (r != 0) {
 		(void)db->close(db, 0);
@@ -46,6 +47,18 @@ open_file(const char *path, DBTYPE type, DB **out, struct err *e)
 	}
 	*out = db;
 	return RC_OK;
+}
+
+/* Commands may look for everything in a table, and are soon gone; the others keep many
+ * tables for ever. Pages take memory only when they are read. */
+static u_int32_t
+cache_bytes(const struct map_how *how, off_t size)
+{
+	if (how->env == NULL || !how->env->asks_remote)
+		return CACHE_BYTES;
+	if (size > CACHE_MAX / 5 * 4)
+		return (u_int32_t)CACHE_MAX;
+	return (u_int32_t)(size + size / 4) + CACHE_BYTES;
 }
 
 static enum rc
@@ -117,8 +130,9 @@ table_close(void *state)
 }
 
 static enum rc
-table_open(struct str name, DBTYPE type, void **out, struct err *e)
+table_open(const struct map_how *how, DBTYPE type, void **out, struct err *e)
 {
+	struct str name = how->name;
 	struct table *t = mem_get(sizeof(*t));
 	char *path = mem_get(name.n + 4);
 	struct stat st;
@@ -129,7 +143,7 @@ table_open(struct str name, DBTYPE type, void **out, struct err *e)
 	if (stat(path, &st) != 0)
 		rc = err_sys(e, RC_TEMP, "open database %s", path); /* compat */
 	else
-		rc = open_file(path, type, &t->db, e);
+		rc = open_file(path, type, cache_bytes(how, st.st_size), &t->db, e);
 	if (rc == RC_OK && st.st_size <= IN_MEMORY_MAX)
 		rc = read_whole(t, path, e);
 	free(path);
@@ -144,13 +158,13 @@ table_open(struct str name, DBTYPE type, void **out, struct err *e)
 static enum rc
 hash_open(const struct map_how *how, void **out, struct err *e)
 {
-	return table_open(how->name, DB_HASH, out, e);
+	return table_open(how, DB_HASH, out, e);
 }
 
 static enum rc
 btree_open(const struct map_how *how, void **out, struct err *e)
 {
-	return table_open(how->name, DB_BTREE, out, e);
+	return table_open(how, DB_BTREE, out, e);
 }
 
 /* One get; `extra` is 1 for a key with the NUL behind it. */
