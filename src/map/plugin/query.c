@@ -24,6 +24,9 @@ map_query_fail(const struct map_query *q, struct err *e, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	/* What libraries say ends with a line break. */
+	for (size_t n = strlen(text); n > 0 && ascii_isspace(text[n - 1]);)
+		text[--n] = '\0';
 	if (q->log != NULL)
 		log_warn(q->log, "%s", text);
 	return err_set(e, RC_TEMP, "%s", text);
@@ -151,6 +154,15 @@ make_legacy(struct map_query *q, struct err *e)
 }
 
 enum rc
+map_query_template(const struct map_query *q, struct str text, bool is_result,
+    struct map_template *out, struct err *e)
+{
+	if (map_template_parse(text, is_result, out, e) == RC_OK)
+		return RC_OK;
+	return err_in(e, RC_TEMP, "db_common_parse: %.*s", STR_ARG(q->name)); /* compat */
+}
+
+enum rc
 map_query_open(struct map_query *q, const struct map_how *how,
     const struct map_settings *settings, const char *key, struct err *e)
 {
@@ -167,10 +179,10 @@ map_query_open(struct map_query *q, const struct map_how *how,
 		text = buf_view(&q->legacy);
 	}
 	if (rc == RC_OK)
-		rc = map_template_parse(text, false, &q->query, e);
+		rc = map_query_template(q, text, false, &q->query, e);
 	if (rc == RC_OK)
-		rc = map_template_parse(
-		    map_settings_text(settings, "result_format"), true, &q->format, e);
+		rc = map_query_template(
+		    q, map_settings_text(settings, "result_format"), true, &q->format, e);
 	if (rc == RC_OK) {
 		q->limit = map_settings_number(settings, "expansion_limit");
 		rc = open_domains(q, how, e);
@@ -202,6 +214,19 @@ map_query_fill(const struct map_query *q, const struct map_template *t,
 		return map_query_fail(q, e, "%s:%.*s: key \"%.*s\" cannot be quoted",
 		    q->type, STR_ARG(q->name), STR_ARG(fill->key));
 	return rc;
+}
+
+enum rc
+map_query_is_asked(const struct map_query *q, struct str key)
+{
+	const struct map_fill fill = { .key = key };
+	struct buf ignored;
+	enum rc rc;
+
+	buf_init(&ignored, MAP_QUERY_MAX);
+	rc = map_template_fill(&q->query, &fill, &ignored);
+	buf_fini(&ignored);
+	return rc == RC_NONE ? RC_NONE : RC_OK;
 }
 
 /* ---- rows ---- */

@@ -49,6 +49,10 @@ MUST_USE enum rc map_query_open(struct map_query *q, const struct map_how *how,
     const struct map_settings *settings, const char *key, struct err *e);
 void map_query_close(struct map_query *q);
 
+/* One more template of the table, as a search base. RC_TEMP: it makes no sense. */
+MUST_USE enum rc map_query_template(const struct map_query *q, struct str text,
+    bool is_result, struct map_template *out, struct err *e);
+
 /* Whether the key is one for this table: UTF-8, and of `domain`.
  * Returns: RC_NONE: it is not; RC_TEMP: a table in `domain` failed. */
 MUST_USE enum rc map_query_takes(
@@ -57,6 +61,10 @@ MUST_USE enum rc map_query_takes(
  * Returns: RC_NONE: the key lacks a part, there is nothing to ask. */
 MUST_USE enum rc map_query_fill(const struct map_query *q, const struct map_template *t,
     const struct map_fill *fill, struct buf *out, struct err *e);
+
+/* Whether the key has what the query needs, before anybody is connected to. RC_NONE: it
+ * has not. */
+MUST_USE enum rc map_query_is_asked(const struct map_query *q, struct str key);
 
 /* Says it in the log, when there is one, and in `e`: for reasons that Postfix logs where
  * they happen. Returns RC_TEMP. */

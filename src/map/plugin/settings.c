@@ -110,16 +110,21 @@ check_all(const struct map_settings *s, struct err *e)
 }
 
 static enum rc
-take_line(struct map_settings *s, struct str path, struct str line, struct log *log,
-    struct err *e)
+take_line(struct map_settings *s, const struct conf_lines *at, struct str line,
+    struct log *log, struct err *e)
 {
-	struct str name, value;
+	struct str path = str_head(s->where, s->where.n - 2), name, value;
 	size_t i;
 
 	if (conf_assignment(line, &name, &value, e) != RC_OK)
 		return RC_TEMP;
 	i = row(s->list, name);
 	if (i < s->list->n) {
+		if (s->is_set[i] && log != NULL) /* compat */
+			log_warn(log,
+			    "%.*s, line %u: overriding earlier entry: %.*s=%.*s",
+			    STR_ARG(path), at->line, STR_ARG(name),
+			    STR_ARG(s->values[i]));
 		s->values[i] = arena_str(s->mem, value);
 		s->is_set[i] = true;
 		if (s->values[i].p == NULL)
@@ -143,7 +148,7 @@ map_settings_parse(struct str path, struct str text, struct log *log,
 
 	start(&s, list, path, ": ");
 	while ((rc = conf_lines_next(&lines, mem, &line)) == RC_OK) {
-		rc = take_line(&s, path, line, log, e);
+		rc = take_line(&s, &lines, line, log, e);
 		if (rc != RC_OK) {
 			rc = err_in(e, rc, "%.*s, line %u", STR_ARG(path), lines.line);
 			break;

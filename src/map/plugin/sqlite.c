@@ -163,15 +163,14 @@ take_rows(struct sqlite *s, sqlite3_stmt *stmt, struct map_rows *rows, struct er
 	enum rc rc = RC_OK;
 	int ret;
 
-	while (rc == RC_OK && (ret = sqlite3_step(stmt)) == SQLITE_ROW)
-		for (int i = 0; i < sqlite3_column_count(stmt) && rc == RC_OK; i++) {
-			const unsigned char *text = sqlite3_column_text(stmt, i);
-			size_t n = (size_t)sqlite3_column_bytes(stmt, i);
+	/* compat: only the first column counts, unlike in mysql and pgsql. */
+	while (rc == RC_OK && (ret = sqlite3_step(stmt)) == SQLITE_ROW) {
+		const char *text = (const char *)sqlite3_column_text(stmt, 0);
+		size_t n = (size_t)sqlite3_column_bytes(stmt, 0);
 
-			if (text != NULL)
-				rc = map_rows_add(
-				    rows, str_n(text, strnlen((const char *)text, n)), e);
-		}
+		if (text != NULL)
+			rc = map_rows_add(rows, str_n(text, strnlen(text, n)), e);
+	}
 	if (rc == RC_OK && ret != SQLITE_DONE)
 		return map_query_fail(&s->q, e,
 		    "dict_sqlite_lookup: %.*s: SQL step failed: %s", STR_ARG(s->q.name),
