@@ -120,8 +120,11 @@ take_line(struct pattern_lines *l)
 static bool
 is_comment(struct str line)
 {
-	line = str_trim(line);
-	return line.n == 0 || line.p[0] == '#';
+	size_t i = 0;
+
+	while (i < line.n && ascii_isspace(line.p[i]))
+		i++;
+	return i == line.n || line.p[i] == '#';
 }
 
 /* How many bytes the lines have that continue the one before `l`; *end: behind them. */

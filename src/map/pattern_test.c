@@ -41,6 +41,7 @@ test_lines(void **state)
 		{ "  a\n b\nc", "1![  a b]3[c]" },
 		{ " \n a", "2![ a]" },
 		{ "a\n#c\n \n", "1[a]" },
+		{ "\f\v\n\f#\na", "3[a]" },
 	};
 
 	(void)state;

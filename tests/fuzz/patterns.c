@@ -60,13 +60,11 @@ lines(struct str in, struct arena *mem)
 static void
 table(const char *type, struct str in, struct arena *mem)
 {
-	struct str rules, key = STR("10.0.0.1"), out;
+	struct str rules = in, key = STR("10.0.0.1"), out;
 	struct map_open_request req = { .spec = STR("") };
 	struct map *m;
 
 	(void)str_cut(in, '\n', &rules, &key);
-	if (rules.n == 0 || rules.n == in.n)
-		rules = in;
 	req.spec = arena_printf(mem, "%s:{%.*s", type, STR_ARG(rules));
 	if (req.spec.p == NULL || map_open(&req, &m, NULL) != RC_OK)
 		return;
