@@ -161,14 +161,14 @@ put_quoted(char *to, struct str s)
 	return to;
 }
 
-/* "<" stands apart from all but separators. Compat. */
+/* "<" stands apart from everything. Compat. */
 static bool
 wants_blank(const struct token *before, const struct token *t)
 {
 	if (before->kind == NOTHING)
 		return false;
 	if (t->special == '<')
-		return strchr("@,;:.<", before->special) == NULL;
+		return strchr(",<", before->special) == NULL;
 	return before->kind != SPECIAL && t->kind != SPECIAL;
 }
 

@@ -23,7 +23,7 @@ has_utf8(const struct map_env *env)
 	struct str value;
 	bool is_on;
 
-	if (env->snapshot == NULL)
+	if (env->snapshot == NULL || env->no_utf8)
 		return false;
 	mem = arena_new(1 << 20);
 	is_on = conf_get(env->snapshot, env->service, STR("smtputf8_enable"), mem, &value,

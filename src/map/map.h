@@ -26,6 +26,7 @@ struct map_env {
 	const struct conf_snapshot *snapshot;
 	const struct master_service *service;
 	bool asks_remote; /* commands and `lookup`: opens remote tables, and waits */
+	bool no_utf8;     /* keys are bytes, whatever smtputf8_enable says */
 	/* Commands: proxy: asks the running service. Others look through it. */
 	bool asks_service;
 	const char *plugin_folder; /* of the modules; NULL: beside the program */
