@@ -103,13 +103,6 @@ find(struct table_command *t, struct map *m, struct str key, struct arena *mem,
 	struct err e = { 0 };
 	enum rc rc;
 
-	if (t->wants_utf8 && !utf8_is_valid(key)) {
-		command_warn(&t->c,
-		    "%.*s: non-UTF-8 key \"%.*s\": malformed UTF-8 or invalid codepoint",
-		    STR_ARG(table_file_name(t, map_spec(m))),
-		    STR_ARG(str_head(key, 100))); /* compat */
-		return false;
-	}
 	rc = map_find(m, key, flags, mem, out, &e);
 	log_flush(t->words);
 	if (rc == RC_NONE)

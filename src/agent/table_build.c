@@ -4,6 +4,7 @@
 #include "log/log.h"
 #include "map/alias_source.h"
 #include "map/build.h"
+#include "map/fold.h"
 #include "os/clock.h"
 #include "os/fd.h"
 #include <errno.h>
@@ -147,14 +148,15 @@ open_in_place(struct job *j, struct str spec, struct err *e)
 }
 
 static void
-open_table(struct job *j, struct str spec, mode_t mode)
+open_table(struct job *j, struct str spec, mode_t mode, size_t n_bytes)
 {
 	const struct map_build_request req = { .type = j->type,
 		.path = j->name,
 		.keep_entries = j->t->incremental || j->is_for_keys,
 		.must_exist = j->is_for_keys,
 		.without_nul = j->t->without_nul,
-		.mode = mode };
+		.mode = mode,
+		.n_bytes = n_bytes };
 	struct err e = { 0 };
 	enum rc rc;
 
@@ -173,16 +175,16 @@ open_table(struct job *j, struct str spec, mode_t mode)
 /* ---- entries ---- */
 
 static struct str
-fold(const struct table_command *t, struct str s, struct arena *mem)
+fold(struct job *j, struct str key, struct arena *mem)
 {
-	char *p;
+	struct str folded = key;
 
-	if (t->keep_case)
-		return s;
-	p = arena_cstr(mem, s);
-	for (size_t i = 0; p != NULL && i < s.n; i++)
-		p[i] = ascii_lower(p[i]);
-	return str_n(p, p == NULL ? 0 : s.n);
+	if (!j->t->keep_case &&
+	    map_fold_key(key, j->t->wants_utf8, mem, &folded) == RC_TEMP) {
+		map_build_abort(&j->b);
+		command_fatal(&j->t->c, 1, "a key is too long");
+	}
+	return folded;
 }
 
 static enum rc
@@ -202,7 +204,7 @@ put_entry(struct job *j, struct str key, struct str value, struct arena *mem)
 {
 	bool is_db = str_is(j->type, "hash") || str_is(j->type, "btree");
 
-	key = fold(j->t, key, mem);
+	key = fold(j, key, mem);
 	if (write_entry(j, key, value, j->t->replace) != RC_NONE ||
 	    j->t->ignore_duplicates)
 		return;
@@ -214,9 +216,10 @@ put_entry(struct job *j, struct str key, struct str value, struct arena *mem)
 		    STR_ARG(j->type), STR_ARG(j->name), STR_ARG(key)); /* compat */
 }
 
-/* -F: one file with an LF behind it. *text gets the trouble. */
+/* -F: one file, behind an LF when it is not the first. *text gets the trouble. */
 static bool
-read_file(struct str name, struct buf *to, struct arena *mem, struct str *text)
+read_file(
+    struct str name, bool is_first, struct buf *to, struct arena *mem, struct str *text)
 {
 	const char *path = arena_cstr(mem, name), *verb = "open";
 	struct err e = { 0 };
@@ -229,8 +232,10 @@ read_file(struct str name, struct buf *to, struct arena *mem, struct str *text)
 		rc = os_fd_read_all(fd, FILES_MAX, mem, &content, &e);
 		(void)close(fd);
 	}
-	if (rc == RC_OK && (buf_put(to, content) != RC_OK || buf_put(to, STR("\n"))))
-		rc = RC_TEMP;
+	if (rc == RC_OK && !is_first)
+		rc = buf_put(to, STR("\n"));
+	if (rc == RC_OK)
+		rc = buf_put(to, content);
 	if (rc != RC_OK)
 		*text = arena_printf(mem, "%s %.*s: %s: skipping this entry", verb,
 		    STR_ARG(name), e.sys != 0 ? strerror(e.sys) : "too large");
@@ -248,8 +253,7 @@ load_files(struct map_source_entry *en, struct arena *mem)
 
 	buf_init(&all, FILES_MAX);
 	while (is_good && str_token(&rest, ", \t\r\n", &name)) {
-		is_good = read_file(name, &all, mem, &en->warning);
-		n++;
+		is_good = read_file(name, n++ == 0, &all, mem, &en->warning);
 	}
 	if (n == 0) {
 		en->warning = arena_printf(mem,
@@ -357,7 +361,8 @@ table_build(struct table_command *t, const char *table)
 		become_owner(&j, &st);
 	/* Who may read the source may read the table. Compat. */
 	open_table(&j, table_spec(t, table),
-	    t->own_mode || !S_ISREG(st.st_mode) ? 0644 : 0600 | (st.st_mode & 044));
+	    t->own_mode || !S_ISREG(st.st_mode) ? 0644 : 0600 | (st.st_mode & 044),
+	    text.n);
 	put_all(&j, file, text);
 	if (t->dialect->is_alias)
 		put_marks(&j);
@@ -377,7 +382,7 @@ remove_key(struct job *j, struct str key)
 	if (key.n == 0)
 		return false;
 	mem = arena_new(ENTRY_ARENA);
-	key = fold(j->t, key, mem);
+	key = fold(j, key, mem);
 	rc = j->m != NULL ? map_delete(j->m, key, &e) : map_build_delete(j->b, key, &e);
 	arena_free(&mem);
 	if (rc == RC_PERM)
@@ -422,7 +427,7 @@ table_remove(struct table_command *t, char **tables, size_t n)
 		split(&j, tables[i]);
 		if (stat(arena_cstr(t->c.mem, j.name), &st) == 0 && S_ISREG(st.st_mode))
 			become_owner(&j, &st);
-		open_table(&j, table_spec(t, tables[i]), 0644);
+		open_table(&j, table_spec(t, tables[i]), 0644, 0);
 		if (remove_from(&j, &keys)) {
 			commit(&j);
 			has_found = true;

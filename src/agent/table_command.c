@@ -27,9 +27,10 @@ table_file_name(struct table_command *t, struct str spec)
 struct map *
 table_open(struct table_command *t, const char *table)
 {
-	const struct map_env env = {
-		.log = t->words, .snapshot = t->c.snapshot, .asks_remote = true
-	};
+	const struct map_env env = { .log = t->words,
+		.snapshot = t->c.snapshot,
+		.asks_remote = true,
+		.no_utf8 = !t->wants_utf8 };
 	const struct map_open_request req = { .spec = table_spec(t, table), .env = &env };
 	struct map *m = NULL;
 	struct err e = { 0 };
@@ -89,10 +90,13 @@ flag_of(struct table_command *t, int option)
 }
 
 static void
-one_only(const struct table_command *t, struct command *c)
+one_only(struct table_command *t, int option)
 {
-	if ((t->query != NULL) + (t->remove != NULL) + t->sequence > 1)
-		command_fatal(c, 1, "specify only one of -s -q or -d"); /* compat */
+	if ((t->query != NULL) + (t->remove != NULL) + t->sequence <= 1)
+		return;
+	command_fatal(&t->c, 1, "%s", /* compat: both of them */
+	    option == 's' ? "specify only one of -s or -q or -d"
+			  : "specify only one of -s -q or -d");
 }
 
 /* The directory of -c, or NULL. */
@@ -117,8 +121,7 @@ read_options(struct table_command *t, int argc, char **argv)
 			t->without_nul = false;
 		else if (flag != NULL)
 			*flag = true;
-		if (strchr("dqs", option) != NULL)
-			one_only(t, &t->c);
+		one_only(t, option);
 	}
 	return config_dir;
 }
@@ -176,6 +179,8 @@ table_command_main(
 	int status = 0;
 
 	*t = (struct table_command){ .dialect = d, .c = { .name = d->name } };
+	if (argc > 0)
+		argv[0] = (char *)(uintptr_t)d->name; /* for getopt's words */
 	config_dir = read_options(t, argc, argv);
 	check_options(t, argc - optind);
 	start(t, config_dir);

@@ -1,0 +1,261 @@
+"""postmap, postalias, newaliases: what they print, and what is left when something goes wrong."""
+import json, os, pathlib, pwd, random, resource, shutil, signal, stat, subprocess
+
+import pytest
+
+import harness
+import postmap_cases
+from harness import BIN, SANITIZED, wait_for
+
+RECORDED = json.loads(postmap_cases.RECORDED.read_text())
+
+
+def expected(title):
+    """Per step what we should say: as recorded, but for what the case says of ours."""
+    steps = postmap_cases.CASES[title][1]
+    return [recorded if step[3] is None else [r if o is None else o for r, o in zip(recorded, step[3])]
+            for step, recorded in zip(steps, RECORDED[title])]
+
+
+@pytest.mark.parametrize("title", postmap_cases.CASES)
+def test_as_postfix(title, tmp_path):
+    case = postmap_cases.CASES[title]
+    got = postmap_cases.play(case, tmp_path / "case", lambda prog: str(BIN / prog))
+    for step, g, want in zip(case[1], got, expected(title)):
+        assert g == want, step[:2]
+
+
+@pytest.mark.parametrize("title", postmap_cases.CASES)
+def test_recording_is_postfix(title, tmp_path):
+    """The recording is what Postfix says, where there is one to ask."""
+    if not (postmap_cases.ORACLE / "usr/sbin/postmap").exists():
+        pytest.skip("no Postfix unpacked here")
+    assert postmap_cases.oracle(postmap_cases.CASES[title], tmp_path / "case") == RECORDED[title]
+
+
+# ---- a folder to work in
+class Place:
+    def __init__(self, folder):
+        self.dir = folder
+        (folder / "etc").mkdir()
+        (folder / "etc/main.cf").write_text(postmap_cases.MAIN.format(dir=folder))
+
+    def command(self, prog, *args):
+        return [str(BIN / prog), "-C" if prog in ("sendmail", "newaliases") else "-c", str(self.dir / "etc"), *map(str, args)]
+
+    def run(self, prog, *args, input="", status=0, **kw):
+        r = subprocess.run(self.command(prog, *args), cwd=self.dir, input=input, capture_output=True, text=True, timeout=120, **kw)
+        assert r.returncode == status, r.stderr
+        return r
+
+    def write(self, name, text):
+        (self.dir / name).write_text(text)
+        return self.dir / name
+
+
+@pytest.fixture
+def place(tmp_path):
+    return Place(tmp_path)
+
+
+# ---- what Postfix 3.7 does not have
+def test_json(place):
+    place.write("s", 'a 1\nb "x\\y"\t\x7f é\n')
+    place.run("postmap", "hash:s")
+    assert place.run("postmap", "-jq", "a", "hash:s").stdout == '{"a": "1"}\n'
+    lines = place.run("postmap", "-js", "hash:s").stdout.splitlines()
+    assert {k: v for line in lines for k, v in json.loads(line).items()} == {"a": "1", "b": '"x\\y"\t\x7f é'}
+    assert place.run("postmap", "-jq", "-", "hash:s", input="a\nz\n").stdout == '{"a": "1"}\n'
+    assert "specify -j only with" in place.run("postmap", "-j", "hash:s", status=1).stderr
+
+
+def test_alias_names_are_quoted(place):
+    """3.12 keeps names in external form, as postmap does."""
+    place.write("al", '"a b": x\na b: y\n"c": z\n.d: w\n')
+    r = place.run("postalias", "hash:al")
+    assert 'duplicate entry: ""a b""' in r.stderr
+    got = place.run("postalias", "-s", "hash:al").stdout
+    assert '"a b":\tx\n' in got and "\nc:\tz\n" in "\n" + got and '".d":\tw\n' in got
+    assert place.run("postalias", "-q", '"a b"', "hash:al").stdout == "x\n"
+    place.run("postalias", "-q", "a b", "hash:al", status=1)
+
+
+def test_long_lists(place):
+    place.write("al", "all: first\n" + "".join(f"\t, member{i}@example.org\n" for i in range(20000)))
+    place.run("postalias", "hash:al")
+    assert place.run("postalias", "-q", "all", "hash:al").stdout.count(", ") == 20000
+
+
+# ---- newaliases
+def test_newaliases(place):
+    place.write("al", "a: b\n")
+    place.write("al2", "c: d\n")
+    for how in (["newaliases"], ["sendmail", "-bi"], ["sendmail", "-I"]):
+        place.run(*how)
+        assert place.run("postalias", "-q", "a", "hash:al").stdout == "b\n"
+        assert place.run("postalias", "-q", "c", "hash:al2").stdout == "d\n"
+        os.unlink(place.dir / "al.db")
+        os.unlink(place.dir / "al2.db")
+    place.write("al3", "e: f\n")
+    place.run("sendmail", "-bi", f"-oAhash:{place.dir}/al3")
+    assert place.run("postalias", "-q", "e", "hash:al3").stdout == "f\n" and not (place.dir / "al.db").exists()
+    assert place.run("newaliases", "extra", status=75).stderr == "newaliases: fatal: alias initialization mode requires no recipient\n"
+    assert place.run("sendmail", "-bi", "-oA", "x", status=75).stderr.endswith("fatal: -oA requires pathname\n")
+    assert place.run("sendmail", "-bi", "-oAnone", status=1).stderr == "postalias: fatal: open none: No such file or directory\n"
+    (place.dir / "etc/main.cf").write_text("alias_database =\n")
+    place.run("newaliases")
+
+
+# ---- modes and owners
+@pytest.mark.parametrize("source, table", [(0o644, 0o644), (0o640, 0o640), (0o600, 0o600), (0o444, 0o644), (0o777, 0o644), (0o711, 0o600), (0o622, 0o600)])
+def test_mode_of_the_source(place, source, table):
+    path = place.write("s", "a b\n")
+    path.chmod(source)
+    place.run("postmap", "hash:s", preexec_fn=lambda: os.umask(0o077))
+    assert stat.S_IMODE((place.dir / "s.db").stat().st_mode) == table
+    os.unlink(place.dir / "s.db")
+    place.run("postmap", "-p", "hash:s")
+    assert stat.S_IMODE((place.dir / "s.db").stat().st_mode) == 0o644
+
+
+def test_owner_of_the_source(place):
+    if os.geteuid() != 0:
+        pytest.skip("only root can be somebody else")
+    who = pwd.getpwnam("nobody")
+    p = place.dir
+    while p != p.parent and p.stat().st_uid == 0 and str(p).startswith("/tmp/"):
+        os.chmod(p, 0o755)
+        p = p.parent
+    theirs = place.dir / "theirs"
+    theirs.mkdir()
+    os.chown(theirs, who.pw_uid, who.pw_gid)
+    path, db = place.write("theirs/s", "a b\n"), theirs / "s.db"
+    os.chown(path, who.pw_uid, who.pw_gid)
+    place.run("postmap", f"hash:{path}")
+    assert (db.stat().st_uid, db.stat().st_gid) == (who.pw_uid, who.pw_gid)
+    os.unlink(db)
+    r = place.run("postmap", "-o", f"hash:{path}")
+    assert db.stat().st_uid == 0 and "directory that is not owned by root" in r.stderr
+    # Their source in root's folder: not made, because they could not; but made anew when it is there and theirs.
+    path, db = place.write("s", "a b\n"), place.dir / "s.db"
+    os.chown(path, who.pw_uid, who.pw_gid)
+    assert "open database" in place.run("postmap", f"hash:{path}", status=1).stderr and not db.exists()
+    place.run("postmap", "-o", f"hash:{path}")
+    assert "Permission denied" in place.run("postmap", f"hash:{path}", status=1).stderr and db.stat().st_uid == 0
+    os.chown(db, who.pw_uid, who.pw_gid)
+    path.write_text("a c\n")
+    place.run("postmap", f"hash:{path}")
+    assert db.stat().st_uid == who.pw_uid and place.run("postmap", "-q", "a", f"hash:{path}").stdout == "c\n"
+    # Root's source, their folder.
+    path, db = place.write("theirs/r", "a b\n"), theirs / "r.db"
+    assert "directory that is not owned by root" in place.run("postmap", f"hash:{path}").stderr and db.stat().st_uid == 0
+
+
+# ---- old or new, never half
+N = 20000 if SANITIZED else 60000
+TYPES = ["hash", "btree"] + [t for t in ("lmdb", "cdb") if t in subprocess.run([BIN / "postconf", "-m"], capture_output=True, text=True).stdout.split()]
+
+
+def entries(value):
+    return "".join(f"key{i} {value}\n" for i in range(N))
+
+
+def state_of(place, kind):
+    """The one value that all of the table has; its first, middle and last key."""
+    got = {place.run("postmap", "-q", f"key{i}", f"{kind}:s").stdout for i in (0, N // 2, N - 1)}
+    assert len(got) == 1
+    return got.pop().strip()
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_killed_at_any_moment(place, kind):
+    """kill -9 at twenty moments of a build: the old table is there, whole; and nothing is in the way of the next build."""
+    place.write("s", entries("old"))
+    place.run("postmap", f"{kind}:s")
+    place.write("s", entries("new"))
+    suffix = {"hash": "db", "btree": "db"}.get(kind, kind)
+    chance = random.Random(int(os.environ.get("HIKYAKU_SEED", "7")))
+    for _ in range(20):
+        p = subprocess.Popen(place.command("postmap", f"{kind}:s"), cwd=place.dir, stderr=subprocess.DEVNULL)
+        # A moment counted in what the process has written, not in time.
+        limit = chance.randrange(0, 4 * N * 10)
+        while p.poll() is None:
+            try:
+                written = int(next(line.split()[1] for line in open(f"/proc/{p.pid}/io") if line.startswith("wchar")))
+            except (OSError, StopIteration):
+                break
+            if written >= limit:
+                break
+        p.kill()
+        p.wait()
+        value = state_of(place, kind)
+        assert value in ("old", "new")
+        if value == "new":  # it was faster than we
+            place.write("s", entries("old"))
+            place.run("postmap", f"{kind}:s")
+            place.write("s", entries("new"))
+    place.run("postmap", f"{kind}:s")
+    assert state_of(place, kind) == "new"
+    assert sorted(p.name for p in place.dir.glob(f"s.{suffix}*")) in ([f"s.{suffix}"], [f"s.{suffix}", f"s.{suffix}-lock"])
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_full_disk(place, kind):
+    """No room for the new table: exit status 1, words, and the old one."""
+    place.write("s", entries("old"))
+    place.run("postmap", f"{kind}:s")
+    place.write("s", entries("new"))
+    limit = 200_000
+
+    def small():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    r = place.run("postmap", f"{kind}:s", status=1, preexec_fn=small)
+    assert r.stderr.startswith("postmap: fatal: ") and state_of(place, kind) == "old"
+    place.run("postmap", f"{kind}:s")
+    assert state_of(place, kind) == "new"
+
+
+@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("is_new", [False, True])
+def test_writers_at_once(place, kind, is_new):
+    """Twenty at a time, and the table may not be there yet: nobody's entry is lost."""
+    if kind == "cdb":
+        pytest.skip("a cdb is only built whole")
+    if not is_new:
+        place.write("s", "first 1\n")
+        place.run("postmap", f"{kind}:s")
+    runs = [subprocess.Popen(place.command("postmap", "-i", f"{kind}:s"), cwd=place.dir, stdin=subprocess.PIPE) for _ in range(20)]
+    for i, p in enumerate(runs):
+        p.stdin.write(f"k{i} v{i}\n".encode())
+        p.stdin.close()
+    assert [p.wait(120) for p in runs] == [0] * 20
+    got = place.run("postmap", "-s", f"{kind}:s").stdout.splitlines()
+    assert sorted(got) == sorted([f"k{i}\tv{i}" for i in range(20)] + ([] if is_new else ["first\t1"]))
+
+
+def test_builders_at_once(place):
+    """Builds of one table wait for each other; what is left is one of them, whole."""
+    place.write("s", entries("v"))
+    runs = [subprocess.Popen(place.command("postmap", "hash:s"), cwd=place.dir, stderr=subprocess.PIPE) for _ in range(4)]
+    assert [(p.wait(120), p.stderr.read()) for p in runs] == [(0, b"")] * 4
+    assert len(place.run("postmap", "-s", "hash:s").stdout.splitlines()) == N
+
+
+@pytest.mark.parametrize("kind", ["hash", "btree"] + [t for t in TYPES if t == "lmdb"])
+def test_postfix_reads_ours_and_we_read_theirs(place, kind):
+    theirs = postmap_cases.ORACLE / "usr/sbin/postmap"
+    if not theirs.exists():
+        pytest.skip("no Postfix unpacked here")
+    more = f"shlib_directory = {postmap_cases.ORACLE}/usr/lib/postfix\nmeta_directory = {postmap_cases.ORACLE}/meta\nqueue_directory = {place.dir}\n"
+    (place.dir / "etc/main.cf").write_text((place.dir / "etc/main.cf").read_text() + more)
+    text = "".join(f"key{i} value {i}\n" for i in range(3000)) + "big " + "x" * 3000 + "\n"
+    for flags in ([], ["-n"], ["-N"]):
+        for maker, reader in ((BIN / "postmap", theirs), (theirs, BIN / "postmap")):
+            place.write("s", text)
+            subprocess.run([maker, "-c", place.dir / "etc", *flags, f"{kind}:s"], cwd=place.dir, check=True)
+            got = subprocess.run([reader, "-c", place.dir / "etc", "-s", f"{kind}:s"], cwd=place.dir, check=True, capture_output=True, text=True).stdout
+            assert sorted(got.splitlines()) == sorted(line.replace(" ", "\t", 1) for line in text.splitlines())
+            r = subprocess.run([reader, "-c", place.dir / "etc", "-q", "KEY77", f"{kind}:s"], cwd=place.dir, capture_output=True, text=True)
+            assert r.stdout == "value 77\n"
