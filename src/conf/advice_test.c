@@ -79,9 +79,7 @@ test_unknown(void **state)
 		{ "myhostname = a.example\n", "" },
 		{ "mine = a.example\nmyhostname = $mine\n", "" },
 		{ "mine = a\nmyhostname = ${mine?{$mine}:{b}}.example\n", "" },
-		{ "smtpd_restriction_classes = strict, lax\nstrict = reject\nlax = "
-		  "permit\n",
-		    "" },
+		{ "smtpd_restriction_classes =\nlocal_recipient_maps = ldap:there\n", "" },
 		{ "transport_maps = ldap:there\nthere_server_host = a\nthere_bind = no\n",
 		    "" },
 		{ "transport_maps = proxy:mysql:t\nt_hosts = a\n", "" },

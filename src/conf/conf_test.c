@@ -222,9 +222,9 @@ test_expand_errors(void **state)
 		{ "${{3.1.2.1}<level{3}?{t}}",
 		    "malformed compatibility level syntax: \"3.1.2.1\"" },
 		{ "$(a?{x)}", "unbalanced {} in attribute expression: \"{x\"" },
-		{ "$loop", "unreasonable macro call nesting: \"x$loop\"" },
+		{ "$loop", "unreasonable macro call nesting: \"loop\"" },
 		{ "${{$l1}==", "truncated macro reference: \"${{$l1}==\"" },
-		{ "$l1", "unreasonable macro call nesting: \"$l1\"" } };
+		{ "$l1", "unreasonable macro call nesting: \"l2\"" } };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {

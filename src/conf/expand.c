@@ -60,6 +60,8 @@ expected(struct run *r, const char *what, const struct at *a)
 {
 	struct str before = str_n(a->token, (size_t)(a->rest.p - a->token));
 
+	while (before.n > 0 && ascii_isspace(before.p[before.n - 1]))
+		before.n--;
 	return err_set(r->e, RC_PERM, "%s at: \"...%.*s>>>%.*s\"", what, STR_ARG(before),
 	    STR_ARG(str_head(a->rest, 20)));
 }
@@ -190,7 +192,10 @@ parse_operator(struct run *r, struct at *a, enum relation *op, bool *is_level)
 			break;
 	if (i == ARRAY_LEN(operators))
 		return expected(r,
-		    "\"==\" or \"!=\" or \"<\" or \"<=\" or \">=\" or \">\" expected", a);
+		    /* compat: also the quotes */
+		    "\"==\" or \"!=\"\" or \"<\"\" or \"<=\"\" or \">=\"\" or \">\" "
+		    "expected",
+		    a);
 	*op = operators[i].op;
 	a->token = a->rest.p;
 	a->rest = str_from(a->rest, n);
@@ -362,6 +367,9 @@ expand_name(struct run *r, struct str name)
 	struct str raw;
 	enum rc rc = get(r, name, &raw);
 
+	if (rc == RC_OK && r->depth == EXPAND_DEPTH_MAX)
+		return err_set(r->e, RC_PERM, "unreasonable macro call nesting: \"%.*s\"",
+		    STR_ARG(name)); /* compat */
 	return rc == RC_OK ? expand(r, raw) : rc;
 }
 
