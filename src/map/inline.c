@@ -62,6 +62,15 @@ bad_syntax(const char *what, struct str name, struct err *e)
 	    "%s: \"inline:%.*s\"; need \"inline:{name=value...}\"", what, STR_ARG(name));
 }
 
+static bool
+has_blank(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (ascii_isspace(s.p[i]))
+			return true;
+	return false;
+}
+
 static enum rc
 put_word(struct map_mem *m, const struct map_how *how, struct str word, struct arena *mem,
     struct err *e)
@@ -71,8 +80,14 @@ put_word(struct map_mem *m, const struct map_how *how, struct str word, struct a
 	enum rc rc;
 
 	if (word.p[0] == '{' && map_unbrace(word, &word) != RC_OK)
-		return bad_syntax("bad syntax", how->name, e);
-	if (!str_cut(word, '=', &key, &value))
+		return err_set(e, RC_PERM, /* compat */
+		    "syntax error after '}' in \"%.*s\": \"inline:%.*s\"; need "
+		    "\"inline:{name=value...}\"",
+		    STR_ARG(word), STR_ARG(how->name));
+	if (word.n == 0)
+		return bad_syntax(
+		    "no key found; expected format: key = value", how->name, e);
+	if (!str_cut(word, '=', &key, &value) || has_blank(str_trim(key)))
 		return bad_syntax("missing '=' after attribute name", how->name, e);
 	rc = map_fold_key(str_trim(key), how->is_utf8, mem, &key);
 	if (rc == RC_NONE)
@@ -94,6 +109,7 @@ inline_open(const struct map_how *how, void **out, struct err *e)
 	struct arena *mem = arena_new(LIMIT);
 	struct str rest, word;
 	enum rc rc = RC_PERM;
+	bool is_empty = false;
 	size_t n = 0;
 
 	if (how->name.n > 0 && how->name.p[0] == '{')
@@ -105,10 +121,11 @@ inline_open(const struct map_how *how, void **out, struct err *e)
 				goto out;
 			n++;
 		}
+		is_empty = rc == RC_NONE && n == 0 && how->name.n > 2; /* compat */
 		rc = rc == RC_NONE && n > 0 ? RC_OK : RC_PERM;
 	}
 	if (rc != RC_OK)
-		rc = bad_syntax("bad syntax", how->name, e);
+		rc = bad_syntax(is_empty ? "empty table" : "bad syntax", how->name, e);
 out:
 	arena_free(&mem);
 	if (rc != RC_OK) {
