@@ -55,6 +55,86 @@ def test_formats_without_a_warning(page):
 REFUSED = {"postconf": {"E"}}
 
 
+PARAMS = """\
+param   a_b
+type    time s
+default $c
+range   1s .. 9s
+scope   smtpd
+status  works
+since   2.0
+short   One.
+doc     Two - three.
+
+param   c
+type    bool
+default no
+scope   none
+status  not-yet TLS
+short   Four.
+"""
+
+TABLE = """\
+#define MAP_SETTING_DOMAIN \\
+\t{ \\
+\t\t"domain", MAP_SETTING_TEXT, NULL, 0, 0, "Which " \\
+\t\t"domains." \\
+\t}
+static const struct map_setting settings[] = {
+\t{ "n", MAP_SETTING_NUMBER, "7", 0, 0, "A \\"number\\", {or} two." }, /* { */
+\tMAP_SETTING_DOMAIN,
+};
+"""
+
+NOTATION = [
+    ("text of `-x`, *y* and z(5)\n.dot", ["text of \\fB\\-x\\fR, \\fIy\\fR and \\fBz\\fR(5)", "\\&.dot"]),
+    ("# ONE\n## Two\nx", [".SH ONE", ".SS Two", "x"]),
+    (": `a`\n  b\n\n  c\nd", [".TP", "\\fBa\\fR", "b", ".IP", "c", ".PP", "d"]),
+    ("* a\n* b", [".IP \\(bu 2", "a", ".IP \\(bu 2", "b"]),
+    ("a\n\n    x  y\n    .z \\\n\nb", ["a", ".PP", ".RS 4", ".EX", "x  y", "\\&.z \\e", ".EE", ".RE", ".PP", "b"]),
+    ("@parameters a_b c", [".TP", "\\fBa_b\\fR (default: $c)", "One.", ".TP", "\\fBc\\fR (default: no)", "Four.",
+                         "Not yet: setting it does nothing but a warning; it waits for TLS."]),
+    ("@attributes t", [".TP", "\\fBn\\fR (default: 7)", 'A "number", {or} two.', ".TP", "\\fBdomain\\fR (default: empty)", "Which domains."]),
+    ("@group p Group", [".SH GROUP", ".TP", "\\fBa_b\\fR (default: $c)", "One.", "Two \\- three.", ".br",
+                       "Time, in s when no unit is given (s, m, h, d, w), 1 to 9 s. Since 2.0. Read by\nsmtpd. Counts with \"postfix reload\".",
+                       ".br", "Works.", ".TP", "\\fBc\\fR (default: no)", "Four.", ".br", "Yes or no. Since 1.0.", ".br",
+                       "Not yet: setting it does nothing but a warning; it waits for TLS."]),
+]
+DATE = "param   mail_release_date\ntype    string\ndefault 20200102\nscope   none\nstatus  accepted X\nshort   D.\n"
+
+
+def generate(folder, text):
+    (folder / "p.params").write_text(PARAMS)
+    (folder / "q.params").write_text(DATE)
+    (folder / "t.c").write_text(TABLE)
+    (folder / "x.1.page").write_text(text)
+    return subprocess.run([ROOT / "tools/gen-man", folder / "x.1", folder / "x.1.page", folder / "p.params", folder / "q.params", folder / "t.c"],
+                          capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("text,want", NOTATION)
+def test_notation(tmp_path, text, want):
+    extra = "\n@group q Rest" if "@group" in text else ""
+    r = generate(tmp_path, f"x - what `it` is\n{text}{extra}\n")
+    assert r.returncode == 0, r.stderr
+    page = (tmp_path / "x.1").read_text()
+    head, _, body = page.partition("x \\- what \\fBit\\fR is\n")
+    assert '.TH X 1 2020-01-02 hikyaku' in head
+    assert body.split("\n.SH REST")[0].rstrip("\n") == "\n".join(want)
+
+
+@pytest.mark.parametrize("text,why", [
+    ("y - z\n", "x.1.page:1: the first line"),
+    ("x - z\n@parameters nosuch\n", "no parameter nosuch"),
+    ("x - z\n@nosuch\n", "unknown @nosuch"),
+    ("x - z\n@attributes nosuch\n", "no attributes of nosuch"),
+    ("x - z\n@group p P\n", "@group misses q"),
+])
+def test_mistakes_in_a_page_are_said(tmp_path, text, why):
+    r = generate(tmp_path, text)
+    assert r.returncode == 1 and why in r.stderr
+
+
 def documented(command):
     """The letters of the page's list entries."""
     text = (SOURCES / f"{command}.1.page").read_text()
