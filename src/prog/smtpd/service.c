@@ -96,18 +96,11 @@ says_yes(const struct service *s, const char *name)
 }
 
 /* A policy that asks for TLS is kept by refusing: mail and passwords never go in the
- * clear because we lack it. Steps of a filter that would be left out are said once, at
- * the start. */
+ * clear because we lack it. What is left out otherwise master has said (conf/advice.h).
+ */
 static void
 fill_missing(struct service *s)
 {
-	static const char *const unheeded[] = { "smtpd_milters", "smtpd_proxy_filter",
-		"content_filter", "smtpd_command_filter", "smtpd_upstream_proxy_protocol",
-		"smtpd_reject_footer", "smtpd_discard_ehlo_keyword_address_maps",
-		"header_checks", "body_checks", "mime_header_checks",
-		"nested_header_checks", "canonical_maps", "sender_canonical_maps",
-		"recipient_canonical_maps", "masquerade_domains", "always_bcc",
-		"sender_bcc_maps", "recipient_bcc_maps" };
 	struct log *log = s->entry->log;
 
 	s->is_wrapped = says_yes(s, "smtpd_tls_wrappermode");
@@ -129,11 +122,6 @@ fill_missing(struct service *s)
 		    "service %.*s: smtpd_sasl_auth_enable: AUTH is not built yet and not "
 		    "offered",
 		    STR_ARG(s->entry->name));
-	for (size_t i = 0; i < ARRAY_LEN(unheeded); i++)
-		if (value_of(s, unheeded[i]).n > 0)
-			log_warn(log,
-			    "service %.*s: %s is not supported yet and has no effect",
-			    STR_ARG(s->entry->name), unheeded[i]);
 }
 
 /* ---- headers ---- */

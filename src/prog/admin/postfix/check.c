@@ -1,5 +1,6 @@
 /* postfix check: the configuration, and the owners and permissions of what is there.
  * Silence means that all is well. */
+#include "conf/advice.h"
 #include "prog/admin/postfix/postfix.h"
 #include <errno.h>
 #include <stdio.h>
@@ -124,6 +125,16 @@ check_programs(struct postfix *p)
 	}
 }
 
+static void
+say_advice(void *arg, const struct conf_advice *advice)
+{
+	struct log *log = arg;
+	char text[CONF_ADVICE_TEXT_MAX];
+
+	conf_advice_format(advice, text);
+	log_warn(log, "%s", text);
+}
+
 int
 verb_check(struct postfix *p)
 {
@@ -138,6 +149,7 @@ verb_check(struct postfix *p)
 	if (check_directory(p, p->master.queue_directory) != 0 ||
 	    check_users(p, &owner, &group) != 0)
 		return 1;
+	conf_advise(p->snapshot, say_advice, p->log);
 	check_config_file(p, "");
 	check_config_file(p, "main.cf");
 	check_config_file(p, "master.cf");
