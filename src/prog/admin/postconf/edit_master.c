@@ -27,6 +27,8 @@ struct edit {
 	/* The entry that is being read. */
 	struct buf logical;    /* its lines, joined */
 	struct request *whole; /* the last that is about it, or NULL: it stays */
+	unsigned line, begins; /* the present line, and the entry's first */
+	const char *path;
 };
 
 static void
@@ -167,7 +169,8 @@ end_entry(struct edit *ed)
 	if (text.p == NULL)
 		fatal("master.cf: memory limit");
 	if (!entry_parse(text, ed->mem, &e))
-		fatal("bad field count: \"%.*s\"", STR_ARG(text)); /* compat */
+		fatal("file %s: line %u: bad field count", ed->path,
+		    ed->begins); /* compat */
 	for (size_t i = 0; i < ed->n; i++)
 		if (matches(&ed->v[i], text))
 			apply(ed, &ed->v[i], &e);
@@ -182,6 +185,7 @@ begin_entry(struct edit *ed, struct str line)
 {
 	end_entry(ed);
 	ed->whole = NULL;
+	ed->begins = ed->line;
 	for (size_t i = 0; i < ed->n; i++)
 		if (matches(&ed->v[i], line)) {
 			ed->v[i].has_matched = true;
@@ -218,6 +222,7 @@ edit_text(struct edit *ed, struct str text)
 
 		line = str_head(text, end);
 		text = str_from(text, end + 1);
+		ed->line++;
 		inside = str_trim(line);
 		is_text = inside.n > 0 && inside.p[0] != '#';
 		is_first = is_text && !ascii_isspace(line.p[0]);
@@ -261,6 +266,7 @@ edit_master_cf(const struct options *o)
 	for (size_t i = 0; i < n; i++)
 		add_request(&ed, o->args[i]);
 	edit_file_open(o->directory, "master.cf", mem, &f);
+	ed.path = f.path;
 	buf_init(&ed.out, (size_t)CONF_FILE_MAX * 2);
 	buf_init(&ed.logical, CONF_FILE_MAX);
 	edit_text(&ed, f.text);

@@ -363,14 +363,18 @@ put(struct line *l, struct str s)
 	l->column += s.n;
 }
 
+enum where { WHERE_IT_FITS, WHERE_A_LINE_BEGINS, WHERE_WE_ARE };
+
 /* A blank, or a new line where the word would reach the margin. */
 static void
-put_word(struct line *l, struct str word, bool begins_line)
+put_word(struct line *l, struct str word, enum where where)
 {
 	bool has_braces = needs_braces(word);
 	size_t n = word.n + (has_braces ? 2 : 0);
 
-	if (l->is_folded && (begins_line || l->column + 1 + n >= MARGIN)) {
+	if (l->is_folded &&
+	    (where == WHERE_A_LINE_BEGINS ||
+		(where == WHERE_IT_FITS && l->column + 1 + n >= MARGIN))) {
 		put(l, STR("\n    "));
 		l->column = INDENT;
 	} else {
@@ -394,10 +398,11 @@ entry_format_command(
 	for (size_t i = 0; i < e->n_args; i++) {
 		bool is_override = i < e->n_options && str_is(e->args[i], "-o");
 
-		put_word(&l, e->args[i], is_override || was_override);
+		put_word(&l, e->args[i],
+		    is_override || was_override ? WHERE_A_LINE_BEGINS : WHERE_IT_FITS);
 		was_override = is_override;
 		if (is_override && i + 1 < e->n_args)
-			put_word(&l, e->args[++i], false);
+			put_word(&l, e->args[++i], WHERE_WE_ARE);
 	}
 }
 

@@ -50,11 +50,22 @@ fatal(const char *fmt, ...)
 
 /* What the parser noticed in files that can be used nevertheless. */
 static void
-warn_files(const struct conf_snapshot *s)
+warn_files(const struct conf_snapshot *s, struct arena *mem)
 {
-	for (size_t i = 0; i < s->main.n_duplicates; i++) {
-		const struct conf_entry *d = &s->main.duplicates[i];
+	struct conf_lines l = conf_lines(s->main_text);
+	struct str line;
 
+	/* Only a first line can: others continue the one before. compat */
+	if (conf_lines_next(&l, mem, &line) == RC_OK && ascii_isspace(line.p[0]))
+		warn("%.*s: logical line must not start with whitespace: \"%.*s\"",
+		    STR_ARG(s->main_path), STR_ARG(line));
+	for (size_t i = 0; i < s->main.n_duplicates; i++) {
+		const struct conf_entry *d = &s->main.duplicates[i], *by = d + 1;
+
+		if (i + 1 == s->main.n_duplicates || !str_eq(by->name, d->name))
+			by = main_cf_find(&s->main, d->name);
+		if (by != NULL && str_eq(by->value, d->value))
+			continue;
 		warn("%.*s, line %u: overriding earlier entry: %.*s=%.*s",
 		    STR_ARG(s->main_path), d->by_line, STR_ARG(d->name),
 		    STR_ARG(d->value)); /* compat */
@@ -72,7 +83,7 @@ load_services(const struct conf_snapshot *s, const struct options *o, struct are
 	/* compat */
 	else if ((o->mode & MODES_MASTER) != 0)
 		fatal("open %.*s: %s", STR_ARG(s->master_path), strerror(errno));
-	else if ((o->mode & MODE_DEFAULTS) == 0)
+	else
 		warn("open %.*s: %s", STR_ARG(s->master_path), strerror(errno));
 }
 
@@ -91,7 +102,7 @@ load(const struct options *o, struct arena *mem)
 	if (conf_load(&what, mem, &s, &e) != RC_OK)
 		fatal("%s", e.text);
 	if ((o->mode & MODE_DEFAULTS) == 0)
-		warn_files(s);
+		warn_files(s, mem);
 	return s;
 }
 

@@ -19,14 +19,51 @@ struct walk {
 	bool has_changed, with_warnings;
 };
 
-static const char *const databases[] = { "ldap", "mysql", "pgsql", "sqlite", "memcache",
-	"mongodb" };
+/* What the tables of old-style names ("ldap:name" reads name_server_host) know. */
+#define SQL                                                                              \
+	"additional_conditions dbname domain expansion_limit hosts idle_interval "       \
+	"password query result_format retry_interval select_field table user "           \
+	"where_field "
+static const struct {
+	const char *type, *suffixes;
+} databases[] = {
+	{ "ldap", "bind bind_dn bind_pw cache cache_expiry cache_size chase_referrals "
+		  "debuglevel dereference domain expansion_limit leaf_result_attribute "
+		  "query_filter recursion_limit result_attribute result_filter "
+		  "result_format sasl_authz_id sasl_mechs sasl_minssf sasl_realm scope "
+		  "search_base server_host server_port size_limit "
+		  "special_result_attribute start_tls terminal_result_attribute timeout "
+		  "tls_ca_cert_dir tls_ca_cert_file tls_cert tls_cipher_suite tls_key "
+		  "tls_random_file tls_require_cert version" },
+	{ "mysql", SQL "charset option_file option_group require_result_set tls_CAfile "
+		       "tls_CApath tls_cert_file tls_ciphers tls_key_file "
+		       "tls_verify_cert" },
+	{ "pgsql", SQL "encoding select_function" },
+	{ "sqlite", "additional_conditions dbpath domain expansion_limit query "
+		    "result_format select_field table where_field" },
+	{ "memcache", "backup data_size_limit domain flags key_digest key_format "
+		      "line_size_limit max_try memcache retry_pause timeout ttl" },
+	{ "mongodb", "collection dbname domain expansion_limit projection query_filter "
+		     "result_attribute result_format search_timeout uri" },
+};
+
+/* NULL: no database. */
+static const char *
+suffixes_of(struct str type)
+{
+	for (size_t i = 0; i < ARRAY_LEN(databases); i++)
+		if (str_is(type, databases[i].type))
+			return databases[i].suffixes;
+	return NULL;
+}
 
 static bool
-is_one_of(struct str s, const char *const *v, size_t n)
+is_word_of(struct str word, const char *words)
 {
-	for (size_t i = 0; i < n; i++)
-		if (str_is(s, v[i]))
+	struct str rest = str_c(words), one;
+
+	while (str_token(&rest, " ", &one))
+		if (str_eq(one, word))
 			return true;
 	return false;
 }
@@ -75,7 +112,9 @@ static void
 add_known(const struct entries *services, struct names *names)
 {
 	for (size_t i = 0; i < conf_n_params; i++)
-		add(names, conf_params[i].name, &conf_params[i], CLASS_BUILTIN);
+		/* compat: old names count as somebody's own. */
+		add(names, conf_params[i].name, &conf_params[i],
+		    conf_params[i].is_hidden ? CLASS_USER : CLASS_BUILTIN);
 	for (size_t i = 0; i < services->n; i++) {
 		const struct master_service *v = &services->v[i].service;
 
@@ -107,6 +146,9 @@ mark(struct walk *w, struct str name)
 			w->is_used[i] = true;
 			return;
 		}
+	for (size_t i = 0; i < w->s->n_extra; i++)
+		if (str_eq(w->s->extra[i].name, name))
+			w->names->is_extra_used[i] = true;
 	entry = main_cf_find(&w->s->main, name);
 	if (entry == NULL)
 		return;
@@ -156,6 +198,7 @@ static void
 mark_database(struct walk *w, struct str item)
 {
 	struct str type, name, inner;
+	const char *suffixes;
 
 	while (item.n > 0 && item.p[0] == '!')
 		item = str_from(item, 1);
@@ -163,13 +206,14 @@ mark_database(struct walk *w, struct str item)
 		return;
 	if (str_is(type, "proxy") && str_cut(name, ':', &type, &inner))
 		name = inner;
-	if (!is_one_of(type, databases, ARRAY_LEN(databases)) || name.n == 0 ||
-	    name.p[0] == '/' || name.p[0] == '.')
+	suffixes = suffixes_of(type);
+	if (suffixes == NULL || name.n == 0 || name.p[0] == '/' || name.p[0] == '.')
 		return;
 	for (size_t i = 0; i < w->s->main.n; i++) {
 		struct str n = w->s->main.v[i].name;
 
-		if (n.n > name.n && str_starts(n, name) && n.p[name.n] == '_')
+		if (n.n > name.n && str_starts(n, name) && n.p[name.n] == '_' &&
+		    is_word_of(str_from(n, name.n + 1), suffixes))
 			mark(w, n);
 	}
 }
@@ -184,26 +228,36 @@ get_constant(void *arg, struct str name, struct str *out, struct err *e)
 	return RC_OK;
 }
 
-/* compat: what cannot be parsed ends the program, whatever was asked for. */
-static void
-check_syntax(struct walk *w, struct str value)
+/* compat: what cannot be parsed ends the program, whatever was asked for, when the name
+ * is one that somebody reads. Branches that are not taken now are looked at, too. */
+static bool
+check_syntax(struct walk *w, struct str value, bool is_known)
 {
-	struct str values[] = { STR_INIT("x"), STR_INIT("") }, text;
+	/* A number, because it is compared with some. */
+	struct str values[] = { STR_INIT("1"), STR_INIT("") }, text;
 	struct arena *mem;
 	struct err e;
+	enum rc rc = RC_OK;
 
 	if (!w->with_warnings || str_find(value, '$') == value.n)
-		return;
-	mem = arena_new((size_t)4 << 20);
-	for (size_t i = 0; i < ARRAY_LEN(values); i++) {
+		return true;
+	mem = arena_new((size_t)CONF_VALUE_MAX * 4);
+	if (is_known)
+		rc = conf_expand(w->s, w->service, value, mem, &text, &e);
+	for (size_t i = 0; rc == RC_OK && i < ARRAY_LEN(values); i++) {
 		struct expand_source from = { get_constant, &values[i] };
 
-		if (expand_text(&from, value, CONF_VALUE_MAX, mem, &text, &e) != RC_OK) {
-			warn("%s", e.text);
-			fatal("macro processing error"); /* compat */
-		}
+		rc = expand_text(&from, value, CONF_VALUE_MAX, mem, &text, &e);
+		if (rc != RC_OK && strstr(e.text, "compatibility level") != NULL)
+			rc = RC_OK;
 	}
 	arena_free(&mem);
+	if (rc == RC_OK)
+		return true;
+	warn("%s", e.text);
+	if (is_known)
+		fatal("macro processing error"); /* compat */
+	return false;
 }
 
 static void
@@ -211,16 +265,25 @@ look_at(struct walk *w, struct str name, struct str value)
 {
 	const struct name *known = names_find(w->names, name);
 	struct str item, rest = value;
+	enum rc rc;
 
 	if (known != NULL && known->param != NULL && known->param->type == CONF_RAW)
 		return;
-	check_syntax(w, value);
+	if (!check_syntax(w, value, known != NULL)) {
+		/* compat: what stands before the error counts. */
+		expand_names(str_head(value, str_rfind(value, '$')), refer, w);
+		return;
+	}
 	expand_names(value, refer, w);
-	while (conf_list_next(&rest, &item) == RC_OK) {
+	while ((rc = conf_list_next(&rest, &item)) == RC_OK) {
 		mark_database(w, item);
 		if (str_is(name, "smtpd_restriction_classes"))
-			mark(w, item);
+			refer(w, item);
 	}
+	if (rc == RC_PERM && w->with_warnings)
+		warn("%s: missing '}' in \"%.*s\"",
+		    w->service != NULL ? "master.cf" : "main.cf",
+		    STR_ARG(rest)); /* compat */
 }
 
 static void
@@ -244,17 +307,13 @@ look_at_service(struct walk *w, const struct master_service *v)
 static void
 look_at_main(struct walk *w)
 {
-	do {
-		w->has_changed = false;
-		for (size_t i = 0; i < w->s->main.n; i++) {
-			const struct conf_entry *entry = &w->s->main.v[i];
+	for (size_t i = 0; i < w->s->main.n; i++) {
+		const struct conf_entry *entry = &w->s->main.v[i];
 
-			if (!is_overridden(w->s, entry->name) &&
-			    (w->names->is_used[i] ||
-				names_find(w->names, entry->name) != NULL))
-				look_at(w, entry->name, entry->value);
-		}
-	} while (w->has_changed);
+		/* compat: also what nobody reads refers to others. */
+		if (!is_overridden(w->s, entry->name))
+			look_at(w, entry->name, entry->value);
+	}
 }
 
 void
@@ -266,6 +325,7 @@ names_collect(const struct conf_snapshot *s, const struct entries *services,
 	*out = (struct names){ .mem = arena_new((size_t)64 << 20) };
 	add_known(services, out);
 	out->is_used = mem_array(s->main.n + 1, sizeof(*out->is_used));
+	out->is_extra_used = mem_array(s->n_extra + 1, sizeof(*out->is_extra_used));
 	for (size_t i = 0; i < services->n; i++)
 		look_at_service(&w, &services->v[i].service);
 	for (size_t i = 0; i < s->n_extra; i++)
@@ -274,6 +334,9 @@ names_collect(const struct conf_snapshot *s, const struct entries *services,
 	for (size_t i = 0; i < s->main.n; i++)
 		if (out->is_used[i] && names_find(out, s->main.v[i].name) == NULL)
 			add(out, s->main.v[i].name, NULL, CLASS_USER);
+	for (size_t i = 0; i < s->n_extra; i++)
+		if (out->is_extra_used[i] && names_find(out, s->extra[i].name) == NULL)
+			add(out, s->extra[i].name, NULL, CLASS_USER);
 	sort_names(out);
 	free(w.undefined);
 }
@@ -287,6 +350,7 @@ warn_service(const struct conf_snapshot *s, const struct names *names,
 
 	w.is_used = mem_array(v->n_overrides + 1, sizeof(*w.is_used));
 	copy.is_used = mem_array(s->main.n + 1, sizeof(*copy.is_used));
+	copy.is_extra_used = mem_array(s->n_extra + 1, sizeof(*copy.is_extra_used));
 	for (size_t i = 0; i < v->n_overrides; i++)
 		look_at(&w, v->overrides[i].name, v->overrides[i].value);
 	for (size_t i = 0; i < v->n_overrides; i++)
@@ -296,6 +360,7 @@ warn_service(const struct conf_snapshot *s, const struct names *names,
 			    STR_ARG(v->overrides[i].value)); /* compat */
 	free(w.is_used);
 	free(copy.is_used);
+	free(copy.is_extra_used);
 }
 
 void
@@ -306,6 +371,12 @@ names_warn_unused_main(const struct conf_snapshot *s, const struct names *names)
 			warn("%.*s: unused parameter: %.*s=%.*s", STR_ARG(s->main_path),
 			    STR_ARG(s->main.v[i].name),
 			    STR_ARG(s->main.v[i].value)); /* compat */
+	for (size_t i = 0; i < s->n_extra; i++)
+		if (names_find(names, s->extra[i].name) == NULL &&
+		    main_cf_find(&s->main, s->extra[i].name) == NULL)
+			warn("%.*s: unused parameter: %.*s=%.*s", STR_ARG(s->main_path),
+			    STR_ARG(s->extra[i].name),
+			    STR_ARG(s->extra[i].value)); /* compat */
 }
 
 void
@@ -321,6 +392,7 @@ names_free(struct names *names)
 {
 	free(names->v);
 	free(names->is_used);
+	free(names->is_extra_used);
 	arena_free(&names->mem);
 	*names = (struct names){ 0 };
 }

@@ -63,7 +63,8 @@ struct names {
 	struct arena *mem;
 	struct name *v;
 	size_t n, cap;
-	bool *is_used; /* by index in main.cf: referred to by something that is read */
+	bool *is_used;       /* by index in main.cf: something refers to it */
+	bool *is_extra_used; /* the same of -o of the command line */
 };
 
 /* Everything that can be shown, sorted. Warns about names that nobody defines; ends the

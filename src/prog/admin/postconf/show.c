@@ -5,7 +5,7 @@
 #include "prog/admin/postconf/postconf.h"
 #include <string.h>
 
-#define MARGIN 80 /* compat: no line reaches it where blanks allow that */
+#define MARGIN 80 /* compat: the longest line; of master.cf it is one less */
 #define INDENT 4
 
 /* Takes the next word off *rest; blanks inside braces do not end it. */
@@ -23,7 +23,7 @@ print_words(struct str text, size_t column, bool with_fold)
 	struct str word;
 
 	while (next_word(&text, &word)) {
-		if (with_fold && column > INDENT && column + 1 + word.n >= MARGIN) {
+		if (with_fold && column > INDENT && column + 1 + word.n > MARGIN) {
 			(void)printf("\n%*s", INDENT, "");
 			column = INDENT;
 		} else if (column > 0 && !(with_fold && column == INDENT)) {
