@@ -1,5 +1,6 @@
 /* UTF-8, RFC 3629. */
 #include "base/utf8.h"
+#include <string.h>
 
 size_t
 utf8_char_size(struct str s)
@@ -35,12 +36,25 @@ utf8_char_size(struct str s)
 bool
 utf8_is_valid(struct str s)
 {
-	while (s.n > 0) {
-		size_t size = utf8_char_size(s);
+	const uint64_t high = UINT64_C(0x8080808080808080);
+	size_t at = 0;
 
+	while (at < s.n) {
+		uint64_t eight;
+		size_t size;
+
+		/* ASCII is nearly all there is: eight bytes at once. */
+		if (s.n - at >= sizeof(eight)) {
+			memcpy(&eight, s.p + at, sizeof(eight));
+			if ((eight & high) == 0) {
+				at += sizeof(eight);
+				continue;
+			}
+		}
+		size = utf8_char_size(str_n(s.p + at, s.n - at));
 		if (size == 0)
 			return false;
-		s = str_from(s, size);
+		at += size;
 	}
 	return true;
 }
