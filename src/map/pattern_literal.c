@@ -53,14 +53,32 @@ is_escapable(char c)
 	return c != '\0' && strchr(".-/_+*?()[]{}^$|\\:=,;&%#!~@\" ", c) != NULL;
 }
 
-/* [...]; ranges and class names may be wrong, so such a pattern is not plain. */
+/* Letters, digits and ranges of them, the right way round. */
+static bool
+is_plain_class(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		char a = s.p[i], b = i + 2 < s.n && s.p[i + 1] == '-' ? s.p[i + 2] : a;
+
+		if (!ascii_isalnum(a) || !ascii_isalnum(b) || a > b ||
+		    ascii_isdigit(a) != ascii_isdigit(b))
+			return false;
+		if (i + 2 < s.n && s.p[i + 1] == '-')
+			i += 2;
+	}
+	return s.n > 0;
+}
+
+/* [...]; ranges and class names may be wrong, so not all such patterns are plain. */
 static bool
 skip_class(struct scan *c)
 {
-	c->is_plain = false;
+	size_t start;
+
 	c->at++;
 	if (is_at(c, '^'))
 		c->at++;
+	start = c->at;
 	if (is_at(c, ']'))
 		c->at++;
 	while (c->at < c->s.n && c->s.p[c->at] != ']') {
@@ -79,6 +97,8 @@ skip_class(struct scan *c)
 	}
 	if (c->at >= c->s.n)
 		return false;
+	if (!is_plain_class(str_n(c->s.p + start, c->at - start)))
+		c->is_plain = false;
 	c->at++;
 	return true;
 }

@@ -229,7 +229,7 @@ read_pattern(struct pattern_table *t, struct candidate *c, const struct pattern_
 }
 
 static void
-add(struct pattern_table *t, const struct candidate *c)
+add(struct pattern_table *t, struct candidate *c)
 {
 	const struct pattern_rule rule = { .value = c->l.value,
 		.line = c->line->line,
@@ -243,6 +243,11 @@ add(struct pattern_table *t, const struct candidate *c)
 	if (i == t->cap_code) {
 		t->cap_code = t->cap_code == 0 ? 16 : t->cap_code * 2;
 		t->code = mem_grow(t->code, t->cap_code, sizeof(*t->code));
+	}
+	/* It was compiled because of the warnings; most large tables are seldom hit. */
+	if (rule.is_hinted && c->code.compiled != NULL) {
+		t->engine->free_code(c->code.compiled);
+		c->code.compiled = NULL;
 	}
 	t->code[i] = c->code;
 	if (c->code.want > t->n_group)
