@@ -117,7 +117,8 @@ become_owner(struct job *j, const struct stat *st)
 	if (seteuid(0) != 0 || setegid(st->st_gid) != 0 || seteuid(st->st_uid) != 0)
 		command_fatal(c, 1, "cannot become uid %lu: %s",
 		    (unsigned long)st->st_uid, strerror(errno));
-	if (must_replace_as_root(j->t, j->name) && seteuid(0) != 0)
+	/* Not with -F: the source names files, which root would read for its owner. */
+	if (!j->t->files && must_replace_as_root(j->t, j->name) && seteuid(0) != 0)
 		command_fatal(c, 1, "cannot become root: %s", strerror(errno));
 }
 

@@ -148,6 +148,12 @@ def test_owner_of_the_source(place, monkeypatch):
     path.write_text("a c\n")
     place.run("postmap", f"hash:{path}")
     assert db.stat().st_uid == who.pw_uid and place.run("postmap", "-q", "a", f"hash:{path}").stdout == "c\n"
+    # Not with files: root would read them for somebody who may not.
+    secret = place.write("secret", "root's\n")
+    secret.chmod(0o600)
+    path.write_text(f"a {secret}\n")
+    assert "Permission denied" in place.run("postmap", "-F", f"hash:{path}", status=1).stderr
+    assert place.run("postmap", "-q", "a", f"hash:{path}").stdout == "c\n"
     # Root's source, their folder.
     path, db = place.write("theirs/r", "a b\n"), theirs / "r.db"
     assert "directory that is not owned by root" in place.run("postmap", f"hash:{path}").stderr and db.stat().st_uid == 0
