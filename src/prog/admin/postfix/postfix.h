@@ -25,6 +25,13 @@ struct postfix {
 /* The number of the running master; 0: none runs (its lock is free). */
 pid_t running_pid(const struct postfix *p);
 
+/* Parts of `check`. False: an error was said, not only warnings.
+ * Owners and permissions of files and folders; makes the folders that are missing. */
+bool check_files(struct postfix *p);
+/* Whether each table that the files name can be opened, and is not older than its source.
+ * Tables that answer over a network are not asked. Blocks: on the disk. */
+bool check_tables(struct postfix *p);
+
 /* The verbs: exit status. */
 int verb_start(struct postfix *p);
 int verb_start_fg(struct postfix *p);

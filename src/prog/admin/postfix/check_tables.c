@@ -1,0 +1,143 @@
+/* Owns what `postfix check` says of lookup tables: each that main.cf or a -o names is
+ * opened once, as its reader would. */
+#include "prog/admin/postfix/postfix.h"
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "agent/lookup_tables.h"
+#include "base/arena.h"
+#include "conf/list.h"
+#include "conf/params.h"
+#include "log/log.h"
+#include "map/map.h"
+#include "map/proxy.h"
+
+/* Types that postmap makes from a text of the same name. */
+static const struct {
+	const char *type, *suffix;
+} indexed[] = { { "hash", ".db" }, { "btree", ".db" }, { "lmdb", ".lmdb" },
+	{ "cdb", ".cdb" } };
+
+static void
+check_mode(struct postfix *p, const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) == 0 && (st.st_mode & 0022) != 0)
+		log_warn(p->log, "group or other writable: %s", path); /* compat */
+}
+
+static void
+check_age(struct postfix *p, struct str type, struct str name)
+{
+	struct arena *mem = arena_new(1 << 17);
+	const char *source = arena_cstr(mem, name);
+	struct stat text, index;
+
+	for (size_t i = 0; source != NULL && i < ARRAY_LEN(indexed); i++) {
+		const char *path;
+
+		if (!str_is(type, indexed[i].type))
+			continue;
+		path = arena_printf(mem, "%s%s", source, indexed[i].suffix).p;
+		if (path == NULL)
+			break;
+		check_mode(p, path);
+		if (stat(source, &text) == 0 && stat(path, &index) == 0 &&
+		    text.st_mtime > index.st_mtime)
+			log_warn(p->log, "database %s is older than source file %s", path,
+			    source); /* compat */
+	}
+	if (source != NULL && name.p[0] == '/')
+		check_mode(p, source);
+	arena_free(&mem);
+}
+
+/* Of tables on a network only the file that describes them can be looked at. */
+static bool
+check_description(struct postfix *p, struct str spec, struct str name)
+{
+	const char *path = arena_cstr(p->mem, name);
+
+	if (path == NULL || path[0] != '/')
+		return true;
+	check_mode(p, path);
+	if (access(path, R_OK) == 0)
+		return true;
+	log_error(p->log, "%.*s: open %s: %s", STR_ARG(spec), path, strerror(errno));
+	return false;
+}
+
+static bool
+check_open(struct postfix *p, struct str spec)
+{
+	const struct map_env env = { .log = p->log, .snapshot = p->snapshot };
+	const struct map_open_request req = { .spec = spec, .env = &env };
+	struct map *m = NULL;
+	struct err e = { .text = "" };
+
+	if (map_open(&req, &m, &e) == RC_OK) {
+		map_close(&m);
+		return true;
+	}
+	log_error(p->log, "%.*s: %s", STR_ARG(spec), e.text);
+	return false;
+}
+
+static bool
+check_table(struct postfix *p, const struct lookup_table *t)
+{
+	struct str type, name;
+
+	if (!str_cut(t->spec, ':', &type, &name) || name.n == 0)
+		return true;
+	if (t->is_remote)
+		return check_description(p, t->spec, name);
+	check_age(p, type, name);
+	return check_open(p, t->spec);
+}
+
+/* Types that nobody knows, where nothing but tables can stand. */
+static bool
+check_types(struct postfix *p, const struct conf_entry *entry)
+{
+	const struct conf_param *param = conf_param_find(entry->name);
+	struct arena *mem;
+	struct str rest, item;
+	bool is_good = true;
+	struct err e;
+
+	if (param == NULL || param->type != CONF_MAPS)
+		return true;
+	mem = arena_new((size_t)CONF_VALUE_MAX * 4);
+	if (conf_get(p->snapshot, NULL, entry->name, mem, &rest, &e) == RC_OK)
+		while (conf_list_next(&rest, &item) == RC_OK) {
+			struct str spec = lookup_tables_strip(item);
+
+			if (spec.n > 0 && spec.p[0] != '/' &&
+			    str_find(spec, ':') < spec.n && !map_spec_is_known(spec))
+				is_good &= check_open(p, spec);
+		}
+	arena_free(&mem);
+	return is_good;
+}
+
+bool
+check_tables(struct postfix *p)
+{
+	const struct lookup_tables *tables;
+	struct err e = { .text = "" };
+	bool is_good = true;
+
+	if (lookup_tables_make(p->snapshot, p->mem, &tables, &e) != RC_OK) {
+		log_error(p->log, "%s", e.text);
+		return false;
+	}
+	for (size_t i = 0; i < lookup_tables_count(tables); i++)
+		if (lookup_tables_at(tables, i)->is_named)
+			is_good &= check_table(p, lookup_tables_at(tables, i));
+	for (size_t i = 0; i < p->snapshot->main.n; i++)
+		is_good &= check_types(p, &p->snapshot->main.v[i]);
+	return is_good;
+}
