@@ -35,7 +35,7 @@ table_open(struct table_command *t, const char *table)
 	struct map *m = NULL;
 	struct err e = { 0 };
 
-	if (str_find(req.spec, ':') + 1 >= req.spec.n)
+	if (str_find(req.spec, ':') == 0 || str_find(req.spec, ':') + 1 >= req.spec.n)
 		command_fatal(&t->c, 1,
 		    "open dictionary: expecting \"type:name\" form instead of \"%.*s\"",
 		    STR_ARG(req.spec)); /* compat */
