@@ -215,8 +215,11 @@ test_expand_errors(void **state)
 		{ "${a!}", "attribute name syntax error at: \"...a>>>!\"" },
 		{ "${a?{yes}x}", "\":\" expected at: \"...yes}>>>x\"" },
 		{ "${a?{yes}:{no}x}", "unexpected input at: \"...no}>>>x\"" },
-		{ "${{a}==b?{t}:{f}}", "bad operator suffix at: \"...==>>>b?{t}:{f}\"" },
+		{ "${{a}==b?{t}:{f}}", "bad operator suffix at: \"...==>>>b\"" },
 		{ "${{a}=={b}x}", "\"?\" or \":\" expected at: \"...b}>>>x\"" },
+		{ "${{a}}", "\"==\" or \"!=\"\" or \"<\"\" or \"<=\"\" or \">=\"\" or "
+			    "\">\" expected at: \"...a}>>>\"" },
+		{ "${{1}==levelx{1}}", "bad operator suffix at: \"...==>>>levelx\"" },
 		{ "${{x}<level{3}?{t}:{f}}",
 		    "malformed compatibility level syntax: \"x\"" },
 		{ "${{3.1.2.1}<level{3}?{t}}",

@@ -29,6 +29,7 @@ struct run {
 struct at {
 	struct str rest;
 	const char *token;
+	const char *end; /* of what is inside: an empty `rest` points nowhere */
 };
 
 static enum rc expand(struct run *r, struct str text);
@@ -58,7 +59,8 @@ skip_blanks(struct at *a)
 static enum rc
 expected(struct run *r, const char *what, const struct at *a)
 {
-	struct str before = str_n(a->token, (size_t)(a->rest.p - a->token));
+	const char *here = a->rest.n > 0 ? a->rest.p : a->end;
+	struct str before = str_n(a->token, (size_t)(here - a->token));
 
 	while (before.n > 0 && ascii_isspace(before.p[before.n - 1]))
 		before.n--;
@@ -199,11 +201,14 @@ parse_operator(struct run *r, struct at *a, enum relation *op, bool *is_level)
 	*op = operators[i].op;
 	a->token = a->rest.p;
 	a->rest = str_from(a->rest, n);
-	*is_level = str_starts(a->rest, STR("level"));
-	if (*is_level)
-		a->rest = str_from(a->rest, 5);
-	else if (a->rest.n > 0 && a->rest.p[0] != '{' && !ascii_isspace(a->rest.p[0]))
+	for (n = 0; n < a->rest.n && ascii_isalnum(a->rest.p[n]);)
+		n++;
+	*is_level = str_is(str_head(a->rest, n), "level");
+	if (n > 0 && !*is_level) {
+		a->rest = str_head(a->rest, n);
 		return expected(r, "bad operator suffix", a);
+	}
+	a->rest = str_from(a->rest, n);
 	skip_blanks(a);
 	if (a->rest.n == 0 || a->rest.p[0] != '{')
 		return expected(r, "\"{expression}\" expected", a);
@@ -422,7 +427,7 @@ expand_to_ascii(struct run *r, struct at *a)
 static enum rc
 expand_inside(struct run *r, struct str inside, struct str whole)
 {
-	struct at a = { inside, inside.p };
+	struct at a = { inside, inside.p, inside.p + inside.n };
 	struct branches b = { 0 };
 	struct str name, raw;
 	size_t n = 0;
