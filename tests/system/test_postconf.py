@@ -1,5 +1,5 @@
 """postconf: what it prints, and that editing main.cf loses nothing. Compared with Postfix's own where that is at hand."""
-import os, pathlib, subprocess
+import concurrent.futures, json, os, pathlib, resource, signal, subprocess
 
 import pytest
 
@@ -139,6 +139,7 @@ def test_as_postfix_does(conf, tmp_path_factory, args):
     home.mkdir()
     for name in ("main.cf", "master.cf"):
         (home / name).write_text((conf / name).read_text())
+        os.utime(home / name, (1e9, 1e9))  # Postfix waits when a file is younger than two seconds
     if subprocess.run([str(ORACLE), "cmd", str(theirs), "postconf", "-h", "mail_name"], capture_output=True).returncode:
         pytest.skip("no Postfix to compare with")
     want = subprocess.run([str(ORACLE), "cmd", str(theirs), "postconf", *args], capture_output=True, text=True)
@@ -146,3 +147,74 @@ def test_as_postfix_does(conf, tmp_path_factory, args):
     assert got.stdout == want.stdout.replace(str(home), str(conf))
     assert got.returncode == want.returncode
     assert (conf / "main.cf").read_text() == (home / "main.cf").read_text()
+
+
+@pytest.mark.parametrize("args,file,before,after", [
+    (["-M#", "slow/unix"], "master.cf", "slow unix", "#slow unix"),
+    (["-MX", "qmgr/unix"], "master.cf", "qmgr unix n - n 300 1 qmgr\n", ""),
+    (["-M", "slow/unix=slow unix - - n - 2 lmtp"], "master.cf", "slow unix - - n - - smtp -o { syslog_name = a b }\n",
+     "slow       unix  -       -       n       -       2       lmtp\n"),
+    (["-F", "qmgr/unix/wakeup=60"], "master.cf", "qmgr unix n - n 300 1 qmgr\n", "qmgr       unix  n       -       n       60      1       qmgr\n"),
+    (["-P", "slow/unix/x=y"], "master.cf", "slow unix - - n - - smtp -o { syslog_name = a b }\n",
+     "slow       unix  -       -       n       -       -       smtp\n    -o {syslog_name=a b}\n    -o x=y\n"),
+])
+def test_master_edits_change_one_entry(conf, args, file, before, after):
+    r = postconf(conf, *args)
+    assert (r.returncode, r.stderr) == (0, "")
+    assert (conf / file).read_text() == MASTER.replace(before, after)
+    assert sorted(p.name for p in conf.iterdir()) == ["main.cf", "master.cf"]
+
+
+def test_braces_survive_an_edit(conf):
+    """Postfix forgets them at the first argument, and the command is another one."""
+    (conf / "master.cf").write_text("a unix - n n - - pipe {one word} user=x argv=/bin/sh -c {cat >/dev/null} {}\n")
+    for value in ("y", "n"):
+        assert postconf(conf, "-F", f"a/unix/chroot={value}").returncode == 0
+    assert postconf(conf, "-F", "-h", "a/unix/command").stdout == "pipe {one word} user=x argv=/bin/sh -c {cat >/dev/null} {}\n"
+
+
+def test_json(conf):
+    lines = [json.loads(l) for l in postconf(conf, "-j", "-n").stdout.splitlines()]
+    assert {"name": "relayhost", "value": "[$used]:25"} in lines
+    lines = [json.loads(l) for l in postconf(conf, "-jM").stdout.splitlines()]
+    assert lines[2] == {"service": "slow", "type": "unix", "private": "-", "unprivileged": "-", "chroot": "n", "wakeup": "-",
+                        "process_limit": "-", "command": "smtp -o {syslog_name=a b}"}
+    (conf / "main.cf").write_text('mydestination = "a\\b\x01"\n')
+    assert json.loads(postconf(conf, "-j", "mydestination").stdout) == {"name": "mydestination", "value": '"a\\b\x01"'}
+
+
+def test_templates_of_a_file(conf):
+    (conf / "t").write_text("failure_template = <<EOF\nSubject: no\n\n$myhostname after $maximal_queue_lifetime_hours hours\nEOF\n")
+    assert postconf(conf, "-b", conf / "t").stdout.startswith("expanded_failure_text = <<EOF\nmail.example.test after 120 hours\nEOF\n\nexpanded_delay")
+    assert "\nSubject: no\n" in postconf(conf, "-t", conf / "t").stdout
+    (conf / "t").write_text("failure_template = <<EOF\n$nosuch\nEOF\n")
+    r = postconf(conf, "-b", conf / "t")
+    assert (r.returncode, r.stderr.splitlines()[-1]) == (1, f"postconf: fatal: {conf}/t: undefined $name in failure template: $nosuch")
+
+
+def test_many_editors_lose_nothing(conf):
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        assert all(r.returncode == 0 for r in pool.map(lambda i: postconf(conf, f"many{i}=x"), range(40)))
+    text = (conf / "main.cf").read_text()
+    assert all(f"\nmany{i} = x\n" in text for i in range(40))
+    assert text.startswith(MAIN)
+
+
+def test_a_full_disk_leaves_the_old_file(conf):
+    def small():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    r = subprocess.run([BIN / "postconf", "-c", conf, "x=y"], capture_output=True, text=True, preexec_fn=small)
+    assert r.returncode == 1
+    assert "main.cf.tmp" in r.stderr
+    assert (conf / "main.cf").read_text() == MAIN
+    assert sorted(p.name for p in conf.iterdir()) == ["main.cf", "master.cf"]
+
+
+def test_a_link_becomes_a_file(conf, tmp_path_factory):
+    real = tmp_path_factory.mktemp("real") / "main.cf"
+    (conf / "main.cf").rename(real)
+    (conf / "main.cf").symlink_to(real)
+    assert postconf(conf, "x=y").returncode == 0
+    assert not (conf / "main.cf").is_symlink() and (conf / "main.cf").read_text() == MAIN + "x = y\n"
+    assert real.read_text() == MAIN

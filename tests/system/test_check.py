@@ -1,0 +1,102 @@
+"""postfix check: silent when all is well, warnings end with 0, errors with 1, and missing folders are made."""
+import os, shutil
+
+import pytest
+
+import harness
+
+
+def check(m):
+    """Exit status, and what it said without the names of programs."""
+    r = m.cmd("postfix", "check", check=False)
+    return r.returncode, [l.split(": ", 1)[1] for l in r.stderr.splitlines()]
+
+
+@pytest.fixture
+def quiet(instance):
+    """A configuration of which nothing is said."""
+    m = instance()
+    code, said = check(m)
+    assert code == 0, said
+    m.known = said
+    return m
+
+
+def news(m):
+    code, said = check(m)
+    return code, [l for l in said if l not in m.known]
+
+
+def append(m, text, file="main_cf"):
+    path = getattr(m, file)
+    path.write_text(path.read_text() + text.format(dir=m.dir))
+
+
+@pytest.mark.parametrize("main,code,words", [
+    ("mydestinatoin = x\n", 0, "did you mean mydestination?"),
+    ("biff = maybe\n", 1, "fatal: {dir}/etc/main.cf: line"),
+    ("transport_maps = hash:{dir}/nowhere\n", 1, "error: hash:{dir}/nowhere: open database {dir}/nowhere.db: No such file or directory"),
+    ("transport_maps = proxy:nosuch:table\n", 1, "error: nosuch:table: unsupported dictionary type: nosuch"),
+    ("smtpd_client_restrictions = check_client_access texthash:{dir}/nowhere\n", 1, "error: texthash:{dir}/nowhere: "),
+    ("virtual_alias_maps = mysql:{dir}/nowhere.cf\n", 1, "error: mysql:{dir}/nowhere.cf: open {dir}/nowhere.cf: No such file or directory"),
+    ("myorigin = a.example\nmyorigin = b.example\n", 0, "overriding earlier entry: myorigin=a.example"),
+    ("queue_directory = {dir}/nowhere\n", 1, "fatal: no Postfix queue directory {dir}/nowhere!"),
+])
+def test_main_cf(quiet, main, code, words):
+    append(quiet, main)
+    got, said = news(quiet)
+    assert any(words.format(dir=quiet.dir) in l for l in said), said
+    assert got == code, said
+
+
+def test_master_cf(quiet):
+    append(quiet, "twice unix - - n - - smtp\ntwice unix - - n - 3 smtp\nnew unix - - n - - no-such-program\n", "master_cf")
+    code, said = news(quiet)
+    assert code == 0
+    assert any('duplicate master.cf entry for service "twice" (unix) -- using the last entry' in l for l in said), said
+    assert any('the program "no-such-program" is not available here' in l for l in said), said
+
+
+def test_missing_folders_are_made(quiet):
+    for name in ("maildrop", "public", "journal"):
+        shutil.rmtree(quiet.dir / "spool" / name)
+    assert news(quiet) == (0, [])
+    assert (quiet.dir / "spool/maildrop").stat().st_mode & 0o7777 == 0o1730
+    assert (quiet.dir / "spool/public").stat().st_mode & 0o7777 == 0o2710
+    assert (quiet.dir / "spool/journal").stat().st_mode & 0o7777 == 0o700
+
+
+def test_permissions(quiet):
+    os.chmod(quiet.main_cf, 0o666)
+    os.chmod(quiet.dir / "spool/private", 0o777)
+    code, said = news(quiet)
+    assert code == 0
+    assert f"warning: group or other writable: {quiet.main_cf}" in said
+    assert f"warning: group or other writable: {quiet.dir}/spool/private" in said
+
+
+def test_an_index_that_is_older_than_its_source(quiet):
+    table = quiet.dir / "transport"
+    table.write_text("example.com smtp:[127.0.0.1]\n")
+    quiet.cmd("postmap", f"hash:{table}")
+    append(quiet, "transport_maps = hash:{dir}/transport\n")
+    assert news(quiet)[0] == 0
+    os.utime(f"{table}.db", (1e9, 1e9))
+    code, said = news(quiet)
+    assert code == 0
+    assert any(f"database {table}.db is older than source file {table}" in l for l in said), said
+
+
+@pytest.mark.parametrize("setting,words", [
+    ("mail_owner = root\n", "parameter mail_owner: user root has privileged user ID: 0"),
+    ("mail_owner = nosuchuser\n", "parameter mail_owner: unknown user name value: nosuchuser"),
+    ("setgid_group = root\n", "parameter setgid_group: group root has privileged group ID: 0"),
+    ("setgid_group = postfix\n", "parameters setgid_group and mail_owner specify the same group ID"),
+])
+def test_users(quiet, setting, words):
+    if not harness.IS_ROOT:
+        pytest.skip("an ordinary user changes to nobody")
+    append(quiet, setting)
+    code, said = news(quiet)
+    assert code == 1
+    assert any(words in l for l in said), said
