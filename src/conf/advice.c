@@ -11,9 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WORDS       " ,\t\r\n{}" /* what separates words of a value, at any depth */
-#define NAME_MAX_N  80           /* longer names have no near one */
-#define VALUE_SHOWN 60
+#define WORDS        " ,\t\r\n{}" /* what separates words of a value, at any depth */
+#define NAME_MAX_N   80           /* longer names have no near one */
+#define VALUE_SHOWN  60
+#define SEARCHED_MAX 100 /* a file of other contents shall not take minutes */
 
 struct advise {
 	const struct conf_snapshot *s;
@@ -23,6 +24,7 @@ struct advise {
 	size_t n_used, cap;
 	struct str *tables; /* NAME of each ldap:NAME and its like */
 	size_t n_tables, tables_cap;
+	unsigned n_searched; /* names for which a near one was looked for */
 };
 
 /* ---- who is referred to ---- */
@@ -246,7 +248,7 @@ is_default(const struct advise *a, const struct master_service *service,
 /* `at` has everything but kind and hint. */
 static void
 judge(
-    const struct advise *a, const struct master_service *service, struct conf_advice *at)
+    struct advise *a, const struct master_service *service, struct conf_advice *at)
 {
 	const struct conf_param *p = conf_param_find(at->name);
 	struct str transport;
@@ -257,7 +259,8 @@ judge(
 		if (is_used(a, at->name))
 			return;
 		at->kind = CONF_ADVICE_UNKNOWN;
-		at->hint = nearest(at->name);
+		if (a->n_searched++ < SEARCHED_MAX)
+			at->hint = nearest(at->name);
 		if (at->hint.n == 0 && conf_template_find(at->name, &transport) != NULL) {
 			at->kind = CONF_ADVICE_NO_TRANSPORT;
 			at->hint = transport;
@@ -280,7 +283,7 @@ by_line(const void *x, const void *y)
 }
 
 static void
-judge_main(const struct advise *a)
+judge_main(struct advise *a)
 {
 	const struct main_cf *m = &a->s->main;
 	const struct conf_entry **v = mem_array(m->n + 1, sizeof(*v));
@@ -301,7 +304,7 @@ judge_main(const struct advise *a)
 }
 
 static void
-judge_service(const struct advise *a, const struct master_service *s)
+judge_service(struct advise *a, const struct master_service *s)
 {
 	char service[200];
 

@@ -1,6 +1,8 @@
 /* Any bytes as main.cf: parsing ends; what it accepts is sorted, each name once, and
- * every value can be looked up, evaluated or refused. */
+ * every value can be looked up, evaluated or refused; what is advised can be shown on a
+ * terminal. */
 #include "base/arena.h"
+#include "conf/advice.h"
 #include "conf/snapshot.h"
 #include <assert.h>
 #include <string.h>
@@ -16,6 +18,18 @@ check_order(const struct main_cf *m)
 		assert(i == 0 || str_cmp(m->v[i - 1].name, m->v[i].name) < 0);
 		assert(memchr(m->v[i].value.p, '\0', m->v[i].value.n) == NULL);
 	}
+}
+
+static void
+show(void *arg, const struct conf_advice *advice)
+{
+	char text[CONF_ADVICE_TEXT_MAX];
+
+	(void)arg;
+	conf_advice_format(advice, text);
+	assert(memchr(text, '\0', sizeof(text)) != NULL);
+	for (const char *p = text; *p != '\0'; p++)
+		assert((unsigned char)*p >= ' ' && *p != 127);
 }
 
 int
@@ -37,6 +51,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			(void)!conf_get(s, NULL, s->main.v[i].name, scratch, &value, &e);
 			arena_reset(scratch);
 		}
+		conf_advise(s, show, NULL);
 		(void)!conf_get(s, NULL, STR("mynetworks"), scratch, &value, &e);
 		(void)!conf_own_addresses(s, NULL, true, scratch, &own, &e);
 	}
