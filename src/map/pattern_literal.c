@@ -216,6 +216,9 @@ scan_atom(struct scan *c, unsigned depth)
 		return scan_repeat(c, false);
 	case '^':
 	case '$':
+		/* libc has its own idea of anchors inside. */
+		if (c->syntax == PATTERN_ERE && c->at != (what == '^' ? 0 : c->s.n - 1))
+			c->is_plain = false;
 		c->at++;
 		/* Repeating an anchor is an error for one, and odd for the other. */
 		return c->at == c->s.n || strchr("*+?{", c->s.p[c->at]) == NULL;

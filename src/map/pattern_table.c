@@ -26,6 +26,7 @@ struct code {
 	struct str regex;
 	unsigned options;
 	uint32_t want; /* groups, the whole match included; 0: none */
+	bool is_plain;
 };
 
 struct pattern_table {
@@ -204,6 +205,7 @@ read_pattern(struct pattern_table *t, struct candidate *c, const struct pattern_
 		return err_set(e, RC_TEMP, "memory limit");
 	c->literal = known.text;
 	n_groups = known.n_groups;
+	c->code.is_plain = known.is_plain;
 	if (!known.is_plain) {
 		const struct pattern_compile req = { .regex = c->l.regex,
 			.options = c->code.options,
@@ -381,7 +383,8 @@ match(void *ctx, uint32_t rule, struct err *e)
 	if (c->compiled == NULL) {
 		const struct pattern_compile req = { .regex = c->regex,
 			.options = c->options,
-			.wants_groups = c->want > 0 };
+			.wants_groups = c->want > 0,
+			.is_plain = c->is_plain };
 		uint32_t n_groups;
 
 		if (t->engine->compile(&req, &c->compiled, &n_groups, &why) != RC_OK)

@@ -35,6 +35,7 @@ struct pattern_compile {
 	struct str regex;
 	unsigned options;
 	bool wants_groups;
+	bool is_plain; /* as in pattern_literal.h: it means the same in both syntaxes */
 };
 
 struct pattern_engine {
@@ -56,6 +57,11 @@ struct pattern_engine {
 	enum rc (*match)(
 	    void *context, void *code, const struct pattern_match *m, struct err *e);
 };
+
+/* The one behind pcre:. regexp: asks it first, where both must say the same. */
+extern const struct pattern_engine pattern_engine_pcre;
+/* Its options for "." and "$" as POSIX has them. */
+unsigned pattern_pcre_as_posix(bool ignores_case);
 
 struct pattern_table;
 MUST_USE enum rc pattern_table_open(const struct pattern_engine *engine,

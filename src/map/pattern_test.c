@@ -3,6 +3,7 @@
 #include "map/pattern_cidr.h"
 #include "map/pattern_index.h"
 #include "map/pattern_table.h"
+#include <regex.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -357,6 +358,61 @@ test_patterns_random(void **state)
 	free(spec);
 }
 
+/* regexp: asks PCRE2 first. The answer must be regexec()'s, with and without groups. */
+static void
+compare_with_libc(const char *regex, const char *key)
+{
+	static const struct map_env env;
+	struct arena *mem = arena_new(1 << 20);
+	struct str rule[2] = { arena_printf(mem, "{{/%s/ <>}}", regex),
+		arena_printf(mem, "{{/(%s)/ <$1>}}", regex) };
+	const char *pattern[2] = { regex,
+		arena_cstr(mem, arena_printf(mem, "(%s)", regex)) };
+
+	for (size_t i = 0; i < 2; i++) {
+		const struct map_how how = { .name = rule[i], .env = &env };
+		struct str got = STR("none"), want = STR("none");
+		int options = REG_EXTENDED | REG_ICASE | (i == 0 ? REG_NOSUB : 0);
+		regmatch_t group[2] = { { 0, 0 }, { 0, 0 } };
+		struct err e;
+		void *state;
+		regex_t re;
+
+		if (regcomp(&re, pattern[i], options) == 0) {
+			if (regexec(&re, key, 2, group, 0) == 0)
+				want = arena_printf(mem, "<%.*s>",
+				    (int)(group[1].rm_eo - group[1].rm_so),
+				    key + group[1].rm_so);
+			regfree(&re);
+		}
+		assert_int_equal(map_type_regexp.open(&how, &state, &e), RC_OK);
+		(void)!map_type_regexp.find(state, str_c(key), 0, mem, &got, &e);
+		if (!str_eq(got, want))
+			fail_msg("%.*s: \"%s\" gives %.*s, not %.*s", STR_ARG(rule[i]),
+			    key, STR_ARG(got), STR_ARG(want));
+		map_type_regexp.close(state);
+	}
+	arena_free(&mem);
+}
+
+static void
+test_regexp_random(void **state)
+{
+	(void)state;
+	for (unsigned round = 0; round < 4000; round++) {
+		char regex[1000], key[12];
+		unsigned n;
+
+		seed = round;
+		(void)random_regex(regex, 3);
+		n = dice(sizeof(key) - 1);
+		for (unsigned j = 0; j < n; j++)
+			key[j] = "abcABC.\n"[dice(8)];
+		key[n] = '\0';
+		compare_with_libc(regex, key);
+	}
+}
+
 static struct cidr_line
 random_net(void)
 {
@@ -459,6 +515,8 @@ test_tables(void **state)
 		{ "pcre:{{if /a/} {if /b/} {/c/ abc} {endif} {/c/ ac} {endif} {/c/ c}}",
 		    "ac", "ac", 0 },
 		{ "pcre:{{if /a/} {/b/ x}}", "b", "none", 0 },
+		{ "regexp:{{/^(a+)+$/ bomb} {/b/ b}}",
+		    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab", "b", 0 },
 		{ "cidr:{{10.0.0.0/8 ten} {::/0 six}}", "10.9.8.7", "ten", 0 },
 		{ "cidr:{{10.0.0.0/8 ten} {::/0 six}}", "::1", "six", 0 },
 		{ "cidr:{{!10.0.0.0/8 x}}", "::1", "none", 0 },
@@ -520,6 +578,7 @@ main(void)
 		cmocka_unit_test(test_literal),
 		cmocka_unit_test(test_index),
 		cmocka_unit_test(test_patterns_random),
+		cmocka_unit_test(test_regexp_random),
 		cmocka_unit_test(test_cidr_random),
 		cmocka_unit_test(test_tables),
 		cmocka_unit_test(test_a_key_cannot_make_a_match_last),

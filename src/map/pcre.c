@@ -55,6 +55,12 @@ option(char c, unsigned *out)
 	return RC_PERM;
 }
 
+unsigned
+pattern_pcre_as_posix(bool ignores_case)
+{
+	return PCRE2_DOTALL | PCRE2_DOLLAR_ENDONLY | (ignores_case ? PCRE2_CASELESS : 0);
+}
+
 static enum rc
 syntax(unsigned options, enum pattern_syntax *out)
 {
@@ -168,7 +174,7 @@ match(void *context, void *code, const struct pattern_match *m, struct err *e)
 	return RC_OK;
 }
 
-static const struct pattern_engine engine = {
+const struct pattern_engine pattern_engine_pcre = {
 	.type = "pcre",
 	.words = { .unclosed = "ignoring this rule", .zero_index = "out of range" },
 	.options = PCRE2_CASELESS | PCRE2_DOTALL,
@@ -185,7 +191,7 @@ static enum rc
 pcre_open(const struct map_how *how, void **out, struct err *e)
 {
 	struct pattern_table *t;
-	enum rc rc = pattern_table_open(&engine, how, &t, e);
+	enum rc rc = pattern_table_open(&pattern_engine_pcre, how, &t, e);
 
 	if (rc == RC_OK)
 		*out = t;
