@@ -86,7 +86,7 @@ take_word(struct scan *s, struct token *t)
 		} else if (ascii_isspace(c) || is_special(c)) {
 			break;
 		}
-		*s->to++ = c;
+		*s->to++ = ascii_isspace(c) ? ' ' : c;
 	}
 	s->rest = str_from(s->rest, i);
 	t->text = str_n(start, (size_t)(s->to - start));
@@ -140,6 +140,16 @@ needs_quotes(struct str s)
 	return false;
 }
 
+/* Words end at these, so one that has them (behind a backslash) must be quoted. */
+static bool
+has_special(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (is_special(s.p[i]))
+			return true;
+	return false;
+}
+
 static char *
 put(char *to, struct str s)
 {
@@ -161,14 +171,14 @@ put_quoted(char *to, struct str s)
 	return to;
 }
 
-/* "<" stands apart from everything. Compat. */
+/* "<" stands apart from all but the comma, which brings its own blank. Compat. */
 static bool
 wants_blank(const struct token *before, const struct token *t)
 {
 	if (before->kind == NOTHING)
 		return false;
 	if (t->special == '<')
-		return strchr(",<", before->special) == NULL;
+		return before->special != ',';
 	return before->kind != SPECIAL && t->kind != SPECIAL;
 }
 
@@ -189,14 +199,19 @@ put_token(char *to, const struct token *before, const struct token *t, bool is_p
 		break;
 	case WORD:
 	case QUOTED:
-		if (!is_plain && (t->kind == QUOTED || needs_quotes(t->text)))
+		if (!is_plain &&
+		    (t->kind == QUOTED || needs_quotes(t->text) || has_special(t->text)))
 			return put_quoted(to, t->text);
 		return put(to, t->text);
 	case COMMENT:
 		return put(to, t->text);
 	case LITERAL:
 		*to++ = '[';
-		to = put(to, t->text);
+		for (size_t i = 0; i < t->text.n; i++) {
+			if (t->text.p[i] == '\\')
+				*to++ = '\\';
+			*to++ = t->text.p[i];
+		}
 		*to++ = ']';
 		break;
 	}

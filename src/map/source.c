@@ -19,10 +19,21 @@ take_line(struct map_source *s)
 	return line;
 }
 
+/* Form feeds and vertical tabs are blanks here. Compat. */
+static struct str
+trim(struct str s)
+{
+	while (s.n > 0 && ascii_isspace(s.p[0]))
+		s = str_from(s, 1);
+	while (s.n > 0 && ascii_isspace(s.p[s.n - 1]))
+		s.n--;
+	return s;
+}
+
 static bool
 is_comment(struct str line)
 {
-	line = str_trim(line);
+	line = trim(line);
 	return line.n == 0 || line.p[0] == '#';
 }
 
@@ -116,16 +127,18 @@ map_source_line(struct map_source *s, struct str *line, struct map_source_entry 
 
 	if (rc != RC_OK)
 		return rc;
-	if (s->wants_utf8 && !utf8_is_valid(*line)) {
-		en.is_skipped = true;
-		en.warning = arena_printf(s->mem, /* compat */
-		    "non-UTF-8 input \"%.*s\" -- ignoring this line", STR_ARG(*line));
-	} else if (ascii_isspace(line->p[0])) {
+	/* The rest of a line with a NUL is not there. Compat. */
+	*line = str_head(*line, str_find(*line, '\0'));
+	if (is_continued(*line)) {
 		en.has_line = false;
 		en.is_skipped = true;
 		en.warning = arena_printf(s->mem, /* compat */
 		    "logical line must not start with whitespace: \"%.*s\"",
 		    STR_ARG(str_head(*line, 30)));
+	} else if (s->wants_utf8 && !utf8_is_valid(*line)) {
+		en.is_skipped = true;
+		en.warning = arena_printf(s->mem, /* compat */
+		    "non-UTF-8 input \"%.*s\" -- ignoring this line", STR_ARG(*line));
 	}
 	*out = en;
 	return RC_OK;
@@ -148,8 +161,8 @@ map_source_next(struct map_source *s, struct map_source_entry *out)
 		return RC_OK;
 	}
 	out->key = str_head(line, end);
-	out->value = str_trim(str_from(line, end));
-	if (memchr(out->key.p, '\0', out->key.n) != NULL || out->value.n == 0) {
+	out->value = trim(str_from(line, end));
+	if (out->value.n == 0) {
 		out->is_skipped = true;
 		out->warning = STR("expected format: key whitespace value"); /* compat */
 	} else if (out->key.n > 0 && out->key.p[out->key.n - 1] == ':') {

@@ -3,7 +3,7 @@
 `python3 tests/system/postmap_cases.py record` asks Postfix again and writes postmap_cases.json, which the test compares with, so that no
 Postfix is needed there. A step's fourth item, where there is one, is what we say instead, and why.
 """
-import json, os, pathlib, re, shutil, subprocess, sys, tempfile
+import json, os, pathlib, random, re, shutil, subprocess, sys, tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 RECORDED = HERE / "postmap_cases.json"
@@ -75,6 +75,13 @@ def mixtures():
     return "".join(lines)
 
 
+def jumble():
+    """Tokens at random, well-formed or not."""
+    chance = random.Random(3)
+    pieces = WORDS + ["cc", '"', "(", "(x(y)z)", "<", "[", "\\", "'", "#", "$", "\t", "\r", "é", '"a\tb"', '"a  b"', "[a\tb]", "(a\tb)", "\\(", '"a\\', ":include:/x", '""', "\x01"]
+    return "".join(f"k{i}: " + "".join(chance.choice(pieces) + chance.choice(["", " "]) for _ in range(chance.randrange(1, 7))) + "\n" for i in range(1500))
+
+
 def P(*args, input="", ours=None):
     return ["postmap", list(args), input, ours]
 
@@ -124,6 +131,7 @@ CASES = {
                                   A("-q", "new", "hash:al"), A("-i", "hash:al2", input="q: r\n"), A("-s", "hash:al2"), A("-s", "btree:none"), A("missing"), A("cidr:al"), A("-s", "-q", "x", "al")]),
     "aliases, listed": ({"al": "root: a\nb: c,d\n@x: y\n", "al3": "  x: y\na: b\n"}, [A("hash:al"), A("-s", "hash:al"), A("hash:al3"), A("-s", "hash:al3"), A("-f", "btree:al"), A("-s", "btree:al")]),
     "aliases, bytes that are no text": ({"al": b"a: caf\xe9\nb\xe9: x\n\xc3\xa9: x\n"}, [A("hash:al"), A("-s", "hash:al"), A("-u", "hash:al"), A("-s", "hash:al")]),
+    "aliases, tokens at random": ({"al": jumble()}, [A("-w", "hash:al"), A("-s", "hash:al")]),
     "aliases, every pair of tokens": ({"al": mixtures()}, [A("hash:al"), A("-s", "hash:al")]),
 }
 
