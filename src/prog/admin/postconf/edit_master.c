@@ -27,6 +27,7 @@ struct edit {
 	/* The entry that is being read. */
 	struct buf logical;    /* its lines, joined */
 	struct request *whole; /* the last that is about it, or NULL: it stays */
+	bool is_dropped;       /* -Me has written its like before */
 	unsigned line, begins; /* the present line, and the entry's first */
 	const char *path;
 };
@@ -48,7 +49,9 @@ split(struct str name, unsigned n, struct str *part)
 
 		if (!has_more)
 			part[i] = name;
-		if (part[i].n == 0 || has_more != (i + 1 < n))
+		/* A wild card is a whole part. */
+		if (part[i].n == 0 || has_more != (i + 1 < n) ||
+		    (i < 2 && part[i].n > 1 && str_find(part[i], '*') < part[i].n))
 			return false;
 	}
 	return true;
@@ -83,6 +86,9 @@ check_request(struct edit *ed, struct request *r)
 {
 	unsigned mode = ed->o->mode;
 
+	/* compat */
+	if ((mode & MODE_FIELDS) != 0 && str_is(r->part[2], "*"))
+		fatal("-Fe does not accept wild-card field name");
 	if ((mode & MODE_FIELDS) != 0)
 		(void)field_of(r->part[2]);
 	if ((mode & MODE_OVERRIDES) != 0) {
@@ -133,6 +139,17 @@ matches(const struct request *r, struct str line)
 	return str_token(&line, " \t\r", &name) && str_token(&line, " \t\r", &type) &&
 	       (str_is(r->part[0], "*") || str_eq(r->part[0], name)) &&
 	       (str_is(r->part[1], "*") || str_eq(r->part[1], type));
+}
+
+/* compat: an entry that -Me wrote replaces all of that name and type behind it. */
+static bool
+is_written(const struct edit *ed, const struct request *r, struct str line)
+{
+	struct request same = { .part = { r->entry.field[ENTRY_SERVICE],
+				    r->entry.field[ENTRY_TYPE] } };
+
+	return (ed->o->mode & MODE_SERVICES) != 0 && (ed->o->mode & MODE_EDIT) != 0 &&
+	       r->has_matched && matches(&same, line);
 }
 
 /* ---- fields and options ---- */
@@ -186,11 +203,16 @@ begin_entry(struct edit *ed, struct str line)
 	end_entry(ed);
 	ed->whole = NULL;
 	ed->begins = ed->line;
-	for (size_t i = 0; i < ed->n; i++)
-		if (matches(&ed->v[i], line)) {
-			ed->v[i].has_matched = true;
-			ed->whole = &ed->v[i];
-		}
+	ed->is_dropped = false;
+	for (size_t i = 0; i < ed->n; i++) {
+		struct request *r = &ed->v[i];
+
+		if (!matches(r, line) && !is_written(ed, r, line))
+			continue;
+		ed->is_dropped = r->has_matched;
+		r->has_matched = true;
+		ed->whole = r;
+	}
 }
 
 /* One line of an entry that somebody wants changed. */
@@ -206,7 +228,7 @@ change_line(struct edit *ed, struct str line, bool is_first)
 		put(ed, STR("#"));
 		put(ed, line);
 		put(ed, STR("\n"));
-	} else if ((mode & MODE_EDIT) != 0 && is_first) {
+	} else if ((mode & MODE_EDIT) != 0 && is_first && !ed->is_dropped) {
 		put_entry(ed, &ed->whole->entry);
 	}
 }

@@ -289,8 +289,8 @@ is_override_of(struct str assignment, struct str name)
 	       str_eq(has, name);
 }
 
-/* Copies the options but those -o that set `name`; the first of these becomes `value`
- * when that is not NULL. */
+/* Copies the options; those -o that set `name` become `value`, or go when that is NULL.
+ * compat: all of them. */
 static bool
 rewrite_options(
     struct entry *e, struct str name, const struct str *value, struct arena *mem)
@@ -309,7 +309,7 @@ rewrite_options(
 			continue;
 		}
 		i++;
-		if (is_override_of(old.args[i], name) && (value == NULL || is_set))
+		if (is_override_of(old.args[i], name) && value == NULL)
 			continue;
 		add_arg(e, STR("-o"), mem);
 		if (value != NULL && is_override_of(old.args[i], name)) {

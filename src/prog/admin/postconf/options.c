@@ -201,7 +201,7 @@ options_parse(int argc, char **argv, struct options *o)
 
 	*o = (struct options){ .classes = CLASS_ALL };
 	o->extra = mem_array((size_t)argc + 1, sizeof(*o->extra));
-	while ((c = getopt(argc, argv, "aAbc:C:deEfFhHjlmMno:pPqtT:vxX#")) > 0)
+	while ((c = getopt(argc, argv, "+aAbc:C:deEfFhHjlmMno:pPqtT:vxX#")) > 0)
 		parse_letter(o, c);
 	o->args = argv + optind;
 	if ((o->mode & MODE_TEXTS) != 0 && (o->mode & MODE_TEMPLATES) != 0)

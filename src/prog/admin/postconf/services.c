@@ -181,31 +181,27 @@ expand_overrides(const struct conf_snapshot *s, struct entry *e, struct arena *m
 	}
 }
 
+/* One entry, as one request wants it. */
 static bool
-show_request(const struct conf_snapshot *s, const struct entries *services,
-    const struct options *o, const struct request *r)
+show_request(const struct conf_snapshot *s, const struct options *o,
+    const struct entry *from, const struct request *r)
 {
-	bool any = false;
+	struct entry e = *from;
+	struct arena *mem;
+	bool any = true;
 
-	for (size_t i = 0; i < services->n; i++) {
-		struct entry e = services->v[i];
-		struct arena *mem;
-
-		if (!service_matches(r, &e))
-			continue;
-		mem = arena_new((size_t)CONF_VALUE_MAX * 4);
-		if ((o->mode & MODE_EXPAND) != 0 && (o->mode & MODE_OVERRIDES) == 0)
-			expand_overrides(s, &e, mem);
-		if ((o->mode & MODE_SERVICES) != 0) {
-			show_entry(o, &e);
-			any = true;
-		} else if ((o->mode & MODE_FIELDS) != 0) {
-			any |= show_fields(o, &e, r, mem);
-		} else {
-			any |= show_overrides(s, o, &e.service, r, mem);
-		}
-		arena_free(&mem);
-	}
+	if (!service_matches(r, &e))
+		return false;
+	mem = arena_new((size_t)CONF_VALUE_MAX * 4);
+	if ((o->mode & MODE_EXPAND) != 0 && (o->mode & MODE_OVERRIDES) == 0)
+		expand_overrides(s, &e, mem);
+	if ((o->mode & MODE_SERVICES) != 0)
+		show_entry(o, &e);
+	else if ((o->mode & MODE_FIELDS) != 0)
+		any = show_fields(o, &e, r, mem);
+	else
+		any = show_overrides(s, o, &e.service, r, mem);
+	arena_free(&mem);
 	return any;
 }
 
@@ -232,20 +228,34 @@ check_request(const struct options *o, const struct request *r)
 	fatal("invalid service attribute name: \"%.*s\"", STR_ARG(r->part[2]));
 }
 
+/* compat: in the order of the file, each as often as it was asked for. */
 void
 show_services(const struct conf_snapshot *s, const struct entries *services,
     const struct options *o)
 {
-	struct request all = { 0 }, r;
+	struct request all = { 0 }, *v;
+	bool *has_matched;
+	size_t n = 0;
 
-	if (o->args[0] == NULL)
-		(void)show_request(s, services, o, &all);
-	for (char **arg = o->args; *arg != NULL; arg++) {
-		if (!parse_request(*arg, &r) || r.part[0].n == 0 ||
-		    (r.n == 3 && (o->mode & MODE_SERVICES) != 0))
+	while (o->args[n] != NULL)
+		n++;
+	v = mem_array(n + 1, sizeof(*v));
+	has_matched = mem_array(n + 1, sizeof(*has_matched));
+	for (size_t k = 0; k < n; k++) {
+		if (!parse_request(o->args[k], &v[k]) || v[k].part[0].n == 0 ||
+		    (v[k].n == 3 && (o->mode & MODE_SERVICES) != 0))
 			fatal("%s", form_of(o->mode));
-		check_request(o, &r);
-		if (!show_request(s, services, o, &r))
-			warn("unmatched request: \"%s\"", *arg); /* compat */
+		check_request(o, &v[k]);
 	}
+	for (size_t i = 0; i < services->n; i++) {
+		if (n == 0)
+			(void)show_request(s, o, &services->v[i], &all);
+		for (size_t k = 0; k < n; k++)
+			has_matched[k] |= show_request(s, o, &services->v[i], &v[k]);
+	}
+	for (size_t k = 0; k < n; k++)
+		if (!has_matched[k])
+			warn("unmatched request: \"%s\"", o->args[k]); /* compat */
+	free(v);
+	free(has_matched);
 }

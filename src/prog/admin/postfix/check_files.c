@@ -165,8 +165,9 @@ check_folders(struct postfix *p, const struct ids *ids)
 	for (size_t i = 0; i < ARRAY_LEN(folders); i++)
 		is_good &= check_folder(p, &folders[i],
 		    arena_printf(p->mem, "%s/%s", queue, folders[i].name).p, ids);
-	return is_good &
-	       check_folder(p, &data, arena_cstr(p->mem, p->master.data_directory), ids);
+	is_good &=
+	    check_folder(p, &data, arena_cstr(p->mem, p->master.data_directory), ids);
+	return is_good;
 }
 
 /* ---- files ---- */
@@ -223,11 +224,14 @@ bool
 check_files(struct postfix *p)
 {
 	struct ids ids = { 0 };
+	bool is_good;
 
 	if (os_users_is_root() &&
 	    (!check_owner(p, &ids.owner) || !check_group(p, &ids.owner, &ids.group)))
 		return false;
 	check_config_folder(p);
 	check_config_file(p, p->libexec);
-	return check_libexec(p) & check_folders(p, &ids);
+	is_good = check_libexec(p);
+	is_good &= check_folders(p, &ids);
+	return is_good;
 }

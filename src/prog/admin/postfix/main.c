@@ -76,21 +76,47 @@ load(struct postfix *p, struct err *e)
 
 /* The mail log gets what the terminal sees. Who may not write to the file talks to
  * syslog, as everybody may. */
-static void
-open_log(struct postfix *p)
+static struct log *
+open_log(struct postfix *p, const char *suffix)
 {
 	struct str host = p->common.myhostname, file = p->master.maillog_file;
 	const char *tag =
-	    arena_printf(p->mem, "%.*s/postfix-script", STR_ARG(p->common.syslog_name)).p;
+	    arena_printf(p->mem, "%.*s%s", STR_ARG(p->common.syslog_name), suffix).p;
+	struct log *log;
 	int fd = -1;
 
-	p->log = log_new(tag, arena_cstr(p->mem, str_head(host, str_find(host, '.'))));
-	log_copy_to(p->log, STDERR_FILENO, LOG_LEVEL_INFO);
+	log = log_new(tag, arena_cstr(p->mem, str_head(host, str_find(host, '.'))));
+	log_copy_to(log, STDERR_FILENO, LOG_LEVEL_INFO);
 	if (file.n > 0 && !str_is(file, "/dev/stdout") &&
 	    log_open_file(arena_cstr(p->mem, file), 0, 0, &fd, NULL) == RC_OK)
-		log_to_fd(p->log, fd);
+		log_to_fd(log, fd);
 	else if (file.n == 0)
-		log_to_syslog(p->log, log_facility(p->common.syslog_facility));
+		log_to_syslog(log, log_facility(p->common.syslog_facility));
+	return log;
+}
+
+/* compat: said by every command, below the last level at which a default changed. */
+static void
+note_level(struct postfix *p)
+{
+	static const char last[] = "3.11";
+	struct str answer = STR("");
+	struct log *log;
+	char test[80];
+
+	(void)snprintf(
+	    test, sizeof(test), "${{$compatibility_level} <level {%s} ? {y} : {}}", last);
+	if (conf_expand(p->snapshot, NULL, str_c(test), p->mem, &answer, NULL) != RC_OK ||
+	    answer.n == 0)
+		return;
+	log = open_log(p, ""); /* compat: not the script speaks */
+	log_info(log, "Postfix is using backwards-compatible default settings");
+	log_info(log, "See http://www.postfix.org/COMPATIBILITY_README.html for details");
+	log_info(log,
+	    "To disable backwards compatibility use \"postconf "
+	    "compatibility_level=%s\" and \"postfix reload\"",
+	    last);
+	log_free(&log);
 }
 
 static int
@@ -132,7 +158,8 @@ main(int argc, char **argv)
 		(void)fprintf(stderr, "postfix: fatal: %s\n", e.text);
 		return 1;
 	}
-	open_log(&p);
+	note_level(&p);
+	p.log = open_log(&p, "/postfix-script");
 	status = run_verb(&p, argv[optind]);
 	log_free(&p.log);
 	arena_free(&p.mem);
