@@ -2,6 +2,8 @@
 #include "base/utf8.h"
 #include <string.h>
 
+enum { SHOWN = 30 }; /* bytes of a line, in a warning */
+
 struct map_source
 map_source_start(struct str text, struct arena *mem)
 {
@@ -133,8 +135,8 @@ map_source_line(struct map_source *s, struct str *line, struct map_source_entry 
 		en.has_line = false;
 		en.is_skipped = true;
 		en.warning = arena_printf(s->mem, /* compat */
-		    "logical line must not start with whitespace: \"%.*s\"",
-		    STR_ARG(str_head(*line, 30)));
+		    "logical line must not start with whitespace: \"%.*s%s\"",
+		    STR_ARG(str_head(*line, SHOWN)), line->n > SHOWN ? "..." : "");
 	} else if (s->wants_utf8 && !utf8_is_valid(*line)) {
 		en.is_skipped = true;
 		en.warning = arena_printf(s->mem, /* compat */

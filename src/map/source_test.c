@@ -46,6 +46,11 @@ entries(void **state)
 	check(" lost\nk v\n",
 	    "!logical line must not start with whitespace: \" lost\"@0\nk=v@2\n");
 	check("a b\r\n", "a=b@1\n");
+	check(" 123456789 123456789 123456789 1\n",
+	    "!logical line must not start with whitespace: "
+	    "\" 123456789 123456789 123456789...\"@0\n");
+	check("a b\n \f\v\nc\v d \f\n", "a=b@1\nc=d@3\n");
+	check("a b\f", "a=b@1\n");
 }
 
 int
