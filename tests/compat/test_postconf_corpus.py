@@ -42,6 +42,8 @@ STDOUT = [
 # Whole commands: (configuration, command, why)
 COMMANDS = [
     ("*", r"-\S*F\S*h", "Postfix 3.7 prints no blank between a command and its first argument"),
+    ("comments-only", r"^-h myhostname", "the name of the host it runs on"),
+    ("empty-main", r"^-h myhostname", "the name of the host it runs on"),
     ("no-final-newline", r"^(-e|'|-X|-M[eX]|'-|-P|-F ')", "Postfix appends to the last line when that has no line end, which loses both"),
 ]
 
