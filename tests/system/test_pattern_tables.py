@@ -23,7 +23,7 @@ def test_rules_are_followed_and_a_new_version_takes_effect(tmp_path):
     nets.write_text("if 127.0.0.0/8\n!127.0.0.2 ok\nendif\n")
     with m:
         m.wait_log(r"warning: pcre map \S+/boxes, line 5: error in regex at offset 11: missing closing parenthesis")
-        for _ in range(20):  # over and over: machine code is made while the process is confined
+        for _ in range(40):  # over and over: machine code is made while the process is confined
             assert reply_for(m, "user7@mbox.test").startswith("250")
             assert reply_for(m, "zoe@mbox.test").startswith("250")
             assert reply_for(m, "nobody@mbox.test").startswith("550 5.1.1")
