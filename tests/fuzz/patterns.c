@@ -75,9 +75,16 @@ table(const char *type, struct str in, struct arena *mem)
 static void
 regexp(struct str in, struct arena *mem)
 {
-	/* libc takes gigabytes for a{1,9999}{1,9999}. Administrators do not write that.
-	 */
-	if (memchr(in.p, '{', in.n) == NULL || str_find(in, ',') == in.n)
+	size_t n_plus = 0;
+
+	/* libc copies what repeats: gigabytes for a++++++++ and for a{1,9999}{1,9999}.
+	 * Administrators do not write that, and nobody else writes tables. */
+	for (size_t i = 0; i < in.n; i++) {
+		n_plus += in.p[i] == '+';
+		if (in.p[i] == '{' && i + 1 < in.n && ascii_isdigit(in.p[i + 1]))
+			return;
+	}
+	if (n_plus <= 8)
 		table("regexp", in, mem);
 }
 
