@@ -179,12 +179,11 @@ read_value(struct pattern_table *t, struct candidate *c, unsigned flags,
 		    "skipping this rule");
 		return RC_PERM;
 	}
-	if (c->subst.n > 0 && (flags & MAP_NO_SUBST) != 0) {
+	/* Who asks so skips it: the same table may serve others, who do not. */
+	if (c->subst.n > 0 && (flags & MAP_NO_SUBST) != 0)
 		pattern_warn(w, line,
 		    "regular expression substitution is not allowed: "
 		    "skipping this rule");
-		return RC_PERM;
-	}
 	return RC_OK;
 }
 

@@ -22,7 +22,7 @@ MUST_USE enum rc pattern_load(
 /* The next rule's line; warns of bad ones and goes on. RC_NONE: the end. */
 MUST_USE enum rc pattern_next(struct pattern_lines *l, const struct pattern_place *place,
     struct pattern_line *out, struct err *e);
-/* The file to be watched, or NULL. */
+/* The file to be watched, or NULL. `name` has a NUL behind it. */
 const char *pattern_watch(struct str name);
 
 /* A key, and the groups that took part in its match. */
