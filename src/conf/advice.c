@@ -226,9 +226,25 @@ same_value(const struct conf_param *p, struct str a, struct str b)
 	}
 }
 
-/* Whether the setting changes nothing: it says what would be so without it. */
+/* Whether the value switches off what is not there anyway. */
 static bool
-is_default(const struct advise *a, const struct master_service *service,
+is_off(const struct conf_param *p, struct str value)
+{
+	struct str rest = p->off, word;
+
+	while (str_token(&rest, " ", &word)) {
+		if (str_is(word, "\"\""))
+			word = STR("");
+		if (str_ieq(word, value) || same_value(p, value, word))
+			return true;
+	}
+	return false;
+}
+
+/* Whether the setting changes nothing: it says what would be so without it, or asks for
+ * nothing. */
+static bool
+is_idle(const struct advise *a, const struct master_service *service,
     const struct conf_param *p, struct str value)
 {
 	struct arena *mem = arena_new((size_t)CONF_VALUE_MAX * 4);
@@ -240,15 +256,14 @@ is_default(const struct advise *a, const struct master_service *service,
 	if (!is_same && p->type != CONF_RAW &&
 	    conf_expand(a->s, service, value, mem, &set, &e) == RC_OK &&
 	    conf_expand(a->s, service, p->def, mem, &def, &e) == RC_OK)
-		is_same = same_value(p, set, def);
+		is_same = same_value(p, set, def) || is_off(p, set);
 	arena_free(&mem);
 	return is_same;
 }
 
 /* `at` has everything but kind and hint. */
 static void
-judge(
-    struct advise *a, const struct master_service *service, struct conf_advice *at)
+judge(struct advise *a, const struct master_service *service, struct conf_advice *at)
 {
 	const struct conf_param *p = conf_param_find(at->name);
 	struct str transport;
@@ -265,7 +280,7 @@ judge(
 			at->kind = CONF_ADVICE_NO_TRANSPORT;
 			at->hint = transport;
 		}
-	} else if (p->status == CONF_NOT_YET && !is_default(a, service, p, at->value)) {
+	} else if (p->status == CONF_NOT_YET && !is_idle(a, service, p, at->value)) {
 		at->kind = CONF_ADVICE_NOT_YET;
 		at->hint = p->why;
 	} else {

@@ -27,7 +27,8 @@ struct conf_advice {
 #define CONF_ADVICE_TEXT_MAX 400
 
 /* Calls `say` once per parameter of main.cf and per service and -o of master.cf, in the
- * order of the files' names. Silent about: a value that equals the default; names that
+ * order of the files' names. Silent about: a value that equals the default, or switches
+ * off what is not there (conf_param.off); names that
  * another value refers to ($name); restriction classes; settings of old-style tables
  * (ldap:NAME reads NAME_server_host); derived names of transports.
  *

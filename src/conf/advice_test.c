@@ -79,7 +79,8 @@ test_unknown(void **state)
 		{ "myhostname = a.example\n", "" },
 		{ "mine = a.example\nmyhostname = $mine\n", "" },
 		{ "mine = a\nmyhostname = ${mine?{$mine}:{b}}.example\n", "" },
-		{ "smtpd_restriction_classes =\nlocal_recipient_maps = ldap:there\n", "" },
+		{ "smtpd_restriction_classes =\nlocal_recipient_maps = ldap:there\n",
+		    "" },
 		{ "transport_maps = ldap:there\nthere_server_host = a\nthere_bind = no\n",
 		    "" },
 		{ "transport_maps = proxy:mysql:t\nt_hosts = a\n", "" },
@@ -115,6 +116,22 @@ test_not_yet(void **state)
 	expect(line, master_cf, "");
 }
 
+/* Whoever switches off what is not there gets what he wants. */
+static void
+test_switched_off_is_not_warned_of(void **state)
+{
+	(void)state;
+	expect("smtpd_tls_security_level = none\n", master_cf, "");
+	expect("smtpd_tls_security_level = $l\nl = None\n", master_cf, "");
+	expect(
+	    "smtp_tls_security_level =\nlmtp_tls_security_level = none\n", master_cf, "");
+	expect(
+	    "smtputf8_enable = no\nbiff = no\nmailbox_size_limit = 00\n", master_cf, "");
+	expect("alias_maps =\nvirtual_alias_maps =\n", master_cf, "");
+	expect("smtpd_tls_security_level = nonesuch\n", master_cf,
+	    M "smtpd_tls_security_level = nonesuch: not built yet: TLS\n");
+}
+
 static void
 test_service(void **state)
 {
@@ -134,6 +151,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_unknown),
 		cmocka_unit_test(test_not_yet),
+		cmocka_unit_test(test_switched_off_is_not_warned_of),
 		cmocka_unit_test(test_service),
 	};
 
