@@ -180,13 +180,13 @@ map_query_open(struct map_query *q, const struct map_how *how,
 	}
 	if (rc == RC_OK)
 		rc = map_query_template(q, text, false, &q->query, e);
-	if (rc == RC_OK)
+	if (rc == RC_OK && has_setting(settings, "result_format"))
 		rc = map_query_template(
 		    q, map_settings_text(settings, "result_format"), true, &q->format, e);
-	if (rc == RC_OK) {
+	if (rc == RC_OK && has_setting(settings, "expansion_limit"))
 		q->limit = map_settings_number(settings, "expansion_limit");
+	if (rc == RC_OK)
 		rc = open_domains(q, how, e);
-	}
 	if (rc == RC_OK)
 		return RC_OK;
 	map_query_close(q);
