@@ -7,6 +7,7 @@
 #include "conf/params.h"
 #include "conf/snapshot.h"
 #include "conf/value.h"
+#include "log/log.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -226,9 +227,8 @@ same_value(const struct conf_param *p, struct str a, struct str b)
 	}
 }
 
-/* Whether the value switches off what is not there anyway. */
 static bool
-is_off(const struct conf_param *p, struct str value)
+is_off_value(const struct conf_param *p, struct str value)
 {
 	struct str rest = p->off, word;
 
@@ -239,6 +239,25 @@ is_off(const struct conf_param *p, struct str value)
 			return true;
 	}
 	return false;
+}
+
+/* Whether the value switches off what is not there anyway; a list, by each of its words.
+ */
+static bool
+is_off(const struct conf_param *p, struct str value)
+{
+	struct str rest = value, word;
+	bool are_words = p->type == CONF_LIST && p->off.n > 0;
+
+	if (is_off_value(p, value))
+		return true;
+	if (!are_words || !str_token(&rest, CONF_LIST_SEPARATORS, &word))
+		return false;
+	do {
+		if (!is_off_value(p, word))
+			return false;
+	} while (str_token(&rest, CONF_LIST_SEPARATORS, &word));
+	return true;
 }
 
 /* Whether the setting changes nothing: it says what would be so without it, or asks for
@@ -393,4 +412,40 @@ conf_advice_format(const struct conf_advice *at, char out[static CONF_ADVICE_TEX
 	for (char *p = out; *p != '\0'; p++)
 		if ((unsigned char)*p < ' ' || *p == 127)
 			*p = '?';
+}
+
+/* ---- to a log ---- */
+
+enum { TWICE_SHOWN = 200 }; /* bytes of a value */
+
+static void
+warn_advice(void *arg, const struct conf_advice *advice)
+{
+	struct log *log = arg;
+	char text[CONF_ADVICE_TEXT_MAX];
+
+	conf_advice_format(advice, text);
+	log_warn(log, "%s", text);
+}
+
+void
+conf_warn(const struct conf_snapshot *s, struct log *log)
+{
+	for (size_t i = 0; i < s->main.n_duplicates; i++) {
+		const struct conf_entry *d = &s->main.duplicates[i];
+
+		log_warn(log, "%.*s, line %u: overriding earlier entry: %.*s=%.*s",
+		    STR_ARG(s->main_path), d->by_line, STR_ARG(d->name),
+		    STR_ARG(str_head(d->value, TWICE_SHOWN))); /* compat */
+	}
+	for (size_t i = 0; i < s->master.n_duplicates; i++) {
+		const struct master_service *d = &s->master.duplicates[i];
+
+		log_warn(log,
+		    "%.*s: line %u: duplicate master.cf entry for service "
+		    "\"%.*s\" (%s) -- using the last entry",
+		    STR_ARG(s->master_path), d->line, STR_ARG(d->name),
+		    master_type_name(d->type)); /* compat */
+	}
+	conf_advise(s, warn_advice, log);
 }

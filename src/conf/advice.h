@@ -1,11 +1,12 @@
 #ifndef CONF_ADVICE_H
 #define CONF_ADVICE_H
 /* What an administrator should hear about a configuration that loads: settings that do
- * nothing here yet, and names that nobody knows. Pure: says it to a callback; who asks
- * decides where it goes (master's log, the terminal of `postfix check`). */
+ * nothing here yet, and names that nobody knows. conf_advise() says it to a callback,
+ * conf_warn() to a log (master's, the terminal of `postfix check`). */
 #include "base/base.h"
 
 struct conf_snapshot;
+struct log;
 
 enum conf_advice_kind {
 	CONF_ADVICE_NOT_YET, /* set, to another value than the default, and not built */
@@ -35,6 +36,10 @@ struct conf_advice {
  * Memory:  what `say` is given is valid during the call. */
 void conf_advise(const struct conf_snapshot *s,
     void (*say)(void *arg, const struct conf_advice *advice), void *arg);
+
+/* All that a loaded configuration deserves, as warnings: what is set twice in main.cf or
+ * stands twice in master.cf (the last counts), and conf_advise(). */
+void conf_warn(const struct conf_snapshot *s, struct log *log);
 
 /* The line for the log, without "warning: ":
  *   /etc/postfix/main.cf: line 7: NAME = VALUE: not built yet: WHAT IT WAITS FOR

@@ -113,40 +113,12 @@ config_role(const struct config *c, size_t at)
 	return role;
 }
 
-static void
-say_advice(void *arg, const struct conf_advice *advice)
-{
-	struct log *log = arg;
-	char text[CONF_ADVICE_TEXT_MAX];
-
-	conf_advice_format(advice, text);
-	log_warn(log, "%s", text);
-}
-
-/* Once for the whole system, not by every process. */
-static void
-warn_parameters(const struct conf_snapshot *s, struct log *log)
-{
-	for (size_t i = 0; i < s->main.n_duplicates; i++) {
-		const struct conf_entry *d = &s->main.duplicates[i];
-
-		log_warn(log, "%.*s, line %u: overriding earlier entry: %.*s=%.*s",
-		    STR_ARG(s->main_path), d->by_line, STR_ARG(d->name),
-		    STR_ARG(d->value)); /* compat */
-	}
-	conf_advise(s, say_advice, log);
-}
-
 void
 config_warn(const struct config *c, struct log *log)
 {
 	const struct master_cf *m = &c->snapshot->master;
 
-	warn_parameters(c->snapshot, log);
-	for (size_t i = 0; i < m->n_duplicates; i++)
-		log_warn(log,
-		    "%.*s: line %u: a later line for the same service replaces this one",
-		    STR_ARG(c->snapshot->master_path), m->duplicates[i].line);
+	conf_warn(c->snapshot, log);
 	for (size_t i = 0; i < m->n; i++) {
 		const struct master_service *s = &m->v[i];
 

@@ -34,40 +34,6 @@ check_programs(struct postfix *p)
 	}
 }
 
-static void
-say_advice(void *arg, const struct conf_advice *advice)
-{
-	struct log *log = arg;
-	char text[CONF_ADVICE_TEXT_MAX];
-
-	conf_advice_format(advice, text);
-	log_warn(log, "%s", text);
-}
-
-/* What was set twice; the last counts. */
-static void
-check_duplicates(struct postfix *p)
-{
-	const struct conf_snapshot *s = p->snapshot;
-
-	for (size_t i = 0; i < s->main.n_duplicates; i++) {
-		const struct conf_entry *d = &s->main.duplicates[i];
-
-		log_warn(p->log, "%.*s, line %u: overriding earlier entry: %.*s=%.*s",
-		    STR_ARG(s->main_path), d->by_line, STR_ARG(d->name),
-		    STR_ARG(str_head(d->value, 200))); /* compat */
-	}
-	for (size_t i = 0; i < s->master.n_duplicates; i++) {
-		const struct master_service *d = &s->master.duplicates[i];
-
-		log_warn(p->log,
-		    "%.*s: line %u: duplicate master.cf entry for service "
-		    "\"%.*s\" (%s) -- using the last entry",
-		    STR_ARG(s->master_path), d->line, STR_ARG(d->name),
-		    master_type_name(d->type)); /* compat */
-	}
-}
-
 int
 verb_check(struct postfix *p)
 {
@@ -78,8 +44,7 @@ verb_check(struct postfix *p)
 		log_fatal(p->log, "%s", e.text);
 		return 1;
 	}
-	check_duplicates(p);
-	conf_advise(p->snapshot, say_advice, p->log);
+	conf_warn(p->snapshot, p->log);
 	check_programs(p);
 	is_good = check_files(p);
 	is_good &= check_tables(p);
