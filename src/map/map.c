@@ -101,7 +101,7 @@ warn_if_old(const struct map *m, struct log *log)
 	path[m->name.n] = '\0';
 	if (stat(path, &source) == 0 && m->has_seen &&
 	    source.st_mtime > m->seen.st_mtime &&
-	    source.st_mtime < time(NULL) - SETTLED_SEC)
+	    (m->env.warns_of_any_age || source.st_mtime < time(NULL) - SETTLED_SEC))
 		log_warn(log, "database %s is older than source file %s", m->path,
 		    path); /* compat */
 	free(path);
@@ -251,6 +251,8 @@ map_is_changed(const struct map *m)
 
 	if (m->path == NULL || stat(m->path, &now) != 0)
 		return false; /* gone: the old version goes on serving */
+	if (m->is_open && m->type->is_live && m->has_seen && now.st_size > 0)
+		return now.st_ino != m->seen.st_ino || now.st_dev != m->seen.st_dev;
 	return !m->has_seen || now.st_ino != m->seen.st_ino ||
 	       now.st_dev != m->seen.st_dev || now.st_size != m->seen.st_size ||
 	       now.st_mtim.tv_sec != m->seen.st_mtim.tv_sec ||

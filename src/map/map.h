@@ -29,6 +29,9 @@ struct map_env {
 	bool no_utf8;     /* keys are bytes, whatever smtputf8_enable says */
 	/* Commands: proxy: asks the running service. Others look through it. */
 	bool asks_service;
+	/* `postfix check`: an index is too old even when its source was written just now,
+	 * and the rebuild may be under way. */
+	bool warns_of_any_age;
 	const char *plugin_folder; /* of the modules; NULL: beside the program */
 };
 

@@ -35,10 +35,10 @@ def append(m, text, file="main_cf"):
 @pytest.mark.parametrize("main,code,words", [
     ("mydestinatoin = x\n", 0, "did you mean mydestination?"),
     ("biff = maybe\n", 1, "fatal: {dir}/etc/main.cf: line"),
-    ("transport_maps = hash:{dir}/nowhere\n", 1, "error: hash:{dir}/nowhere: open database {dir}/nowhere.db: No such file or directory"),
-    ("transport_maps = proxy:nosuch:table\n", 1, "error: nosuch:table: unsupported dictionary type: nosuch"),
-    ("smtpd_client_restrictions = check_client_access texthash:{dir}/nowhere\n", 1, "error: texthash:{dir}/nowhere: "),
-    ("virtual_alias_maps = mysql:{dir}/nowhere.cf\n", 1, "error: mysql:{dir}/nowhere.cf: open {dir}/nowhere.cf: No such file or directory"),
+    ("transport_maps = hash:{dir}/nowhere\n", 1, "transport_maps: hash:{dir}/nowhere: open database {dir}/nowhere.db: No such file or directory"),
+    ("transport_maps = proxy:nosuch:table\n", 1, "transport_maps: nosuch:table: unsupported dictionary type: nosuch"),
+    ("smtpd_client_restrictions = check_client_access texthash:{dir}/nowhere\n", 1, "smtpd_client_restrictions: texthash:{dir}/nowhere: "),
+    ("virtual_alias_maps = mysql:{dir}/nowhere.cf\n", 1, "virtual_alias_maps: mysql:{dir}/nowhere.cf: open {dir}/nowhere.cf: No such file or directory"),
     ("myorigin = a.example\nmyorigin = b.example\n", 0, "overriding earlier entry: myorigin=a.example"),
     ("queue_directory = {dir}/nowhere\n", 1, "fatal: no Postfix queue directory {dir}/nowhere!"),
 ])
@@ -84,7 +84,30 @@ def test_an_index_that_is_older_than_its_source(quiet):
     os.utime(f"{table}.db", (1e9, 1e9))
     code, said = news(quiet)
     assert code == 0
-    assert any(f"database {table}.db is older than source file {table}" in l for l in said), said
+    assert [l for l in said if "is older than" in l] == [f"warning: database {table}.db is older than source file {table}"]
+    os.utime(table, (1.1e9, 1.1e9))
+    assert len([l for l in news(quiet)[1] if "is older than" in l]) == 1
+
+
+def test_the_error_says_neither_where_the_table_is_named_nor_what_to_do(quiet):
+    table = quiet.dir / "transport"
+    table.write_text("example.com smtp:[127.0.0.1]\n")
+    append(quiet, "folder = {dir}\ntransport_maps = hash:$folder/transport\n")
+    line = quiet.main_cf.read_text().splitlines().index("transport_maps = hash:$folder/transport") + 1
+    code, said = news(quiet)
+    assert code == 1
+    assert said == [f"error: {quiet.main_cf}: line {line}: transport_maps: hash:{table}: open database {table}.db: "
+                    f"No such file or directory; run: postmap hash:{table}"]
+    quiet.cmd("postmap", f"hash:{table}")
+    assert news(quiet) == (0, [])
+
+
+def test_a_table_of_one_service_is_said_to_be_of_no_line(quiet):
+    append(quiet, "late unix - - n - - smtp\n  -o smtp_generic_maps=cidr:{dir}/nowhere\n", "master_cf")
+    code, said = news(quiet)
+    assert code == 1
+    assert any(f"-o smtp_generic_maps: cidr:{quiet.dir}/nowhere: " in l and f"{quiet.master_cf}: line " in l
+               for l in said), said
 
 
 @pytest.mark.parametrize("setting,words", [

@@ -28,31 +28,110 @@ check_mode(struct postfix *p, const char *path)
 		log_warn(p->log, "group or other writable: %s", path); /* compat */
 }
 
+/* Of a table that postmap makes, what it is made from too. */
 static void
-check_age(struct postfix *p, struct str type, struct str name)
+check_modes(struct postfix *p, struct str type, struct str name)
 {
 	struct arena *mem = arena_new(1 << 17);
 	const char *source = arena_cstr(mem, name);
-	struct stat text, index;
 
-	for (size_t i = 0; source != NULL && i < ARRAY_LEN(indexed); i++) {
-		const char *path;
+	for (size_t i = 0; source != NULL && i < ARRAY_LEN(indexed); i++)
+		if (str_is(type, indexed[i].type)) {
+			const char *path =
+			    arena_printf(mem, "%s%s", source, indexed[i].suffix).p;
 
-		if (!str_is(type, indexed[i].type))
-			continue;
-		path = arena_printf(mem, "%s%s", source, indexed[i].suffix).p;
-		if (path == NULL)
-			break;
-		check_mode(p, path);
-		if (stat(source, &text) == 0 && stat(path, &index) == 0 &&
-		    text.st_mtime > index.st_mtime)
-			log_warn(p->log, "database %s is older than source file %s", path,
-			    source); /* compat */
-	}
+			if (path != NULL)
+				check_mode(p, path);
+		}
 	if (source != NULL && name.p[0] == '/')
 		check_mode(p, source);
 	arena_free(&mem);
 }
+
+/* ---- errors ---- */
+
+static bool
+names_table(struct postfix *p, const struct master_service *service, struct str value,
+    struct str spec)
+{
+	struct arena *mem = arena_new((size_t)CONF_VALUE_MAX * 4);
+	struct str text;
+	bool does = false;
+
+	if (conf_expand(p->snapshot, service, value, mem, &text, NULL) == RC_OK)
+		for (; text.n >= spec.n && !does; text = str_from(text, 1))
+			does = str_starts(text, spec) &&
+			       (text.n == spec.n ||
+				   strchr(", \t\r\n}", text.p[spec.n]) != NULL);
+	arena_free(&mem);
+	return does;
+}
+
+/* Where the table is named first: "main.cf: line 7: transport_maps: ", or empty. */
+static struct str
+where_named(struct postfix *p, struct str spec)
+{
+	const struct conf_snapshot *s = p->snapshot;
+	const struct conf_entry *first = NULL;
+
+	for (size_t i = 0; i < s->main.n; i++) {
+		const struct conf_entry *v = &s->main.v[i];
+
+		if ((first == NULL || v->line < first->line) &&
+		    names_table(p, NULL, v->value, spec))
+			first = v;
+	}
+	if (first != NULL)
+		return arena_printf(p->mem,
+		    "%.*s: line %u: %.*s: ", STR_ARG(s->main_path), first->line,
+		    STR_ARG(first->name));
+	for (size_t i = 0; i < s->master.n; i++) {
+		const struct master_service *v = &s->master.v[i];
+
+		for (size_t k = 0; k < v->n_overrides; k++)
+			if (names_table(p, v, v->overrides[k].value, spec))
+				return arena_printf(p->mem,
+				    "%.*s: line %u: -o %.*s: ", STR_ARG(s->master_path),
+				    v->line, STR_ARG(v->overrides[k].name));
+	}
+	return STR("");
+}
+
+/* What to do about an index that is not there while its source is; or empty. */
+static const char *
+remedy(struct postfix *p, struct str spec)
+{
+	struct str type, name;
+	const char *source = NULL, *command;
+
+	if (!str_cut(spec, ':', &type, &name))
+		return "";
+	for (size_t i = 0; i < ARRAY_LEN(indexed); i++)
+		if (str_is(type, indexed[i].type)) {
+			const char *index = arena_printf(
+			    p->mem, "%.*s%s", STR_ARG(name), indexed[i].suffix)
+						.p;
+
+			if (index == NULL || access(index, F_OK) == 0)
+				return "";
+			source = arena_cstr(p->mem, name);
+		}
+	if (source == NULL || access(source, F_OK) != 0)
+		return "";
+	command = str_ends(name, STR("aliases")) ? "postalias" : "postmap";
+	command = arena_printf(p->mem, "; run: %s %.*s", command, STR_ARG(spec)).p;
+	return command != NULL ? command : "";
+}
+
+static bool
+say_error(struct postfix *p, struct str spec, const char *why)
+{
+	log_error(p->log, "%.*s%.*s: %s%s", STR_ARG(where_named(p, spec)), STR_ARG(spec),
+	    why, remedy(p, spec));
+	return false;
+}
+
+/* ---- one table ---- */
 
 /* Of tables on a network only the file that describes them can be looked at. */
 static bool
@@ -65,14 +144,16 @@ check_description(struct postfix *p, struct str spec, struct str name)
 	check_mode(p, path);
 	if (access(path, R_OK) == 0)
 		return true;
-	log_error(p->log, "%.*s: open %s: %s", STR_ARG(spec), path, strerror(errno));
-	return false;
+	return say_error(
+	    p, spec, arena_printf(p->mem, "open %s: %s", path, strerror(errno)).p);
 }
 
 static bool
 check_open(struct postfix *p, struct str spec)
 {
-	const struct map_env env = { .log = p->log, .snapshot = p->snapshot };
+	const struct map_env env = {
+		.log = p->log, .snapshot = p->snapshot, .warns_of_any_age = true
+	};
 	const struct map_open_request req = { .spec = spec, .env = &env };
 	struct map *m = NULL;
 	struct err e = { .text = "" };
@@ -81,8 +162,7 @@ check_open(struct postfix *p, struct str spec)
 		map_close(&m);
 		return true;
 	}
-	log_error(p->log, "%.*s: %s", STR_ARG(spec), e.text);
-	return false;
+	return say_error(p, spec, e.text);
 }
 
 static bool
@@ -94,7 +174,7 @@ check_table(struct postfix *p, const struct lookup_table *t)
 		return true;
 	if (t->is_remote)
 		return check_description(p, t->spec, name);
-	check_age(p, type, name);
+	check_modes(p, type, name);
 	return check_open(p, t->spec);
 }
 
