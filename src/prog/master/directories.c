@@ -8,23 +8,10 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "agent/queue_folders.h"
 #include "base/arena.h"
 #include "log/log.h"
 #include "os/fd.h"
-
-static const struct {
-	const char *name;
-	mode_t mode;
-	bool is_owners; /* mail_owner's, else root's */
-	bool is_groups; /* setgid_group's */
-} folders[] = {
-	{ "pid", 0755, false, false },
-	{ "private", 0700, true, false },
-	{ "public", 02710, true, true },
-	{ "maildrop", 01730, true, true },
-	{ "journal", 0700, true, false },
-	{ "corrupt", 0700, true, false },
-};
 
 static enum rc
 make(struct master *m, const char *path, mode_t mode, uid_t uid, gid_t gid, struct err *e)
@@ -87,12 +74,12 @@ directories_make(struct master *m, struct err *e)
 		rc = err_sys(e, RC_TEMP, "chdir %s", queue);
 	if (rc == RC_OK)
 		rc = make(m, data, 0700, m->owner.uid, m->owner.gid, e);
-	for (size_t i = 0; i < ARRAY_LEN(folders) && rc == RC_OK; i++)
-		rc = make(m, folders[i].name, folders[i].mode,
-		    folders[i].is_owners ? m->owner.uid : 0,
-		    folders[i].is_groups   ? m->setgid
-		    : folders[i].is_owners ? m->owner.gid
-					   : 0,
+	for (size_t i = 0; i < QUEUE_FOLDERS && rc == RC_OK; i++)
+		rc = make(m, queue_folders[i].name, queue_folders[i].mode,
+		    queue_folders[i].is_owners ? m->owner.uid : 0,
+		    queue_folders[i].is_groups   ? m->setgid
+		    : queue_folders[i].is_owners ? m->owner.gid
+						 : 0,
 		    e);
 	return rc;
 }

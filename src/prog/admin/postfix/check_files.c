@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "agent/queue_folders.h"
 #include "base/arena.h"
 #include "log/log.h"
 #include "os/users.h"
@@ -18,19 +19,6 @@
 struct ids {
 	struct os_user owner;
 	gid_t group; /* setgid_group */
-};
-
-static const struct folder {
-	const char *name;
-	mode_t mode;
-	bool is_owners, is_groups;
-} folders[] = {
-	{ "pid", 0755, false, false },
-	{ "private", 0700, true, false },
-	{ "public", 02710, true, true },
-	{ "maildrop", 01730, true, true },
-	{ "journal", 0700, true, false },
-	{ "corrupt", 0700, true, false },
 };
 
 /* ---- users ---- */
@@ -107,8 +95,8 @@ check_group(struct postfix *p, const struct os_user *owner, gid_t *group)
 
 /* What a start would make, too. */
 static bool
-make_folder(
-    struct postfix *p, const struct folder *f, const char *path, const struct ids *ids)
+make_folder(struct postfix *p, const struct queue_folder *f, const char *path,
+    const struct ids *ids)
 {
 	if (mkdir(path, 0700) != 0 ||
 	    (os_users_is_root() &&
@@ -123,8 +111,8 @@ make_folder(
 }
 
 static bool
-check_folder(
-    struct postfix *p, const struct folder *f, const char *path, const struct ids *ids)
+check_folder(struct postfix *p, const struct queue_folder *f, const char *path,
+    const struct ids *ids)
 {
 	struct str owner = f->is_owners ? p->master.mail_owner : STR("root");
 	struct stat st;
@@ -148,7 +136,7 @@ check_folder(
 static bool
 check_folders(struct postfix *p, const struct ids *ids)
 {
-	static const struct folder data = { "", 0700, true, false };
+	static const struct queue_folder data = { "", 0700, true, false };
 	const char *queue = arena_cstr(p->mem, p->master.queue_directory);
 	bool is_good = true;
 	struct stat st;
@@ -162,9 +150,9 @@ check_folders(struct postfix *p, const struct ids *ids)
 		    (st.st_mode & 0022) != 0 ? "group or other writable"
 					     : "not owned by root",
 		    queue);
-	for (size_t i = 0; i < ARRAY_LEN(folders); i++)
-		is_good &= check_folder(p, &folders[i],
-		    arena_printf(p->mem, "%s/%s", queue, folders[i].name).p, ids);
+	for (size_t i = 0; i < QUEUE_FOLDERS; i++)
+		is_good &= check_folder(p, &queue_folders[i],
+		    arena_printf(p->mem, "%s/%s", queue, queue_folders[i].name).p, ids);
 	is_good &=
 	    check_folder(p, &data, arena_cstr(p->mem, p->master.data_directory), ids);
 	return is_good;
