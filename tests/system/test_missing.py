@@ -29,3 +29,11 @@ def test_copies_and_rewriting_are_left_out_without_a_word(instance):
     m = instance("always_bcc = archive@mbox.test\nsmtpd_sasl_auth_enable = yes").start()
     m.wait_log(r"always_bcc = archive@mbox.test: not built yet: adding recipients")
     m.wait_log(r"smtpd_sasl_auth_enable: AUTH is not built yet and not offered")
+
+
+def test_tables_in_lists_that_ask_none_are_left_out_without_a_word(instance):
+    m = instance("smtpd_forbidden_commands = CONNECT, inline:{{ FOO=x }}\n"
+                 "smtpd_forbid_bare_newline_exclusions = $mynetworks, static:all").start()
+    m.wait_log(r"smtpd_forbidden_commands: tables are not asked here yet: inline:")
+    m.wait_log(r"smtpd_forbid_bare_newline_exclusions: tables are not asked here yet: static:all")
+    assert "regexp:" not in m.log()

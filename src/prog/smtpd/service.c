@@ -2,6 +2,7 @@
  * once; a session keeps what it began with. */
 #include "addr/net.h"
 #include "base/arena.h"
+#include "conf/list.h"
 #include "log/log.h"
 #include "net/endpoint.h"
 #include "os/fd.h"
@@ -124,6 +125,24 @@ fill_missing(struct service *s)
 		    STR_ARG(s->entry->name));
 }
 
+/* Lists that are compared with words and networks only: a table there never matches. The
+ * one that smtpd_forbidden_commands has by default is understood without being asked. */
+static void
+warn_unasked(const struct service *s, const char *name, struct str list)
+{
+	struct str rest = list, item;
+
+	if (s->smtpd->w->worker_at > 0)
+		return; /* the first worker says it */
+	while (conf_list_next(&rest, &item) == RC_OK)
+		if (item.p[0] != '[' && item.p[0] != '/' &&
+		    str_find(item, ':') < item.n &&
+		    !str_is(item, "regexp:{{/^[^A-Z]/ Bogus}}"))
+			log_warn(s->entry->log,
+			    "service %.*s: %s: tables are not asked here yet: %.*s",
+			    STR_ARG(s->entry->name), name, STR_ARG(str_head(item, 200)));
+}
+
 /* ---- headers ---- */
 
 /* Which clients' headers are completed as if they were our own programs. */
@@ -166,6 +185,12 @@ fill(struct service *s, struct err *e)
 
 	rc = conf_fill_smtpd(w->snapshot, line, w->mem, &s->conf, e);
 	fill_missing(s);
+	if (rc == RC_OK) {
+		warn_unasked(
+		    s, "smtpd_forbidden_commands", s->conf.smtpd_forbidden_commands);
+		warn_unasked(s, "smtpd_forbid_bare_newline_exclusions",
+		    s->conf.smtpd_forbid_bare_newline_exclusions);
+	}
 	if (rc == RC_OK)
 		rc = fill_server(s, &s->conf, s->server[0], e);
 	stressed.stress = STR("yes"); /* compat: ${stress?{10}:{300}} */
