@@ -172,19 +172,24 @@ parse_letter(struct options *o, int c)
 	usage();
 }
 
-/* What the arguments ask for when no letter says it. */
+/* name=value asks for a change, whatever else is asked for: before options are held
+ * against each other, or "-n name=value" would change nothing and say nothing. */
 static void
-check_args(struct options *o)
+imply_edit(struct options *o)
 {
-	const unsigned others = MODE_DEFAULTS | MODE_SET | HOW_TO_SHOW | MODE_EXTRA |
-				MODE_CLASS | MODE_TEXTS | MODE_TEMPLATES | MODE_TLS |
-				MODE_MAPS | MODE_LOCKS | MODE_SERVER_SASL |
-				MODE_CLIENT_SASL;
+	const unsigned others = MODE_TEXTS | MODE_TEMPLATES | MODE_TLS | MODE_MAPS |
+				MODE_LOCKS | MODE_SERVER_SASL | MODE_CLIENT_SASL;
+
+	if (o->args[0] != NULL && strchr(o->args[0], '=') != NULL &&
+	    (o->mode & (others | MODES_CHANGE)) == 0)
+		o->mode |= MODE_EDIT;
+}
+
+static void
+check_args(const struct options *o)
+{
 	unsigned edit = o->mode & MODES_CHANGE;
 
-	if (edit == 0 && o->args[0] != NULL && strchr(o->args[0], '=') != NULL &&
-	    (o->mode & others) == 0)
-		edit = o->mode |= MODE_EDIT;
 	/* compat */
 	if (edit != 0 && o->args[0] == NULL)
 		fatal("%s", (o->mode & MODE_EDIT) != 0 ? "-e requires name=value argument"
@@ -206,6 +211,7 @@ options_parse(int argc, char **argv, struct options *o)
 	o->args = argv + optind;
 	if ((o->mode & MODE_TEXTS) != 0 && (o->mode & MODE_TEMPLATES) != 0)
 		fatal("specify one of -b and -t"); /* compat */
+	imply_edit(o);
 	check_together(o->mode);
 	check_args(o);
 	if (o->directory == NULL)
