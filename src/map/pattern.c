@@ -1,5 +1,6 @@
 /* Lines of tables of patterns, and the list of rules they become. */
 #include "map/pattern.h"
+#include "map/map_int.h"
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -22,56 +23,41 @@ pattern_warn(const struct pattern_warner *w, unsigned line, const char *fmt, ...
 	w->fn(w->ctx, line, text);
 }
 
+struct str
+pattern_skip_blanks(struct str s)
+{
+	while (s.n > 0 && ascii_isspace(s.p[0]))
+		s = str_from(s, 1);
+	return s;
+}
+
+bool
+pattern_takes_word(struct str *s, struct str word)
+{
+	if (!str_istarts(*s, word) || (s->n > word.n && ascii_isalnum(s->p[word.n])))
+		return false;
+	*s = str_from(*s, word.n);
+	return true;
+}
+
 /* ---- lines ---- */
 
 /* What stands between the braces that `text` begins and ends with. */
 static enum rc
 strip_braces(struct str text, struct str *out, struct err *e)
 {
-	size_t depth = 0, i;
+	enum rc rc;
 
 	if (text.n == 0 || text.p[0] != '{')
 		return err_set(e, RC_PERM, "no '{' at start of text in \"%.*s\"",
 		    STR_ARG(text)); /* compat */
-	for (i = 0; i < text.n; i++) {
-		if (text.p[i] == '{')
-			depth++;
-		else if (text.p[i] == '}' && --depth == 0)
-			break;
-	}
-	if (depth > 0)
-		return err_set(e, RC_PERM, "missing '}' in \"%.*s\"", STR_ARG(text));
-	if (i + 1 < text.n)
-		return err_set(
-		    e, RC_PERM, "syntax error after '}' in \"%.*s\"", STR_ARG(text));
-	*out = str_trim(str_n(text.p + 1, i - 1));
-	return RC_OK;
-}
-
-static bool
-is_separator(char c)
-{
-	return c == ',' || ascii_isspace(c);
-}
-
-/* Up to the next separator outside of braces. */
-static bool
-take_item(struct str *rest, struct str *out)
-{
-	size_t i = 0, start, depth = 0;
-
-	while (i < rest->n && is_separator(rest->p[i]))
-		i++;
-	start = i;
-	for (; i < rest->n && (depth > 0 || !is_separator(rest->p[i])); i++) {
-		if (rest->p[i] == '{')
-			depth++;
-		else if (rest->p[i] == '}' && depth > 0)
-			depth--;
-	}
-	*out = str_n(rest->p + start, i - start);
-	*rest = str_from(*rest, i);
-	return out->n > 0;
+	rc = map_unbrace(text, out);
+	if (rc == RC_OK)
+		return RC_OK;
+	return err_set(e, RC_PERM,
+	    rc == RC_NONE ? "missing '}' in \"%.*s\""
+			  : "syntax error after '}' in \"%.*s\"",
+	    STR_ARG(text));
 }
 
 enum rc
@@ -88,7 +74,7 @@ pattern_inline(struct str name, struct arena *mem, struct str *out, struct err *
 	text = arena_get(mem, name.n + 1);
 	if (text == NULL)
 		return err_set(e, RC_TEMP, "memory limit");
-	while (take_item(&rest, &item)) {
+	while (map_word_next(&rest, &item) == RC_OK) {
 		rc = strip_braces(item, &rule, e);
 		if (rc != RC_OK)
 			return rc;

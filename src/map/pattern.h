@@ -41,6 +41,10 @@ struct pattern_lines pattern_lines_start(struct str text, struct arena *mem);
  * memory limit. */
 MUST_USE enum rc pattern_lines_next(struct pattern_lines *l, struct pattern_line *out);
 
+struct str pattern_skip_blanks(struct str s);
+/* Takes "IF" or "ENDIF", in any case and as a word of its own, off the front. */
+bool pattern_takes_word(struct str *s, struct str word);
+
 /* ---- rules ---- */
 
 enum pattern_op { PATTERN_MATCH, PATTERN_IF, PATTERN_ENDIF };

@@ -65,23 +65,6 @@ cidr_net_holds(const struct cidr_net *net, const struct cidr_net *addr)
 
 /* ---- lines ---- */
 
-static struct str
-skip_blanks(struct str s)
-{
-	while (s.n > 0 && ascii_isspace(s.p[0]))
-		s = str_from(s, 1);
-	return s;
-}
-
-static bool
-takes_word(struct str *s, struct str word)
-{
-	if (!str_istarts(*s, word) || (s->n > word.n && ascii_isalnum(s->p[word.n])))
-		return false;
-	*s = str_from(*s, word.n);
-	return true;
-}
-
 /* "net/bits"; no host bits may be set. */
 static enum rc
 parse_masked(struct str text, size_t slash, unsigned line, const struct pattern_warner *w,
@@ -177,7 +160,7 @@ cidr_line_parse(const struct pattern_line *line, const struct pattern_warner *w,
 	struct str s = line->text, pattern;
 	size_t end = 0;
 
-	if (takes_word(&s, STR("ENDIF"))) {
+	if (pattern_takes_word(&s, STR("ENDIF"))) {
 		l.op = PATTERN_ENDIF;
 		if (s.n > 0) {
 			pattern_warn(
@@ -187,12 +170,12 @@ cidr_line_parse(const struct pattern_line *line, const struct pattern_warner *w,
 		*out = l;
 		return RC_OK;
 	}
-	if (takes_word(&s, STR("IF")))
+	if (pattern_takes_word(&s, STR("IF")))
 		l.op = PATTERN_IF;
-	s = skip_blanks(s);
+	s = pattern_skip_blanks(s);
 	while (s.n > 0 && s.p[0] == '!') {
 		l.is_negated = !l.is_negated;
-		s = skip_blanks(str_from(s, 1));
+		s = pattern_skip_blanks(str_from(s, 1));
 	}
 	if (s.n == 0) {
 		pattern_warn(w, line->line, "no address pattern: skipping this rule");
@@ -204,7 +187,7 @@ cidr_line_parse(const struct pattern_line *line, const struct pattern_warner *w,
 		while (end < s.n && !ascii_isspace(s.p[end]))
 			end++;
 		pattern = str_head(s, end);
-		l.value = skip_blanks(str_from(s, end));
+		l.value = pattern_skip_blanks(str_from(s, end));
 	}
 	if (parse_pattern(pattern, line->line, w, &l.net) != RC_OK)
 		return RC_PERM;

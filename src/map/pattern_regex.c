@@ -5,24 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct str
-skip_blanks(struct str s)
-{
-	while (s.n > 0 && ascii_isspace(s.p[0]))
-		s = str_from(s, 1);
-	return s;
-}
-
-/* "IF" or "ENDIF" as a word of its own. */
-static bool
-takes_word(struct str *s, struct str word)
-{
-	if (!str_istarts(*s, word) || (s->n > word.n && ascii_isalnum(s->p[word.n])))
-		return false;
-	*s = str_from(*s, word.n);
-	return true;
-}
-
 /* !, the pattern between its delimiters, the options; *s: what stands behind. */
 static enum rc
 parse_pattern(struct str *s, unsigned line, const struct pattern_words *words,
@@ -31,10 +13,10 @@ parse_pattern(struct str *s, unsigned line, const struct pattern_words *words,
 	size_t end;
 	char delimiter;
 
-	*s = skip_blanks(*s);
+	*s = pattern_skip_blanks(*s);
 	while (s->n > 0 && s->p[0] == '!') {
 		out->is_negated = !out->is_negated;
-		*s = skip_blanks(str_from(*s, 1));
+		*s = pattern_skip_blanks(str_from(*s, 1));
 	}
 	if (s->n == 0) {
 		pattern_warn(w, line, "no regexp: skipping this rule");
@@ -55,7 +37,7 @@ parse_pattern(struct str *s, unsigned line, const struct pattern_words *words,
 	for (end = 0; end < s->n && !ascii_isspace(s->p[end]); end++)
 		;
 	out->options = str_head(*s, end);
-	*s = skip_blanks(str_from(*s, end));
+	*s = pattern_skip_blanks(str_from(*s, end));
 	return RC_OK;
 }
 
@@ -67,13 +49,13 @@ pattern_regex_parse(const struct pattern_line *line, const struct pattern_words 
 	struct str s = line->text;
 	enum rc rc;
 
-	if (takes_word(&s, STR("ENDIF"))) {
+	if (pattern_takes_word(&s, STR("ENDIF"))) {
 		l.op = PATTERN_ENDIF;
-		l.value = skip_blanks(s);
+		l.value = pattern_skip_blanks(s);
 		*out = l;
 		return RC_OK;
 	}
-	if (takes_word(&s, STR("IF"))) {
+	if (pattern_takes_word(&s, STR("IF"))) {
 		l.op = PATTERN_IF;
 	} else if (s.n > 0 && ascii_isalnum(s.p[0])) {
 		pattern_warn(w, line->line, "ignoring unrecognized request");
