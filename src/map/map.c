@@ -107,6 +107,13 @@ warn_if_old(const struct map *m, struct log *log)
 	free(path);
 }
 
+static enum rc
+refuse_forgery(const struct map *m, struct err *e)
+{
+	return err_set(e, RC_TEMP, "%.*s map is not allowed for security sensitive data",
+	    STR_ARG(m->spec)); /* compat */
+}
+
 enum rc
 map_open_version(struct map *m, struct err *e)
 {
@@ -136,11 +143,10 @@ map_open_version(struct map *m, struct err *e)
 		if (loaded != RC_OK)
 			return loaded;
 	}
-	if ((m->flags & MAP_PARANOID) != 0 && m->traits.is_open_to_forgery)
-		return err_set(e, RC_PERM,
-		    "%.*s map is not allowed for security "
-		    "sensitive data",
-		    STR_ARG(m->spec)); /* compat */
+	if ((m->flags & MAP_PARANOID) != 0 && m->traits.is_open_to_forgery) {
+		(void)refuse_forgery(m, e);
+		return RC_PERM;
+	}
 	if (m->for_writing && m->type->put == NULL)
 		return err_set(e, RC_PERM, "%.*s map requires O_RDONLY access mode",
 		    STR_ARG(m->spec)); /* compat */
@@ -225,6 +231,10 @@ map_find(struct map *m, struct str key, unsigned flags, struct arena *mem,
 	struct str value;
 	enum rc rc;
 
+	/* The same table may serve others, who are less careful; and `lookup`, which asks
+	 * the remote ones, opened it for all. */
+	if (((flags | m->flags) & MAP_PARANOID) != 0 && m->traits.is_open_to_forgery)
+		return refuse_forgery(m, e);
 	if (!m->is_open && m->type != NULL && m->traits.is_remote && !m->env.asks_remote)
 		return RC_MORE;
 	if (!m->is_open)

@@ -44,7 +44,7 @@ enum map_flag {
 	/* find: rules whose result takes text from the key ($1) do not exist; open: say
 	 * so. For transport_maps and others whose result is a command or a file. */
 	MAP_NO_SUBST = 4,
-	/* open: refuse tables whose answers anybody on the way could make up (tcp,
+	/* open, find: refuse tables whose answers anybody on the way could make up (tcp,
 	 * socketmap, memcache, proxy). For alias_maps of local, tables of virtual. */
 	MAP_PARANOID = 8,
 	MAP_EMPTY_OK = 16, /* find: an empty value is no trouble: for commands */

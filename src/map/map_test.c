@@ -413,6 +413,40 @@ incremental(void **state)
 	map_set_free(&s);
 }
 
+/* What decides whose files are written must not be asked of anybody on the way: not when
+ * others opened the same table before, and not by way of `lookup` either. */
+static void
+forged_answers_decide_whose_files_are_written(void **state)
+{
+	static const char *const specs[] = { "tcp:localhost:1", "socketmap:inet:x:1:y",
+		"memcache:/x", "proxy:mysql:/x", "unionmap:{static:x,tcp:localhost:1}",
+		"pipemap:{static:x,proxy:ldap:/x}", "debug:proxy:sqlite:/x" };
+	const struct map_env worker = { .asks_remote = false };
+	struct arena *mem = arena_new(1 << 16);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(specs); i++) {
+		struct map_set *s = map_set_new(&worker);
+		struct map *others, *m;
+		struct err e = { 0 };
+		struct str value;
+
+		assert_int_equal(map_set_open(s, str_c(specs[i]), 0, &others, &e), RC_OK);
+		assert_int_equal(
+		    map_find(others, STR("joe"), 0, mem, &value, &e), RC_MORE);
+		assert_int_equal(
+		    map_find(others, STR("joe"), MAP_PARANOID, mem, &value, &e), RC_TEMP);
+		assert_non_null(strstr(e.text, "is not allowed for security sensitive"));
+		map_set_free(&s);
+		s = map_set_new(&worker);
+		assert_int_equal(
+		    map_set_open(s, str_c(specs[i]), MAP_PARANOID, &m, &e), RC_OK);
+		assert_int_equal(map_find(m, STR("joe"), 0, mem, &value, &e), RC_TEMP);
+		map_set_free(&s);
+	}
+	arena_free(&mem);
+}
+
 int
 main(void)
 {
@@ -420,6 +454,7 @@ main(void)
 		cmocka_unit_test(simple_types),
 		cmocka_unit_test(members),
 		cmocka_unit_test(nesting),
+		cmocka_unit_test(forged_answers_decide_whose_files_are_written),
 		cmocka_unit_test(type_list),
 		cmocka_unit_test(accounts),
 		cmocka_unit_test(text_changes),
