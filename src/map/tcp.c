@@ -79,7 +79,7 @@ no_reply(const struct tcp *t, enum map_client_fault fault, const struct err *why
 		return trouble(t, "text longer than ", STR("4096"), e);
 	case MAP_CLIENT_TIME:
 	case MAP_CLIENT_DISCONNECT:
-		return trouble(t, "unexpected EOF: ", str_c(strerror(why->sys)), e);
+		return trouble(t, "unexpected EOF", STR(""), e);
 	case MAP_CLIENT_CONNECT:
 	case MAP_CLIENT_FORMAT:
 	case MAP_CLIENT_FINE:

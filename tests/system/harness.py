@@ -474,10 +474,16 @@ def debian_nsd():
     return top and str(top / "usr/sbin/nsd")
 
 
+def debian_memcached():
+    top = unpacked("memcached", "usr/bin/memcached")
+    return top and str(top / "usr/bin/memcached")
+
+
 def fetch_peers():
     """Before the tests start: they run without a network."""
     debian_postfix()
     debian_nsd()
+    debian_memcached()
 
 
 def peer_env():
