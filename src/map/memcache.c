@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define DATA_MAX       ((int64_t)16 << 20) /* the most that a setting may allow */
-#define TIMEOUT_MAX_US (100 * US_PER_SEC)
+#define TIMEOUT_MAX_US (100 * US_PER_SEC)  /* and of a pause */
 
 static const struct map_setting settings[] = {
 	{ "memcache", MAP_SETTING_TEXT, "inet:localhost:11211", 0, 0,
@@ -37,7 +37,8 @@ static const struct map_setting settings[] = {
 	{ "data_size_limit", MAP_SETTING_NUMBER, "10240", 1, DATA_MAX,
 	    "The most bytes that a value may have." },
 	{ "max_try", MAP_SETTING_NUMBER, "2", 1, 0, "How often the server is tried." },
-	{ "retry_pause", MAP_SETTING_NUMBER, "1", 1, 0, "Seconds between tries." },
+	{ "retry_pause", MAP_SETTING_NUMBER, "1", 1, 0,
+	    "Seconds between tries, at most 100." },
 	{ "timeout", MAP_SETTING_NUMBER, "2", 0, 0,
 	    "Seconds for one try, at most 100; 0 means 100." },
 };
@@ -91,6 +92,8 @@ set_up(struct memcache *m, const struct map_how *how, struct err *e)
 	where.reply_max = 2 * m->limits.line + m->limits.data + 4;
 	m->tries = map_settings_number(s, "max_try");
 	m->pause_us = map_settings_number(s, "retry_pause") * US_PER_SEC;
+	if (m->pause_us > TIMEOUT_MAX_US)
+		m->pause_us = TIMEOUT_MAX_US;
 	m->timeout_us = map_settings_number(s, "timeout") * US_PER_SEC;
 	if (m->timeout_us == 0 || m->timeout_us > TIMEOUT_MAX_US)
 		m->timeout_us = TIMEOUT_MAX_US;
@@ -98,7 +101,13 @@ set_up(struct memcache *m, const struct map_how *how, struct err *e)
 		return RC_TEMP;
 	if (map_client_init(&m->client, &where, e) != RC_OK)
 		return RC_TEMP;
-	return backup.spec.n == 0 ? RC_OK : map_open(&backup, &m->backup, e);
+	if (backup.spec.n == 0)
+		return RC_OK;
+	if (str_find(backup.spec, ':') == backup.spec.n)
+		return err_set(e, RC_TEMP,
+		    "open dictionary: expecting \"type:name\" form instead of \"%.*s\"",
+		    STR_ARG(backup.spec)); /* compat */
+	return map_open(&backup, &m->backup, e);
 }
 
 static enum rc

@@ -71,11 +71,22 @@ map_settings_need(const struct map_settings *s, const char *name, struct err *e)
 	return s->values[i].n > 0 ? RC_OK : bad_value(s, "bad string length 0 < 1", i, e);
 }
 
+/* compat: the same of numbers */
+static enum rc
+out_of_bounds(const struct map_settings *s, size_t i, char sign, struct err *e)
+{
+	const struct map_setting *d = &s->list->v[i];
+	bool is_file = str_ends(s->where, STR(": "));
+
+	return err_set(e, RC_TEMP, "%sinvalid %s%s parameter value %.*s %c %lld",
+	    is_file ? s->where.p : "", is_file ? "" : s->where.p, d->name,
+	    STR_ARG(s->values[i]), sign, (long long)(sign == '<' ? d->min : d->max));
+}
+
 static enum rc
 check_value(const struct map_settings *s, size_t i, struct err *e)
 {
 	const struct map_setting *d = &s->list->v[i];
-	const char *where = s->where.p;
 	struct str text = s->values[i];
 	uint64_t number;
 	bool yes;
@@ -87,16 +98,13 @@ check_value(const struct map_settings *s, size_t i, struct err *e)
 		return RC_OK;
 	if (text.n > 0 && text.p[0] == '-' &&
 	    str_u64(str_from(text, 1), INT32_MAX, &number) == RC_OK)
-		return err_set(e, RC_TEMP, "invalid %s%s parameter value %.*s < %lld",
-		    where, d->name, STR_ARG(text), (long long)d->min); /* compat */
+		return out_of_bounds(s, i, '<', e);
 	if (str_u64(text, UINT32_MAX, &number) != RC_OK)
 		return bad_value(s, "bad numerical configuration", i, e);
 	if ((int64_t)number < d->min)
-		return err_set(e, RC_TEMP, "invalid %s%s parameter value %.*s < %lld",
-		    where, d->name, STR_ARG(text), (long long)d->min); /* compat */
+		return out_of_bounds(s, i, '<', e);
 	if (d->max > 0 && (int64_t)number > d->max)
-		return err_set(e, RC_TEMP, "invalid %s%s parameter value %.*s > %lld",
-		    where, d->name, STR_ARG(text), (long long)d->max); /* compat */
+		return out_of_bounds(s, i, '>', e);
 	return RC_OK;
 }
 
