@@ -46,6 +46,11 @@ struct access_conf {
 MUST_USE enum rc access_compile(
     struct str text, struct arena *mem, struct access_list *out, struct err *e);
 
+/* The next restriction from *at on that answers 451 4.3.5 whenever it is reached, because
+ * nobody knows its name or this version does not have it. RC_NONE: no more. */
+MUST_USE enum rc access_missing(
+    const struct access_list *l, unsigned *at, struct str *out, bool *is_known);
+
 /* Whether relay or recipient list protects against relaying by strangers; RC_PERM: no; e
  * has Postfix's fatal text "in parameter smtpd_relay_restrictions or …, specify at least
  * one …". */

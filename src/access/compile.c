@@ -37,6 +37,27 @@ access_compile(struct str text, struct arena *mem, struct access_list *out, stru
 	return RC_OK;
 }
 
+enum rc
+access_missing(const struct access_list *l, unsigned *at, struct str *out, bool *is_known)
+{
+	bool is_prefixed = false;
+
+	while (*at < l->n) {
+		const struct access_item *it = &l->v[(*at)++];
+
+		if (it->r == NULL ||
+		    (it->r->fn == NULL && (it->r->flags & ACCESS_PREFIX) == 0)) {
+			*out = it->name;
+			*is_known = it->r != NULL;
+			return RC_OK;
+		}
+		if ((it->r->flags & ACCESS_ENDS_LIST) != 0 && !is_prefixed)
+			*at = l->n;
+		is_prefixed = (it->r->flags & ACCESS_PREFIX) != 0;
+	}
+	return RC_NONE;
+}
+
 static bool
 protects(const struct access_list *l)
 {

@@ -123,3 +123,14 @@ def test_users(quiet, setting, words):
     code, said = news(quiet)
     assert code == 1
     assert any(words in l for l in said), said
+
+
+def test_a_restriction_refuses_everybody_and_nobody_was_told(quiet):
+    append(quiet, "smtpd_sender_restrictions = permit_mynetworks, warn_if_reject reject_unknown_sender_domain, permit_mynetwork\n"
+                  "smtpd_helo_restrictions = permit, reject_rbl_client bl.test\n")
+    append(quiet, "late inet n - n - - smtpd\n  -o smtpd_client_restrictions=hash:{dir}/x,reject\n", "master_cf")
+    said = "\n".join(news(quiet)[1])
+    assert "smtpd_sender_restrictions: not built yet: reject_unknown_sender_domain; who reaches it gets 451 4.3.5" in said
+    assert "smtpd_sender_restrictions: unknown smtpd restriction: permit_mynetwork; who" in said
+    assert f"-o smtpd_client_restrictions: not built yet: hash:{quiet.dir}/x; who" in said
+    assert "reject_rbl_client" not in said  # never reached

@@ -2,6 +2,7 @@
 #include "prog/master/master.h"
 #include <stdlib.h>
 #include <string.h>
+#include "agent/restrictions.h"
 #include "agent/worker.h"
 #include "base/arena.h"
 #include "conf/advice.h"
@@ -119,6 +120,7 @@ config_warn(const struct config *c, struct log *log)
 	const struct master_cf *m = &c->snapshot->master;
 
 	conf_warn(c->snapshot, log);
+	restrictions_warn(c->snapshot, log);
 	for (size_t i = 0; i < m->n; i++) {
 		const struct master_service *s = &m->v[i];
 

@@ -5,6 +5,7 @@
 #include "prog/admin/postfix/postfix.h"
 #include <stdio.h>
 #include <unistd.h>
+#include "agent/restrictions.h"
 #include "agent/worker.h"
 #include "base/arena.h"
 #include "log/log.h"
@@ -45,6 +46,7 @@ verb_check(struct postfix *p)
 		return 1;
 	}
 	conf_warn(p->snapshot, p->log);
+	restrictions_warn(p->snapshot, p->log);
 	check_programs(p);
 	is_good = check_files(p);
 	is_good &= check_tables(p);

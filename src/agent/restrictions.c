@@ -1,0 +1,103 @@
+/* Owns the warnings about restrictions that refuse everybody because they are not there.
+ */
+#include "agent/restrictions.h"
+#include "access/access.h"
+#include "base/arena.h"
+#include "conf/list.h"
+#include "conf/snapshot.h"
+#include "log/log.h"
+
+enum { NAME_SHOWN = 80 }; /* bytes of what nobody knows */
+
+static const char *const lists[] = { "smtpd_client_restrictions",
+	"smtpd_helo_restrictions", "smtpd_sender_restrictions",
+	"smtpd_relay_restrictions", "smtpd_recipient_restrictions",
+	"smtpd_data_restrictions", "smtpd_end_of_data_restrictions" };
+
+/* One list, where it is set. */
+struct setting {
+	const struct conf_snapshot *s;
+	const struct master_service *service; /* NULL: main.cf */
+	struct str path, name, value;
+	unsigned line;
+	struct log *log;
+};
+
+static bool
+is_list(struct str name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+		if (str_is(name, lists[i]))
+			return true;
+	return false;
+}
+
+/* Classes are parameters of their own; that they are not built is said of
+ * smtpd_restriction_classes. */
+static bool
+is_class(const struct setting *at, struct str name, struct arena *mem)
+{
+	struct str classes, word;
+
+	if (conf_get(at->s, at->service, STR("smtpd_restriction_classes"), mem, &classes,
+		NULL) != RC_OK)
+		return false;
+	while (str_token(&classes, CONF_LIST_SEPARATORS, &word))
+		if (str_eq(word, name))
+			return true;
+	return false;
+}
+
+static void
+warn_setting(const struct setting *at)
+{
+	struct arena *mem = arena_new((size_t)CONF_VALUE_MAX * 8);
+	struct access_list list = { 0 };
+	struct str text, name;
+	bool is_known;
+	unsigned i = 0;
+
+	/* What is malformed is an error, and said elsewhere. */
+	if (conf_expand(at->s, at->service, at->value, mem, &text, NULL) == RC_OK &&
+	    access_compile(text, mem, &list, NULL) == RC_OK)
+		while (access_missing(&list, &i, &name, &is_known) == RC_OK)
+			if (!is_class(at, name, mem))
+				log_warn(at->log,
+				    "%.*s: line %u: %s%.*s: %s: %.*s; who reaches it "
+				    "gets "
+				    "451 4.3.5",
+				    STR_ARG(at->path), at->line,
+				    at->service != NULL ? "-o " : "", STR_ARG(at->name),
+				    is_known ? "not built yet"
+					     : "unknown smtpd restriction",
+				    STR_ARG(str_head(name, NAME_SHOWN)));
+	arena_free(&mem);
+}
+
+void
+restrictions_warn(const struct conf_snapshot *s, struct log *log)
+{
+	struct setting at = { .s = s, .path = s->main_path, .log = log };
+
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+		const struct conf_entry *v = main_cf_find(&s->main, str_c(lists[i]));
+
+		if (v == NULL)
+			continue;
+		at.name = v->name;
+		at.value = v->value;
+		at.line = v->line;
+		warn_setting(&at);
+	}
+	at.path = s->master_path;
+	for (size_t i = 0; i < s->master.n; i++) {
+		at.service = &s->master.v[i];
+		at.line = at.service->line;
+		for (size_t k = 0; k < at.service->n_overrides; k++) {
+			at.name = at.service->overrides[k].name;
+			at.value = at.service->overrides[k].value;
+			if (is_list(at.name))
+				warn_setting(&at);
+		}
+	}
+}
