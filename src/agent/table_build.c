@@ -9,6 +9,7 @@
 #include "os/fd.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,6 +102,24 @@ must_replace_as_root(struct table_command *t, struct str name)
 	return false;
 }
 
+static void
+become(struct command *c, uid_t uid, gid_t gid)
+{
+	/* All groups: what those of root may read is not for everybody. */
+	if (seteuid(0) != 0 || setgroups(1, &gid) != 0 || setegid(gid) != 0 ||
+	    seteuid(uid) != 0)
+		command_fatal(c, 1, "cannot become uid %lu: %s", (unsigned long)uid,
+		    strerror(errno));
+}
+
+/* Behind a table that was somebody else's. */
+static void
+become_oneself(struct command *c)
+{
+	if (getuid() == 0 && (geteuid() != 0 || getegid() != getgid()))
+		become(c, 0, getgid());
+}
+
 /* Root does not write on behalf of others: who owns the source must be able to write the
  * table. Source, table and folder should have one owner. */
 static void
@@ -114,9 +133,7 @@ become_owner(struct job *j, const struct stat *st)
 		warn_of_folder(j->t, j->name);
 		return;
 	}
-	if (seteuid(0) != 0 || setegid(st->st_gid) != 0 || seteuid(st->st_uid) != 0)
-		command_fatal(c, 1, "cannot become uid %lu: %s",
-		    (unsigned long)st->st_uid, strerror(errno));
+	become(c, st->st_uid, st->st_gid);
 	/* Not with -F: the source names files, which root would read for its owner. */
 	if (!j->t->files && must_replace_as_root(j->t, j->name) && seteuid(0) != 0)
 		command_fatal(c, 1, "cannot become root: %s", strerror(errno));
@@ -347,6 +364,7 @@ table_build(struct table_command *t, const char *table)
 	int fd = STDIN_FILENO;
 
 	split(&j, table);
+	become_oneself(&t->c);
 	if (!t->incremental) {
 		file = arena_cstr(t->c.mem, j.name);
 		fd = open(file, O_RDONLY | O_CLOEXEC);
@@ -426,6 +444,7 @@ table_remove(struct table_command *t, char **tables, size_t n)
 		struct stat st;
 
 		split(&j, tables[i]);
+		become_oneself(&t->c);
 		if (stat(arena_cstr(t->c.mem, j.name), &st) == 0 && S_ISREG(st.st_mode))
 			become_owner(&j, &st);
 		open_table(&j, table_spec(t, tables[i]), 0644, 0);

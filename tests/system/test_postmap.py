@@ -118,19 +118,50 @@ def test_mode_of_the_source(place, source, table):
     assert stat.S_IMODE((place.dir / "s.db").stat().st_mode) == 0o644
 
 
-def test_owner_of_the_source(place, monkeypatch):
+@pytest.fixture
+def theirs(place, monkeypatch):
+    """A folder that belongs to somebody else: as .who."""
     if os.geteuid() != 0:
         pytest.skip("only root can be somebody else")
     # The leak checker cannot look into a process that changed its user.
     monkeypatch.setenv("ASAN_OPTIONS", os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0")
-    who = pwd.getpwnam("nobody")
     p = place.dir
     while p != p.parent and p.stat().st_uid == 0 and str(p).startswith("/tmp/"):
         os.chmod(p, 0o755)
         p = p.parent
-    theirs = place.dir / "theirs"
-    theirs.mkdir()
-    os.chown(theirs, who.pw_uid, who.pw_gid)
+    folder, who = place.dir / "theirs", pwd.getpwnam("nobody")
+    folder.mkdir()
+    os.chown(folder, who.pw_uid, who.pw_gid)
+    return folder
+
+
+def test_files_for_the_groups_of_root_end_in_tables_of_others(place, theirs):
+    who = theirs.stat()
+    secret = place.write("secret", "for a group that root is in\n")
+    secret.chmod(0o640)
+    os.chown(secret, 0, 61002)
+    path = place.write("theirs/s", f"a {secret}\n")
+    os.chown(path, who.st_uid, who.st_gid)
+    r = place.run("postmap", "-F", f"hash:{path}", extra_groups=[0, 61002])
+    assert "Permission denied: skipping this entry" in r.stderr
+    place.run("postmap", "-Fq", "a", f"hash:{path}", status=1)
+
+
+def test_roots_table_behind_that_of_somebody_else(place, theirs):
+    """postmap THEIRS OURS: ours was read and written with their rights."""
+    who = theirs.stat()
+    path, ours = place.write("theirs/s", "a b\n"), place.write("ours", "c d\n")
+    ours.chmod(0o600)
+    os.chown(path, who.st_uid, who.st_gid)
+    place.run("postmap", f"hash:{path}", f"hash:{ours}")
+    assert (theirs / "s.db").stat().st_uid == who.st_uid
+    assert (place.dir / "ours.db").stat().st_uid == 0
+    place.run("postmap", "-d", "a", f"hash:{path}", f"hash:{ours}")
+    place.run("postmap", "-d", "c", f"hash:{path}", f"hash:{ours}")
+
+
+def test_owner_of_the_source(place, theirs):
+    who = pwd.getpwnam("nobody")
     path, db = place.write("theirs/s", "a b\n"), theirs / "s.db"
     os.chown(path, who.pw_uid, who.pw_gid)
     place.run("postmap", f"hash:{path}")
