@@ -30,7 +30,7 @@ static const struct {
 	{ "tlsproxy", "" },
 	{ "flush", "queue" },
 	{ "verify", "" },
-	{ "proxymap", "" },
+	{ "proxymap", "lookup" },
 	{ "postlogd", "" },
 	{ "dnsblog", "" },
 };

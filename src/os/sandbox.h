@@ -15,6 +15,8 @@ enum os_sandbox_may {
 	OS_MAY_WRITE = 4,   /* create, write, rename, unlink, sync files */
 	OS_MAY_SETFSID = 8, /* setfsuid, setfsgid; setuid-like calls otherwise never */
 	OS_MAY_UNIX = 16,   /* accept from UNIX-domain sockets */
+	/* Connect to them. Whoever has it can reach private/queue: for `lookup` only. */
+	OS_MAY_CONNECT_UNIX = 32,
 };
 
 /* Path lists end with NULL; a missing path is skipped. Reading below `write` is allowed

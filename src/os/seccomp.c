@@ -98,10 +98,14 @@ allow_socket(scmp_filter_ctx f, int family)
  * where whoever has our uid may read and delete all mail: Landlock does not look at
  * sockets. Libraries that look for their daemon (nscd) are told no and go on without. */
 static int
-allow_unix_socket(scmp_filter_ctx f)
+allow_unix_socket(scmp_filter_ctx f, const struct os_sandbox *s)
 {
 	const scmp_datum_t kind = 0xf; /* SOCK_TYPE_MASK of the kernel */
-	int error = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
+	int error;
+
+	if ((s->may & OS_MAY_CONNECT_UNIX) != 0)
+		return allow_socket(f, AF_UNIX);
+	error = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
 	    SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0),
 	    SCMP_A1(SCMP_CMP_MASKED_EQ, kind, SOCK_DGRAM));
 
@@ -142,7 +146,7 @@ allow_open_reading(scmp_filter_ctx f)
 /* Threads yes, processes no. clone3 hides its flags in memory, so libc is told to use
  * clone. prctl, ioctl, prlimit: only the harmless ones. */
 static int
-allow_some(scmp_filter_ctx f)
+allow_some(scmp_filter_ctx f, const struct os_sandbox *s)
 {
 	static const scmp_datum_t ioctls[] = { FIONREAD, FIONBIO, TCGETS, TIOCGWINSZ };
 	int error = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
@@ -164,7 +168,7 @@ allow_some(scmp_filter_ctx f)
 		error = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
 		    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
 	if (error == 0)
-		error = allow_unix_socket(f);
+		error = allow_unix_socket(f, s);
 	return error;
 }
 
@@ -174,7 +178,7 @@ build(scmp_filter_ctx f, const struct os_sandbox *s)
 	int error = allow(f, base_calls);
 
 	if (error == 0)
-		error = allow_some(f);
+		error = allow_some(f, s);
 	if (error == 0 && (s->may & (OS_MAY_INET | OS_MAY_UNIX)) != 0)
 		error = allow(f, accept_calls);
 	if (error == 0 && (s->may & OS_MAY_INET) != 0) {

@@ -34,8 +34,21 @@ drop(struct endpoint *ep, bool remove_name)
 	if (remove_name && strncmp(ep->key, "unix ", 5) == 0)
 		(void)unlink(ep->key + 5);
 	list_remove(&ep->node);
+	loop_io_remove(ep->m->loop, &ep->knock);
 	os_fd_close(&ep->fd);
 	free(ep);
+}
+
+static void
+on_knock(void *arg, unsigned events)
+{
+	struct endpoint *ep = arg;
+	const char *role = config_role(ep->m->config, ep->service);
+
+	(void)events;
+	loop_io_remove(ep->m->loop, &ep->knock);
+	if (role != NULL)
+		roles_need(ep->m, str_c(role));
 }
 
 /* Takes `fd` over. */
@@ -48,6 +61,8 @@ keep(struct master *m, const char *key, uint32_t service, int fd)
 	ep->next_service = service;
 	ep->fd = fd;
 	ep->is_wanted = ep->is_new = true;
+	ep->m = m;
+	loop_io_init(&ep->knock, fd, on_knock, ep);
 	list_init(&ep->node);
 	list_add_tail(&m->endpoints, &ep->node);
 }
@@ -234,4 +249,22 @@ endpoints_close(struct master *m, bool remove_names)
 {
 	LIST_EACH_SAFE (it, tmp, &m->endpoints)
 		drop(CONTAINER_OF(it, struct endpoint, node), remove_names);
+}
+
+void
+endpoints_watch(struct master *m)
+{
+	const struct role *lookup = &m->roles[ROLE_LOOKUP];
+
+	LIST_EACH (it, &m->endpoints) {
+		struct endpoint *ep = CONTAINER_OF(it, struct endpoint, node);
+		const char *role = ep->service == BOOT_ADMIN
+				       ? NULL
+				       : config_role(m->config, ep->service);
+
+		if (role != NULL && strcmp(role, lookup->name) == 0 && lookup->n == 0)
+			loop_io_want(m->loop, &ep->knock, LOOP_READ);
+		else
+			loop_io_remove(m->loop, &ep->knock);
+	}
 }

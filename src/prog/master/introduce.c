@@ -1,5 +1,6 @@
-/* Who may talk to whom: queue with everybody else. Master makes the pair of sockets and
- * gives one end to each; there is no other way between two workers. */
+/* Who may talk to whom: queue with everybody else, lookup with those that ask tables.
+ * Master makes the pair of sockets and gives one end to each; there is no other way
+ * between two workers. */
 #include "prog/master/master.h"
 #include <string.h>
 #include "ipc/channel.h"
@@ -8,15 +9,19 @@
 #include "os/sock.h"
 
 static const struct {
+	unsigned hub; /* a role of one process */
 	unsigned role;
 	const char *purpose;
 } pairs[] = {
-	{ ROLE_SMTPD, "submit" },
-	{ ROLE_PICKUP, "submit" },
-	{ ROLE_BOUNCE, "submit" },
-	{ ROLE_SMTP, "delivery" },
-	{ ROLE_VIRTUAL, "delivery" },
-	{ ROLE_BOUNCE, "delivery" },
+	{ ROLE_QUEUE, ROLE_SMTPD, "submit" },
+	{ ROLE_QUEUE, ROLE_PICKUP, "submit" },
+	{ ROLE_QUEUE, ROLE_BOUNCE, "submit" },
+	{ ROLE_QUEUE, ROLE_SMTP, "delivery" },
+	{ ROLE_QUEUE, ROLE_VIRTUAL, "delivery" },
+	{ ROLE_QUEUE, ROLE_BOUNCE, "delivery" },
+	{ ROLE_LOOKUP, ROLE_SMTPD, "lookup" },
+	{ ROLE_LOOKUP, ROLE_QUEUE, "lookup" },
+	{ ROLE_LOOKUP, ROLE_VIRTUAL, "lookup" },
 };
 
 static void
@@ -29,19 +34,36 @@ tell(struct process *to, const struct process *about, const char *purpose, int f
 }
 
 static void
-introduce_two(struct process *queue, struct process *other, const char *purpose)
+introduce_two(struct process *hub, struct process *other, const char *purpose)
 {
 	struct err e = { 0 };
 	int pair[2];
 
-	if (queue->control == NULL || other->control == NULL)
+	if (hub->control == NULL || other->control == NULL)
 		return;
 	if (os_sock_pair(pair, &e) != RC_OK) {
-		log_error(queue->m->log, "%s", e.text);
+		log_error(hub->m->log, "%s", e.text);
 		return;
 	}
-	tell(queue, other, purpose, pair[0]);
-	tell(other, queue, purpose, pair[1]);
+	tell(hub, other, purpose, pair[0]);
+	tell(other, hub, purpose, pair[1]);
+}
+
+/* A new queue is for all: also those that drain have mail to hand in. A new lookup has
+ * the new tables: those that drain keep the old one, which waits for them. */
+static void
+introduce_hub(struct process *hub, size_t at)
+{
+	struct master *m = hub->m;
+
+	LIST_EACH (it, &m->processes) {
+		struct process *other = CONTAINER_OF(it, struct process, node);
+
+		if (other->role != &m->roles[pairs[at].role] || !other->is_ready)
+			continue;
+		if (pairs[at].hub == ROLE_QUEUE || other->slot != NULL)
+			introduce_two(hub, other, pairs[at].purpose);
+	}
 }
 
 void
@@ -50,19 +72,11 @@ introduce(struct process *p)
 	struct master *m = p->m;
 
 	for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
-		struct role *r = &m->roles[pairs[i].role];
-		struct process *queue = m->roles[ROLE_QUEUE].slots[0].now;
+		struct process *hub = m->roles[pairs[i].hub].slots[0].now;
 
-		if (p->role == r && queue != NULL && queue->is_ready)
-			introduce_two(queue, p, pairs[i].purpose);
-		if (p->role != &m->roles[ROLE_QUEUE])
-			continue;
-		/* A new queue: also those that drain have mail to hand in. */
-		LIST_EACH (it, &m->processes) {
-			struct process *other = CONTAINER_OF(it, struct process, node);
-
-			if (other->role == r && other->is_ready)
-				introduce_two(p, other, pairs[i].purpose);
-		}
+		if (p->role == &m->roles[pairs[i].role] && hub != NULL && hub->is_ready)
+			introduce_two(hub, p, pairs[i].purpose);
+		if (p->role == &m->roles[pairs[i].hub] && p->slot != NULL)
+			introduce_hub(p, i);
 	}
 }

@@ -11,6 +11,7 @@ struct arena;
 struct net_endpoint;
 struct ipc_channel;
 struct log;
+struct master;
 
 enum { MASTER_ARENA_MAX = 64 << 20, ROLE_WORKERS_MAX = 256 };
 
@@ -44,6 +45,9 @@ struct endpoint {
 	/* While a configuration is applied: */
 	uint32_t next_service;
 	bool is_wanted, is_new;
+	/* While nobody serves it: who connects has its role started. */
+	struct master *m;
+	struct loop_io knock;
 };
 
 struct address_list {
@@ -57,7 +61,6 @@ MUST_USE enum rc address_find(const struct config *c, const struct master_servic
 
 /* ---- processes (roles.c, process.c, introduce.c, supervise.c) ---- */
 
-struct master;
 struct role;
 
 /* A place for one process of a role. When its process dies another takes the place. */
@@ -96,7 +99,16 @@ struct process {
 
 enum phase { PHASE_STARTING, PHASE_RUNNING, PHASE_STOPPING, PHASE_STOPPING_QUEUE };
 
-enum { ROLE_QUEUE, ROLE_SMTPD, ROLE_SMTP, ROLE_VIRTUAL, ROLE_PICKUP, ROLE_BOUNCE, ROLES };
+enum {
+	ROLE_QUEUE,
+	ROLE_SMTPD,
+	ROLE_SMTP,
+	ROLE_VIRTUAL,
+	ROLE_PICKUP,
+	ROLE_BOUNCE,
+	ROLE_LOOKUP,
+	ROLES
+};
 
 struct wakeup {
 	struct loop_timer timer;
@@ -119,6 +131,7 @@ struct master {
 	size_t n_wakeups;
 	uint32_t next_instance;
 	enum phase phase;
+	bool has_lookup_use; /* somebody asked for it: it stays */
 	bool is_foreground;
 	bool is_root;
 	int verbose;
@@ -146,11 +159,15 @@ void logfile_reopen(struct master *m);
 /* endpoints.c: makes m->endpoints what `c` wants. On failure the old ones stay. */
 MUST_USE enum rc endpoints_apply(struct master *m, const struct config *c, struct err *e);
 void endpoints_close(struct master *m, bool remove_names);
+/* Listens for whoever connects to a service whose role does not run. After every plan. */
+void endpoints_watch(struct master *m);
 
 /* roles.c */
 void roles_init(struct master *m);
 /* Which roles are wanted, and how many processes of each. */
 void roles_plan(struct master *m);
+/* Somebody has work for this one, which runs only when it is used. */
+void roles_need(struct master *m, struct str name);
 bool role_has_program(const struct master *m, const char *name);
 struct role *role_find(struct master *m, const char *name);
 

@@ -52,7 +52,13 @@ on_close(void *arg, const char *why)
 	ipc_channel_free(&p->control);
 }
 
-static const struct ipc_handlers handlers = { .on_ready = on_ready };
+static void
+on_need(void *arg, const struct wire_need *msg)
+{
+	roles_need(((struct process *)arg)->m, msg->role);
+}
+
+static const struct ipc_handlers handlers = { .on_ready = on_ready, .on_need = on_need };
 
 static void
 on_exit_status(void *arg, int wait_status)

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "agent/lookup_tables.h"
+#include "base/arena.h"
 #include "log/log.h"
 
 static const struct {
@@ -17,6 +19,7 @@ static const struct {
 	[ROLE_VIRTUAL] = { "virtual", true, 1 },
 	[ROLE_PICKUP] = { "pickup", true, 1 },
 	[ROLE_BOUNCE] = { "bounce", true, 1 },
+	[ROLE_LOOKUP] = { "lookup", true, 1 },
 };
 
 static unsigned
@@ -49,11 +52,30 @@ role_find(struct master *m, const char *name)
 	return NULL;
 }
 
+/* Its service stands in every master.cf; few configurations have tables for it. */
+static bool
+is_lookup_wanted(const struct master *m)
+{
+	struct arena *mem = arena_new(MASTER_ARENA_MAX);
+	const struct lookup_tables *t = NULL;
+	struct err e = { 0 };
+	bool wanted = m->has_lookup_use;
+
+	if (lookup_tables_make(m->config->snapshot, mem, &t, &e) != RC_OK)
+		log_error(m->log, "lookup tables: %s", e.text);
+	else
+		wanted = wanted || lookup_tables_are_asked(t);
+	arena_free(&mem);
+	return wanted;
+}
+
 static bool
 is_wanted(const struct master *m, size_t at)
 {
 	if (at == ROLE_QUEUE)
 		return true;
+	if (at == ROLE_LOOKUP)
+		return is_lookup_wanted(m);
 	for (size_t i = 0; i < m->config->snapshot->master.n; i++) {
 		const char *name = config_role(m->config, i);
 
@@ -91,4 +113,17 @@ roles_plan(struct master *m)
 		if (!r->is_wanted)
 			r->n = 0;
 	}
+	endpoints_watch(m);
+}
+
+void
+roles_need(struct master *m, struct str name)
+{
+	struct role *r = &m->roles[ROLE_LOOKUP];
+
+	if (!str_is(name, r->name) || r->n > 0 || m->phase >= PHASE_STOPPING)
+		return;
+	m->has_lookup_use = true;
+	roles_plan(m);
+	supervise_start(m);
 }
