@@ -479,11 +479,24 @@ def debian_memcached():
     return top and str(top / "usr/bin/memcached")
 
 
+def debian_slapd():
+    """The folder of Debian's LDAP server, with the libraries that only it needs."""
+    parts = [unpacked("slapd", "usr/sbin/slapd"), unpacked("libltdl7", "usr/lib"), unpacked("libwrap0", "usr/lib")]
+    if None in parts:
+        return None
+    for part in parts[1:]:
+        for lib in part.glob("usr/lib/*/*.so*"):
+            (parts[0] / lib.relative_to(part)).unlink(missing_ok=True)
+            shutil.copy2(lib, parts[0] / lib.relative_to(part))
+    return parts[0]
+
+
 def fetch_peers():
     """Before the tests start: they run without a network."""
     debian_postfix()
     debian_nsd()
     debian_memcached()
+    debian_slapd()
 
 
 def peer_env():

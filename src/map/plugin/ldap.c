@@ -143,10 +143,6 @@ add_url(struct ldap_table *t, struct str item, struct err *e)
 		warn(t, ":", "cannot use the server ", url.p);
 		return RC_OK;
 	}
-	if (strcasecmp(parts->lud_scheme, "ldap") != 0 && c->start_tls) { /* compat */
-		warn(t, ":", "start_tls is only for ldap: URLs, it is off: ", url.p);
-		c->start_tls = false;
-	}
 	c->tls.is_wanted |= strcasecmp(parts->lud_scheme, "ldaps") == 0;
 	/* Only the server of it: libldap takes no base here. */
 	url = arena_str(t->mem, url);
@@ -316,6 +312,9 @@ read_all(struct ldap_table *t, struct err *e)
 
 	if (map_query_template(&t->q, base, false, &t->base, e) != RC_OK)
 		return RC_TEMP;
+	if (t->q.query.text.n == 0)
+		return err_set(
+		    e, RC_TEMP, "%.*s: query_filter is empty", STR_ARG(t->q.name));
 	t->has_dynamic_base = is_dynamic(base);
 	if (!is_dynamic(t->q.query.text) && t->q.log != NULL) /* compat */
 		log_warn(t->q.log,

@@ -77,7 +77,7 @@ set_options(LDAP *ld, const struct ldap_conf *c)
 	    ldap_get_option(ld, LDAP_OPT_SOCKBUF, &sb) != LDAP_SUCCESS ||
 	    ber_sockbuf_ctrl(sb, LBER_SB_OPT_SET_MAX_INCOMING, &largest) < 0)
 		return LDAP_PARAM_ERROR;
-	return c->tls.is_wanted ? set_tls(ld, &c->tls) : LDAP_SUCCESS;
+	return LDAP_SUCCESS;
 }
 
 /* No read or write may wait by itself: poll does, with what is left of the time. */
@@ -153,6 +153,12 @@ connect_to(struct ldap_link *l, const char *url, const char **out_what)
 	code = set_options(ld, c);
 	if (code != LDAP_SUCCESS)
 		return code;
+	if (c->tls.is_wanted) {
+		*out_what = "Unable to set TLS options";
+		code = set_tls(ld, &c->tls);
+		if (code != LDAP_SUCCESS)
+			return code;
+	}
 	*out_what = "Unable to bind to server";
 	code = ldap_connect(ld);
 	if (code == LDAP_SUCCESS && c->start_tls) {
