@@ -60,6 +60,8 @@ void access_lookup_trouble(struct access_eval *ev);
 void access_config_trouble(struct access_eval *ev);
 enum rc access_permit(struct access_eval *ev);
 void access_warn(struct access_eval *ev, struct str text);
+/* compat: replies show addresses without quotes. */
+struct str access_shown(const struct access_eval *ev, struct str address);
 /* What the stage is about: name[addr], the helo name, an address. */
 struct str access_subject(const struct access_eval *ev);
 

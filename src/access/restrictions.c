@@ -175,7 +175,10 @@ reject_unlisted(struct access_eval *ev, bool is_sender, struct str address)
 	struct route_unlisted why;
 	struct access_reply r = { 0 };
 	char dsn[20];
-	enum rc rc = route_listed(ev->a, ev->c->route, is_sender, address, &why);
+	const struct route_candidate who = { .address = address,
+		.other = is_sender ? ev->q->recipient : ev->q->sender,
+		.is_sender = is_sender };
+	enum rc rc = route_listed(ev->a, ev->c->route, &who, &why);
 
 	if (rc == RC_OK || rc == RC_MORE)
 		return rc;
@@ -186,7 +189,7 @@ reject_unlisted(struct access_eval *ev, bool is_sender, struct str address)
 	(void)snprintf(dsn, sizeof(dsn), "%.*s", STR_ARG(str_from(why.dsn, 1)));
 	r.code = why.code_fixed ? why.code : class_code(ev->c, why.cls);
 	r.dsn = dsn;
-	r.subject = address;
+	r.subject = access_shown(ev, address);
 	r.words = arena_printf(
 	    ev->a->mem, "%s rejected: %.*s", cls, STR_ARG(why.text)); /* compat */
 	return access_reject(ev, &r);

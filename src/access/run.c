@@ -1,5 +1,6 @@
 /* Running the lists of a stage, and making replies. */
 #include "access/access_int.h"
+#include "addr/address.h"
 
 static const char *
 class_name(enum access_stage stage)
@@ -25,6 +26,14 @@ class_name(enum access_stage stage)
 }
 
 struct str
+access_shown(const struct access_eval *ev, struct str address)
+{
+	struct str internal = addr_to_internal(address, ev->a->mem);
+
+	return internal.p != NULL ? internal : address;
+}
+
+struct str
 access_subject(const struct access_eval *ev)
 {
 	switch (ev->stage) {
@@ -34,10 +43,10 @@ access_subject(const struct access_eval *ev)
 	case ACCESS_HELO:
 		return ev->q->helo;
 	case ACCESS_SENDER:
-		return ev->q->sender;
+		return access_shown(ev, ev->q->sender);
 	case ACCESS_RELAY:
 	case ACCESS_RECIPIENT:
-		return ev->q->recipient;
+		return access_shown(ev, ev->q->recipient);
 	case ACCESS_DATA:
 		return STR("DATA");
 	case ACCESS_END_OF_DATA:

@@ -347,6 +347,13 @@ addr_path_parse(struct str in, unsigned flags, struct arena *mem, struct addr_pa
 /* ---- extensions, comparison, xtext ---- */
 
 bool
+addr_is_list_name(struct str local)
+{
+	return (local.n > 6 && str_istarts(local, STR("owner-"))) ||
+	       (local.n > 8 && str_iends(local, STR("-request")));
+}
+
+bool
 addr_split_extension(
     struct str local, struct str delimiters, struct str *user, struct str *extension)
 {
@@ -354,11 +361,6 @@ addr_split_extension(
 	*extension = STR("");
 	if (str_iis(local, "postmaster") || str_iis(local, "mailer-daemon") ||
 	    str_iis(local, "double-bounce"))
-		return false;
-	/* owner_request_special: list addresses keep their hyphens. */
-	if (is_one_of(delimiters, '-') &&
-	    ((local.n > 6 && str_istarts(local, STR("owner-"))) ||
-		(local.n > 8 && str_iends(local, STR("-request")))))
 		return false;
 	for (size_t i = 1; i < local.n; i++) {
 		if (!is_one_of(delimiters, local.p[i]))

@@ -55,10 +55,14 @@ struct str addr_to_external(struct str internal, struct arena *mem);
 
 /* Splits the internal local part at the first of `delimiters` (recipient_delimiter):
  * "user+ext" gives user, ext. False, and *user = local: no delimiter, or it is the first
- * byte, or the local part is postmaster, mailer-daemon, double-bounce or
- * owner-…/…-request with delimiter "-". Source: Postfix split_addr(3). */
+ * byte, or the local part is postmaster, mailer-daemon, double-bounce.
+ * Source: Postfix split_addr(3). */
 bool addr_split_extension(
     struct str local, struct str delimiters, struct str *user, struct str *extension);
+
+/* "owner-X" and "X-request", which owner_request_special keeps whole where "-" is a
+ * delimiter. */
+bool addr_is_list_name(struct str local);
 
 /* Same mailbox for the purpose of removing duplicates: the domain without regard to case,
  * the local part too (Postfix: duplicate_filter is case folded). */

@@ -143,8 +143,7 @@ extensions(void **state)
 		{ "+us+er", "+", "+us+er", "", false },
 		{ "user", "+", "user", "", false },
 		{ "user-ext", "+-", "user", "ext", true },
-		{ "owner-list", "-", "owner-list", "", false },
-		{ "list-request", "-", "list-request", "", false },
+		{ "owner-list", "-", "owner", "list", true },
 		{ "owner-list", "w", "o", "ner-list", true },
 		{ "Mailer-Daemon", "-", "Mailer-Daemon", "", false },
 		{ "user+ext", "", "user+ext", "", false },
@@ -161,6 +160,10 @@ extensions(void **state)
 		same(user, rows[i].user, rows[i].local);
 		same(ext, rows[i].ext, rows[i].local);
 	}
+	assert_true(addr_is_list_name(STR("Owner-list")));
+	assert_true(addr_is_list_name(STR("list-REQUEST")));
+	assert_false(addr_is_list_name(STR("owner-")));
+	assert_false(addr_is_list_name(STR("-request")));
 }
 
 static void

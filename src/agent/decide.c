@@ -171,6 +171,7 @@ copy_values(const struct conf_route *c, struct route_conf *r)
 		    c->empty_address_relayhost_maps_lookup_key,
 		.empty_address_default_transport_maps_lookup_key =
 		    c->empty_address_default_transport_maps_lookup_key,
+		.owner_request_special = c->owner_request_special,
 		.relocated_prefix_enable = c->relocated_prefix_enable,
 		.transport_parents = route_parent_matches(
 		    c->parent_domain_matches_subdomains, "transport_maps"),

@@ -3,11 +3,10 @@
 #include "addr/address.h"
 #include "route/route_int.h"
 
-/* "4.2.1 try later" without its code; the code's class must be `class_digit`, else and
- * when there is none, `otherwise`. */
+/* "4.2.1 try later" without its code; when there is none, `otherwise`. compat: of another
+ * class than the reply the code counts, too, all but its first digit. */
 static void
-split_dsn(
-    struct str text, struct str otherwise, char class_digit, struct route_unlisted *out)
+split_dsn(struct str text, struct str otherwise, struct route_unlisted *out)
 {
 	struct str head, rest, parts = text;
 	unsigned dots = 0;
@@ -17,7 +16,8 @@ split_dsn(
 		dots += head.p[i] == '.';
 		is_code = head.p[i] == '.' || ascii_isdigit(head.p[i]);
 	}
-	is_code = is_code && dots == 2 && head.p[0] == class_digit && head.p[1] == '.';
+	is_code = is_code && dots == 2 && head.p[1] == '.' &&
+		  (head.p[0] == '2' || head.p[0] == '4' || head.p[0] == '5');
 	out->dsn = is_code ? head : otherwise;
 	out->text = is_code ? str_trim(rest) : text;
 }
@@ -93,17 +93,17 @@ in_class_tables(struct ask *a, const struct route_conf *c, const struct route *r
 }
 
 enum rc
-route_listed(struct ask *a, const struct route_conf *c, bool is_sender,
-    struct str address, struct route_unlisted *out_why)
+route_listed(struct ask *a, const struct route_conf *c, const struct route_candidate *who,
+    struct route_unlisted *out_why)
 {
 	struct route_unlisted why = { .code = 550 };
-	struct str dsn5 = is_sender ? STR("5.1.0") : STR("5.1.1");
-	struct str dsn4 = is_sender ? STR("4.1.0") : STR("4.1.1");
+	struct str dsn5 = who->is_sender ? STR("5.1.0") : STR("5.1.1");
+	struct str dsn4 = who->is_sender ? STR("4.1.0") : STR("4.1.1");
 	struct route r;
-	enum rc rc = route_resolve(a, c, STR(""), address, &r, NULL);
+	enum rc rc = route_resolve(a, c, who->other, who->address, &r, NULL);
 
 	if (rc == RC_OK)
-		rc = in_rewriting_maps(a, c, is_sender, r.recipient);
+		rc = in_rewriting_maps(a, c, who->is_sender, r.recipient);
 	else if (rc == RC_NONE)
 		rc = RC_TEMP;
 	if (rc != RC_NONE)
@@ -111,10 +111,10 @@ route_listed(struct ask *a, const struct route_conf *c, bool is_sender,
 	why.cls = r.cls;
 	why.dsn = dsn5;
 	if (str_is(r.transport, "error")) {
-		split_dsn(r.nexthop, dsn5, '5', &why);
+		split_dsn(r.nexthop, dsn5, &why);
 		why.code_fixed = r.cls != ROUTE_VIRTUAL_ALIAS;
 	} else if (str_is(r.transport, "retry")) {
-		split_dsn(r.nexthop, dsn4, '4', &why);
+		split_dsn(r.nexthop, dsn4, &why);
 		why.code = 450;
 		why.code_fixed = true;
 	} else {

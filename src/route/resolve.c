@@ -98,6 +98,16 @@ warn_both(struct work *w, const char *one, const char *two)
 	    "do not list domain %.*s in BOTH %s and %s", STR_ARG(w->domain), one, two);
 }
 
+/* compat: a list that cannot be read claims nothing here, so that trouble with a table
+ * of domains does not stop mail that has nothing to do with it. */
+static enum rc
+claims(struct work *w, const struct route_list *l)
+{
+	enum rc rc = in_list(w, l);
+
+	return rc == RC_TEMP ? RC_NONE : rc;
+}
+
 /* The domain is in `one`: nobody else may claim it. Only said, never obeyed. */
 static enum rc
 check_doubles(struct work *w, enum route_class cls)
@@ -110,14 +120,14 @@ check_doubles(struct work *w, enum route_class cls)
 	enum rc rc;
 
 	if (cls == ROUTE_LOCAL) {
-		rc = in_list(w, &w->c->virtual_alias_domains);
+		rc = claims(w, &w->c->virtual_alias_domains);
 		if (rc == RC_OK)
 			warn_both(w, mine, alias);
 		if (rc != RC_NONE)
 			return rc;
 	}
 	if (cls != ROUTE_VIRTUAL_MAILBOX) {
-		rc = in_list(w, &w->c->virtual_mailbox_domains);
+		rc = claims(w, &w->c->virtual_mailbox_domains);
 		if (rc == RC_OK)
 			warn_both(w, mine, box);
 		if (rc != RC_NONE)
@@ -125,7 +135,7 @@ check_doubles(struct work *w, enum route_class cls)
 	}
 	if (cls == ROUTE_LOCAL)
 		return RC_NONE;
-	rc = in_list(w, &w->c->relay_domains);
+	rc = claims(w, &w->c->relay_domains);
 	if (rc == RC_OK)
 		warn_both(w, mine, "relay_domains");
 	return rc;
@@ -261,7 +271,7 @@ find_transport(struct work *w, struct str *out)
 		rc = ask_tables(w->a, t, key, ASK_PARTIAL, out);
 	}
 	if (rc == RC_NONE)
-		rc = ask_tables(w->a, t, STR("*"), ASK_PARTIAL, out);
+		rc = ask_tables(w->a, t, STR("*"), 0, out); /* compat: patterns, too */
 	return rc;
 }
 
@@ -304,8 +314,10 @@ use_relocated(struct work *w)
 	if (rc != RC_OK)
 		return trouble(w, rc);
 	w->r.transport = STR("error");
-	w->r.nexthop = arena_printf(
-	    w->a->mem, "5.1.6 User has moved to %.*s", STR_ARG(to)); /* compat */
+	w->r.nexthop = to;
+	if (w->c->relocated_prefix_enable)
+		w->r.nexthop = arena_printf(w->a->mem, /* compat */
+		    "5.1.6 User has moved to %.*s", STR_ARG(to));
 	return w->r.nexthop.p == NULL ? no_memory(w) : RC_OK;
 }
 
@@ -341,6 +353,8 @@ route_resolve(struct ask *a, const struct route_conf *c, struct str sender,
 	if (address.n == 0)
 		address = c->empty_address_recipient;
 	if (route_rewrite(c, address, a->mem, &full) != RC_OK)
+		return no_memory(&w);
+	if (sender.n > 0 && route_rewrite(c, sender, a->mem, &w.sender) != RC_OK)
 		return no_memory(&w);
 	rc = strip_own_domains(&w, full);
 	if (rc != RC_OK)

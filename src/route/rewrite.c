@@ -98,6 +98,8 @@ route_extension_at(const struct route_conf *c, struct str local)
 	struct str user, extension;
 
 	if (str_ieq(local, c->double_bounce_sender) ||
+	    (c->owner_request_special && addr_is_list_name(local) &&
+		str_find(c->recipient_delimiter, '-') < c->recipient_delimiter.n) ||
 	    !addr_split_extension(local, c->recipient_delimiter, &user, &extension))
 		return local.n;
 	return user.n;

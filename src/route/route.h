@@ -87,8 +87,14 @@ struct route_unlisted {
 	enum route_class cls; /* whose unknown_*_reject_code to use */
 	bool code_fixed;      /* `code` stands, whatever the class's parameter says */
 };
-MUST_USE enum rc route_listed(struct ask *a, const struct route_conf *c, bool is_sender,
-    struct str address, struct route_unlisted *out_why);
+struct route_candidate {
+	struct str address;
+	struct str other; /* of a recipient the sender, who may decide the transport; and
+			     the other way round */
+	bool is_sender;
+};
+MUST_USE enum rc route_listed(struct ask *a, const struct route_conf *c,
+    const struct route_candidate *who, struct route_unlisted *out_why);
 
 /* Splits the extension off a local part: "user+ext" -> 4. s.n: there is none. */
 size_t route_extension_at(const struct route_conf *c, struct str local_part);

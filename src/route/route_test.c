@@ -225,7 +225,10 @@ listed(void **state)
 		ask_init(&a, mem, 0);
 		a.now = testing_tables;
 		a.now_ctx = tables;
-		rc = route_listed(&a, &c, cases[i].is_sender, str_c(cases[i].in), &why);
+		rc = route_listed(&a, &c,
+		    &(struct route_candidate){
+			.address = str_c(cases[i].in), .is_sender = cases[i].is_sender },
+		    &why);
 		if (rc == RC_NONE)
 			(void)snprintf(line, sizeof(line), "%u %.*s %.*s%s", why.code,
 			    STR_ARG(why.dsn), STR_ARG(why.text),

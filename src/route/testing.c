@@ -73,6 +73,7 @@ testing_conf(struct route_conf *c, struct arena *mem)
 		.empty_address_relayhost_maps_lookup_key = STR("<>"),
 		.empty_address_default_transport_maps_lookup_key = STR("<>"),
 		.relocated_prefix_enable = true,
+		.owner_request_special = true,
 		.show_user_unknown_table_name = true,
 	};
 	for (size_t i = 0; i < ARRAY_LEN(own); i++) {
