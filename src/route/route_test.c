@@ -160,6 +160,9 @@ resolve(void **state)
 	testing_conf(&c, mem);
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
 		assert_string_equal(resolved(&c, "s@x.test", cases[i].in), cases[i].out);
+	c.relocated_prefix_enable = false; /* the table's text is all of it */
+	assert_string_equal(resolved(&c, "s@x.test", "gone@far.test"),
+	    "default|error|new@far.test|gone@far.test");
 	c.relayhost = STR("[hub]:26");
 	c.sender_dependent_relayhost_maps = testing_names("hash:sr", mem);
 	assert_string_equal(
