@@ -1,5 +1,5 @@
 """socketmap:, tcp: and memcache: tables: servers that are killed and started again in mid-use, servers that mean harm, and a real memcached."""
-import pathlib, socket, subprocess, sys, time
+import os, pathlib, socket, subprocess, sys, time
 
 import pytest
 
@@ -218,3 +218,39 @@ def test_memcached_before_another_table(conf):
         (conf / "m.cf").write_text((conf / "m.cf").read_text().replace("inline:{a=kept,b=other}", "fail:x"))
         r = postmap(conf, "-q", "b", t)
         assert r.returncode == 1 and "query error" in r.stderr
+
+
+@pytest.mark.parametrize("kind,is_unix", KINDS[:3], ids=[f"{k}-{'unix' if u else 'inet'}" for k, u in KINDS[:3]])
+def test_a_server_decides_about_recipients(kind, is_unix, tmp_path):
+    """The server's answers reach clients; while it is away they are told to come back, and afterwards all is as before."""
+    said = {"socketmap": (lambda key: table_servers.netstring(b"OK box/" if b"good@" in key else b"NOTFOUND ")),
+            "tcp": (lambda key: b"200 box/\n" if b"good@" in key else b"500 no\n")}[kind]
+    request = {"socketmap": table_servers.socketmap_request, "tcp": table_servers.line_request}[kind]
+
+    def answer(f, seen):
+        r = request(f)
+        seen.append(r)
+        return r is not None, said(r) if r else None
+
+    def reply(m, rcpt):
+        with m.client() as c:
+            c.hello()
+            c.expect("MAIL FROM:<a@example.test>", 250)
+            return c.cmd(f"RCPT TO:<{rcpt}>")
+
+    with table_servers.Server(answer, path=f"{tmp_path}/s" if is_unix else None) as s:
+        if is_unix:
+            os.chmod(s.path, 0o777)
+        with harness.Instance(tmp_path, f"virtual_mailbox_maps = {table(kind, s, None)}\n") as m:
+            assert reply(m, "good@mbox.test").startswith("250")
+            assert reply(m, "bad@mbox.test").startswith("550 5.1.1")
+            assert any(r and b"bad@mbox.test" in r for r in s.seen)
+            s.stop()
+            assert reply(m, "bad@mbox.test").startswith("451 4.3.0")
+            assert reply(m, "good@mbox.test").startswith("451 4.3.0")
+            m.wait_log(r"lookup.*warning: .*Connection refused")
+            s.start()
+            if is_unix:
+                os.chmod(s.path, 0o777)
+            wait_for("the table is asked again", lambda: reply(m, "good@mbox.test").startswith("250"))
+            assert reply(m, "bad@mbox.test").startswith("550 5.1.1")
