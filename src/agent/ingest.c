@@ -415,7 +415,8 @@ struct seen {
 };
 
 static bool
-is_duplicate(struct hmap *h, struct seen *s, const struct wire_rcpt *v, size_t at)
+is_duplicate(
+    struct hmap *h, struct seen *s, const struct wire_rcpt *v, size_t at, bool by_orig)
 {
 	uint64_t hash = hmap_hash_ci(h, v[at].address);
 	struct hmap_node *n = hmap_first(h, hash);
@@ -424,7 +425,7 @@ is_duplicate(struct hmap *h, struct seen *s, const struct wire_rcpt *v, size_t a
 		const struct wire_rcpt *old = &v[CONTAINER_OF(n, struct seen, node)->at];
 
 		if (addr_same(old->address, v[at].address) &&
-		    addr_same(old->orig, v[at].orig) &&
+		    (!by_orig || addr_same(old->orig, v[at].orig)) &&
 		    str_ieq(old->orcpt, v[at].orcpt) && old->notify == v[at].notify)
 			return true;
 	}
@@ -466,7 +467,7 @@ full_rcpts(struct ingest *in, const struct ingest_envelope *env, struct arena *m
 		if (v[n].orig.n == 0 && !str_eq(full, r->address))
 			v[n].orig = r->address;
 		if (!look || i >= in->conf->duplicate_filter_limit ||
-		    !is_duplicate(&h, &seen[i], v, n))
+		    !is_duplicate(&h, &seen[i], v, n, in->conf->keeps_original))
 			n++;
 	}
 	if (look)

@@ -26,6 +26,7 @@ struct ingest_conf {
 	struct str myorigin;
 	uint64_t message_size_limit; /* 0: none */
 	size_t duplicate_filter_limit;
+	bool keeps_original; /* enable_original_recipient: tells duplicates apart */
 	bool enable_long_queue_ids;
 	bool always_complete;    /* always_add_missing_headers */
 	bool obsolete_from;      /* header_from_format = obsolete */

@@ -55,6 +55,7 @@ static const struct ingest_conf base_conf = {
 	.myorigin = STR_INIT("o.rg"),
 	.message_size_limit = 1000000,
 	.duplicate_filter_limit = 1000,
+	.keeps_original = true,
 };
 static const struct ingest_client client = {
 	.origin = STR_INIT("smtpd"),

@@ -252,3 +252,15 @@ def test_writers_of_one_table_wait_for_each_other(tmp_path):
     assert [p.wait(60) for p in runs] == [0] * 8
     lines = m.cmd("postmap", "-s", f"hash:{source}").stdout.splitlines()
     assert sorted(lines) == sorted(["first\tv"] + [f"k{i}\tv{i}" for i in range(8)])
+
+
+@pytest.mark.parametrize("keeps,copies", [("yes", 2), ("no", 1)])
+def test_one_mailbox_gets_a_copy_for_each_way_its_address_was_written(tmp_path, keeps, copies):
+    with Instance(tmp_path, TABLES + "virtual_mailbox_domains = mbox.test\nmyorigin = mbox.test\n"
+                  f"enable_original_recipient = {keeps}\n") as m:
+        (m.dir / "etc/boxes").write_text(BOXES)
+        assert m.send(["md", "md@mbox.test", "md@mbox.test"]).startswith("250")
+        m.wait_empty()
+        new = list((m.dir / "mail/users/md/new").iterdir())
+        assert len(new) == copies
+        assert sum(b"X-Original-To: " in f.read_bytes() for f in new) == (2 if keeps == "yes" else 0)
