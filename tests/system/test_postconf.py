@@ -218,3 +218,10 @@ def test_a_link_becomes_a_file(conf, tmp_path_factory):
     assert postconf(conf, "x=y").returncode == 0
     assert not (conf / "main.cf").is_symlink() and (conf / "main.cf").read_text() == MAIN + "x = y\n"
     assert real.read_text() == MAIN
+
+
+def test_m_lists_a_table_type_whose_module_is_not_there(tmp_path):
+    there = {p.name[4:-3] for p in (BIN.parent / "lib/hikyaku").glob("map_*.so")}
+    listed = set(subprocess.run([BIN / "postconf", "-m"], capture_output=True, text=True, check=True).stdout.split())
+    assert {"hash", "texthash", "regexp", "cidr"} <= listed
+    assert {t for t in ("ldap", "mysql", "pgsql", "sqlite") if t in listed} == there & {"ldap", "mysql", "pgsql", "sqlite"}

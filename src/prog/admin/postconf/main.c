@@ -106,12 +106,13 @@ load(const struct options *o, struct arena *mem)
 	return s;
 }
 
-/* The table types that this build has. */
+/* The table types that can be opened: a type in a module, when that is installed. */
 static void
 show_maps(void)
 {
 	for (const char *const *t = map_types(); *t != NULL; t++)
-		(void)puts(*t);
+		if (map_type_is_here(*t))
+			(void)puts(*t);
 }
 
 static void
