@@ -282,63 +282,77 @@ option_B(struct request *r, const char *arg)
 	r->o.body_type = arg;
 }
 
+/* Where the argument of an option goes that is kept as it is; NULL: another option. */
+static const char **
+text_option(struct request *r, int letter)
+{
+	switch (letter) {
+	case 'C':
+		return &r->config_dir;
+	case 'f':
+	case 'r':
+		return &r->o.sender;
+	case 'F':
+		return &r->o.full_name;
+	case 'N':
+		return &r->o.notify;
+	case 'R':
+		return &r->o.ret;
+	case 'V':
+		return &r->o.envid;
+	default:
+		return NULL;
+	}
+}
+
+static void
+take_option(struct request *r, int letter, const char *arg)
+{
+	switch (letter) {
+	case 'b':
+		option_b(r, arg);
+		break;
+	case 'B':
+		option_B(r, arg);
+		break;
+	case 'G':
+		r->o.is_gateway = true;
+		break;
+	case 'i':
+		r->o.dot_is_data = true;
+		break;
+	case 'I':
+		r->mode = MODE_ALIASES;
+		break;
+	case 'o':
+		option_o(r, arg);
+		break;
+	case 'q':
+		option_q(r, arg);
+		break;
+	case 't':
+		r->o.wants_extraction = true;
+		break;
+	case '?':
+		usage("usage: sendmail [options]"); /* compat */
+	default: /* A e h L m n O p U v x X do nothing */
+		break;
+	}
+}
+
 static void
 parse(int argc, char **argv, struct request *r)
 {
 	int c;
 
-	/* Those that do nothing: A e h L m n O p U v x X. */
 	while ((c = getopt(argc, argv,
 		    "A:B:C:F:GIL:N:O:R:UV:X:b:ce:f:h:imno:p:r:q::tvx")) != -1) {
-		switch (c) {
-		case 'b':
-			option_b(r, optarg);
-			break;
-		case 'B':
-			option_B(r, optarg);
-			break;
-		case 'C':
-			r->config_dir = optarg;
-			break;
-		case 'f':
-		case 'r':
-			r->o.sender = optarg;
-			break;
-		case 'F':
-			r->o.full_name = optarg;
-			break;
-		case 'G':
-			r->o.is_gateway = true;
-			break;
-		case 'i':
-			r->o.dot_is_data = true;
-			break;
-		case 'I':
-			r->mode = MODE_ALIASES;
-			break;
-		case 'N':
-			r->o.notify = optarg;
-			break;
-		case 'o':
-			option_o(r, optarg);
-			break;
-		case 'q':
-			option_q(r, optarg);
-			break;
-		case 'R':
-			r->o.ret = optarg;
-			break;
-		case 't':
-			r->o.wants_extraction = true;
-			break;
-		case 'V':
-			r->o.envid = optarg;
-			break;
-		case '?':
-			usage("usage: sendmail [options]"); /* compat */
-		default:
-			break;
-		}
+		const char **text = text_option(r, c);
+
+		if (text != NULL)
+			*text = optarg;
+		else
+			take_option(r, c, optarg);
 	}
 	r->o.rcpts = argv + optind;
 	r->o.n_rcpts = (size_t)(argc - optind);
