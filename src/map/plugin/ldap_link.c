@@ -1,10 +1,11 @@
 /* Connecting to LDAP servers and searching, with libldap; see ldap_link.h. */
 #include "map/plugin/ldap_link.h"
 #include "os/clock.h"
-#include <fcntl.h>
-#include <ldap.h>
+#include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 #include <sys/time.h>
 
 const char *
@@ -31,6 +32,100 @@ until(int64_t end_us)
 		left = 0;
 	return (
 	    struct timeval){ .tv_sec = left / US_PER_SEC, .tv_usec = left % US_PER_SEC };
+}
+
+/* ---- reading and writing ----
+ *
+ * libldap's own time limits do not hold within a TLS handshake or record, and it writes
+ * to connections that are gone with SIGPIPE. So all bytes, those below TLS too, go
+ * through this layer of its sockets, which knows when the operation has to end. */
+
+#define GUARD_LEVEL ((LBER_SBIOD_LEVEL_PROVIDER + LBER_SBIOD_LEVEL_TRANSPORT) / 2)
+
+static enum rc
+wait_for(int fd, short events, int64_t end_us)
+{
+	struct pollfd p = { .fd = fd, .events = events };
+	int64_t left = end_us - os_clock_mono_us();
+
+	if (left > 0 && poll(&p, 1, (int)(left / US_PER_MS) + 1) != 0)
+		return RC_OK;
+	errno = ETIMEDOUT;
+	return RC_TEMP;
+}
+
+static int
+guard_setup(Sockbuf_IO_Desc *d, void *link)
+{
+	d->sbiod_pvt = link;
+	return 0;
+}
+
+static int
+guard_none(Sockbuf_IO_Desc *d)
+{
+	(void)d;
+	return 0;
+}
+
+static int
+guard_ctrl(Sockbuf_IO_Desc *d, int option, void *arg)
+{
+	return LBER_SBIOD_CTRL_NEXT(d, option, arg);
+}
+
+static ber_slen_t
+guard_read(Sockbuf_IO_Desc *d, void *out, ber_len_t n)
+{
+	const struct ldap_link *l = d->sbiod_pvt;
+	ber_slen_t got;
+	int fd = -1;
+
+	(void)ber_sockbuf_ctrl(d->sbiod_sb, LBER_SB_OPT_GET_FD, &fd);
+	while (wait_for(fd, POLLIN, l->end_us) == RC_OK) {
+		got = recv(fd, out, n, MSG_DONTWAIT);
+		if (got >= 0 || (errno != EAGAIN && errno != EINTR))
+			return got;
+	}
+	return -1;
+}
+
+static ber_slen_t
+guard_write(Sockbuf_IO_Desc *d, void *bytes, ber_len_t n)
+{
+	const struct ldap_link *l = d->sbiod_pvt;
+	ber_slen_t sent;
+	int fd = -1;
+
+	(void)ber_sockbuf_ctrl(d->sbiod_sb, LBER_SB_OPT_GET_FD, &fd);
+	do {
+		sent = send(fd, bytes, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (sent >= 0 || (errno != EAGAIN && errno != EINTR))
+			return sent;
+	} while (wait_for(fd, POLLOUT, l->end_us) == RC_OK);
+	return -1;
+}
+
+static int
+guard_connection(
+    LDAP *ld, Sockbuf *sb, LDAPURLDesc *url, struct sockaddr *addr, struct ldap_conncb *c)
+{
+	struct ldap_link *l = c->lc_arg;
+
+	(void)ld;
+	(void)url;
+	(void)addr;
+	l->guard = (Sockbuf_IO){ guard_setup, guard_none, guard_ctrl, guard_read,
+		guard_write, guard_none };
+	return ber_sockbuf_add_io(sb, &l->guard, GUARD_LEVEL, l);
+}
+
+static void
+forget_connection(LDAP *ld, Sockbuf *sb, struct ldap_conncb *c)
+{
+	(void)ld;
+	(void)sb;
+	(void)c;
 }
 
 /* ---- connecting ---- */
@@ -80,18 +175,6 @@ set_options(LDAP *ld, const struct ldap_conf *c)
 	return LDAP_SUCCESS;
 }
 
-/* No read or write may wait by itself: poll does, with what is left of the time. */
-static int
-unblock(LDAP *ld)
-{
-	int fd = -1;
-
-	if (ldap_get_option(ld, LDAP_OPT_DESC, &fd) != LDAP_SUCCESS || fd < 0)
-		return LDAP_CONNECT_ERROR;
-	return fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) == 0 ? LDAP_SUCCESS
-							    : LDAP_CONNECT_ERROR;
-}
-
 /* The code of the answer to `id`. */
 static int
 wait_for_result(LDAP *ld, int id, int64_t end_us)
@@ -120,7 +203,6 @@ secure(LDAP *ld, int64_t end_us)
 
 	if (code == LDAP_SUCCESS)
 		code = wait_for_result(ld, id, end_us);
-	/* The handshake obeys LDAP_OPT_NETWORK_TIMEOUT. */
 	return code == LDAP_SUCCESS ? ldap_install_tls(ld) : code;
 }
 
@@ -150,7 +232,11 @@ connect_to(struct ldap_link *l, const char *url, const char **out_what)
 	if (code != LDAP_SUCCESS)
 		return code;
 	l->ld = ld;
+	l->end_us = end_us;
+	l->hook = (struct ldap_conncb){ guard_connection, forget_connection, l };
 	code = set_options(ld, c);
+	if (code == LDAP_SUCCESS)
+		code = ldap_set_option(ld, LDAP_OPT_CONNECT_CB, &l->hook);
 	if (code != LDAP_SUCCESS)
 		return code;
 	if (c->tls.is_wanted) {
@@ -165,12 +251,10 @@ connect_to(struct ldap_link *l, const char *url, const char **out_what)
 		*out_what = "Unable to set STARTTLS"; /* compat */
 		code = secure(ld, end_us);
 	}
-	if (code == LDAP_SUCCESS) {
-		code = unblock(ld);
+	if (code == LDAP_SUCCESS && c->binds) {
 		*out_what = "Unable to bind to server";
-	}
-	if (code == LDAP_SUCCESS && c->binds)
 		code = authenticate(ld, c, end_us);
+	}
 	return code;
 }
 
@@ -305,6 +389,7 @@ search_here(struct ldap_link *l, const struct ldap_search *s, struct arena *mem,
 	enum rc rc = RC_MORE;
 	int id = 0;
 
+	l->end_us = end_us;
 	*found = (struct ldap_found){ 0 };
 	found->code = ldap_search_ext(ld, s->base, s->scope, s->filter, s->attributes, 0,
 	    NULL, NULL, &left, l->conf->size_limit, &id);
@@ -325,6 +410,8 @@ search_here(struct ldap_link *l, const struct ldap_search *s, struct arena *mem,
 			(void)ldap_get_option(ld, LDAP_OPT_RESULT_CODE, &found->code);
 			if (found->code == LDAP_SUCCESS)
 				found->code = LDAP_SERVER_DOWN;
+			if (os_clock_mono_us() >= end_us)
+				found->code = LDAP_TIMEOUT;
 			return RC_OK;
 		}
 		rc = take_message(ld, message, mem, &end, &found->code);

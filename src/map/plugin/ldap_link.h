@@ -3,6 +3,7 @@
 /* One connection to the servers of a table: in order, the first that answers; opened when
  * it is needed, and anew when it is lost. */
 #include "map/plugin/query.h"
+#include <ldap.h>
 
 #define LDAP_URLS_MAX    100
 #define LDAP_MESSAGE_MAX ((size_t)4 << 20) /* bytes of one message of the server */
@@ -27,7 +28,10 @@ struct ldap_conf {
 struct ldap_link {
 	const struct ldap_conf *conf;
 	const struct map_query *q; /* for warnings */
-	void *ld;                  /* NULL: none */
+	LDAP *ld;                  /* NULL: none */
+	struct ldap_conncb hook;   /* of ld's connections */
+	Sockbuf_IO guard;          /* likewise */
+	int64_t end_us;            /* no read or write of theirs waits longer */
 	size_t at;                 /* which of the URLs is connected, or is tried first */
 	bool is_proven;            /* the server answered a search */
 };
