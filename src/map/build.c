@@ -1,42 +1,61 @@
-#include "map/build.h"
-#include <db.h>
+/* The frame of building a table: one writer at a time, a new file beside the old one, on
+ * disk and then in its place. What is in the file is the kind's business (build_int.h).
+ */
+#include "map/build_int.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CACHE_MIN ((size_t)1 << 20)
-#define CACHE_MAX ((size_t)1 << 30)
-
 struct map_build {
-	DB *db;
+	const struct map_build_kind *kind;
+	void *writer;
 	char *target, *temp;
 	int lock_fd; /* the old table or its folder, locked against other writers */
-	bool without_nul;
+	bool with_nul;
 	bool has_temp;
 };
 
-static bool
-type_of(struct str name, DBTYPE *out)
+static const struct map_build_kind *
+kind_of(struct str type)
 {
-	if (str_is(name, "hash"))
-		*out = DB_HASH;
-	else if (str_is(name, "btree"))
-		*out = DB_BTREE;
-	else
-		return false;
-	return true;
+	static const struct {
+		const char *name;
+		const struct map_build_kind *kind;
+	} kinds[] = {
+#ifdef HAVE_BERKELEY_DB
+		{ "hash", &map_build_hash },
+		{ "btree", &map_build_btree },
+#else
+		{ "hash", &map_build_lmdb },
+		{ "btree", &map_build_lmdb },
+#endif
+		{ "lmdb", &map_build_lmdb },
+		{ "cdb", &map_build_cdb },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		if (str_is(type, kinds[i].name))
+			return kinds[i].kind;
+	return NULL;
 }
 
 bool
 map_build_can(struct str type)
 {
-	DBTYPE unused;
+	return kind_of(type) != NULL;
+}
 
-	return type_of(type, &unused);
+const char *
+map_build_suffix(struct str type)
+{
+	const struct map_build_kind *kind = kind_of(type);
+
+	return kind == NULL ? "" : kind->suffix;
 }
 
 static char *
@@ -72,8 +91,8 @@ map_build_abort(struct map_build **bp)
 
 	if (b == NULL)
 		return;
-	if (b->db != NULL)
-		(void)b->db->close(b->db, 0);
+	if (b->writer != NULL)
+		b->kind->close(b->writer);
 	if (b->has_temp)
 		(void)unlink(b->temp);
 	if (b->lock_fd >= 0)
@@ -183,73 +202,47 @@ make_temp(
 	return rc;
 }
 
-/* Room for all of the table, if that is possible: pages that are written out and read
- * again cost more than everything else together (measured: half of the time of 1,000,000
- * entries). A table takes up to four times its text. */
-static u_int32_t
-cache_size(const struct map_build *b, size_t n_bytes)
-{
-	struct stat st;
-	size_t want = n_bytes < CACHE_MAX / 4 ? n_bytes * 4 : CACHE_MAX;
-
-	if (stat(b->temp, &st) == 0 && st.st_size > 0) /* a copy of what there is */
-		want += st.st_size < (off_t)CACHE_MAX ? (size_t)st.st_size : CACHE_MAX;
-	if (want > CACHE_MAX)
-		want = CACHE_MAX;
-	return (u_int32_t)(want < CACHE_MIN ? CACHE_MIN : want);
-}
-
 static enum rc
-open_temp(
-    struct map_build *b, const struct map_build_request *req, bool is_copy, struct err *e)
+start(struct map_build *b, const struct map_build_request *req, struct err *e)
 {
-	DBTYPE type = DB_HASH;
-	int r = db_create(&b->db, NULL, 0);
+	enum rc rc = lock_table(b, e);
+	bool is_copy = rc == RC_OK && req->keep_entries;
 
-	(void)type_of(req->type, &type);
-
-	if (r != 0) {
-		b->db = NULL;
-		return err_set(e, RC_TEMP, "create DB database: %s", db_strerror(r));
-	}
-	b->db->set_errfile(b->db, NULL);
-	(void)b->db->set_cachesize(b->db, 0, cache_size(b, req->n_bytes), 1);
-	r = b->db->open(b->db, NULL, b->temp, NULL, type,
-	    is_copy ? 0 : DB_CREATE | DB_TRUNCATE, 0600);
-	if (r != 0)
-		return err_set(
-		    e, RC_TEMP, "open database %s: %s", b->target, db_strerror(r));
-	return RC_OK;
+	if (rc == RC_NONE && !req->must_exist)
+		rc = RC_OK;
+	if (rc != RC_OK)
+		return rc;
+	(void)unlink(b->temp); /* of a run that was killed */
+	rc = make_temp(b, req, is_copy, e);
+	if (rc != RC_OK)
+		return rc;
+	rc = b->kind->open(b->temp, req, is_copy, &b->writer, e);
+	return rc == RC_OK ? rc : err_in(e, rc, "open database %s", b->target);
 }
 
 enum rc
 map_build_new(const struct map_build_request *req, struct map_build **out, struct err *e)
 {
+	const struct map_build_kind *kind = kind_of(req->type);
 	struct map_build *b;
-	bool has_table;
 	enum rc rc;
-	DBTYPE type;
 
-	if (!type_of(req->type, &type))
+	if (kind == NULL)
 		return err_set(e, RC_PERM, /* compat */
 		    "unsupported dictionary type: %.*s does not support bulk-mode "
 		    "creation.",
 		    STR_ARG(req->type));
+	if (req->keep_entries && !kind->can_keep)
+		return err_set(e, RC_PERM, /* compat */
+		    "dict_cdb_open: inappropriate open flags for cdb database - specify "
+		    "O_RDONLY or O_WRONLY|O_CREAT|O_TRUNC");
 	b = mem_get(sizeof(*b));
+	b->kind = kind;
 	b->lock_fd = -1;
-	b->without_nul = req->without_nul;
-	b->target = join(req->path, ".db");
-	b->temp = join(req->path, ".db.new");
-	rc = lock_table(b, e);
-	has_table = rc == RC_OK;
-	if (rc == RC_NONE && !req->must_exist)
-		rc = RC_OK;
-	if (rc == RC_OK) {
-		(void)unlink(b->temp); /* of a run that was killed */
-		rc = make_temp(b, req, has_table && req->keep_entries, e);
-	}
-	if (rc == RC_OK)
-		rc = open_temp(b, req, has_table && req->keep_entries, e);
+	b->with_nul = req->with_nul || (kind->has_nul && !req->without_nul);
+	b->target = join(req->path, kind->suffix);
+	b->temp = join(str_c(b->target), ".new");
+	rc = start(b, req, e);
 	if (rc != RC_OK) {
 		map_build_abort(&b);
 		return rc;
@@ -258,58 +251,53 @@ map_build_new(const struct map_build_request *req, struct map_build **out, struc
 	return RC_OK;
 }
 
-/* With the NUL that Postfix writes behind keys and values. */
-static DBT
-to_dbt(char **copy, struct str s, bool without_nul)
+/* A copy with a NUL behind it; to be freed. */
+static char *
+with_nul(struct str s)
 {
-	DBT d;
+	char *p = mem_get(s.n + 1);
 
-	*copy = mem_get(s.n + 1);
 	if (s.n > 0)
-		memcpy(*copy, s.p, s.n);
-	memset(&d, 0, sizeof(d));
-	d.data = *copy;
-	d.size = (u_int32_t)(s.n + (without_nul ? 0 : 1));
-	return d;
+		memcpy(p, s.p, s.n);
+	return p;
 }
 
 enum rc
 map_build_put(
     struct map_build *b, struct str key, struct str value, bool replace, struct err *e)
 {
-	char *k, *v;
-	DBT dk = to_dbt(&k, key, b->without_nul), dv = to_dbt(&v, value, b->without_nul);
-	int r = b->db->put(b->db, NULL, &dk, &dv, replace ? 0 : DB_NOOVERWRITE);
+	char *k = NULL, *v = NULL;
+	enum rc rc;
 
+	if (b->with_nul) {
+		key.p = k = with_nul(key);
+		value.p = v = with_nul(value);
+		key.n++;
+		value.n++;
+	}
+	rc = b->kind->put(b->writer, key, value, replace, e);
 	free(k);
 	free(v);
-	if (r == DB_KEYEXIST)
-		return RC_NONE;
-	if (r != 0)
-		return err_set(
-		    e, RC_TEMP, "error writing %s: %s", b->target, db_strerror(r));
-	return RC_OK;
+	if (rc != RC_OK && rc != RC_NONE)
+		return err_in(e, rc, "error writing %s", b->target);
+	return rc;
 }
 
 enum rc
 map_build_delete(struct map_build *b, struct str key, struct err *e)
 {
-	enum rc rc = RC_NONE;
-
 	/* Entries may have been written either way. */
-	for (int without_nul = 0; without_nul < 2; without_nul++) {
-		char *k;
-		DBT dk = to_dbt(&k, key, without_nul != 0);
-		int r = b->db->del(b->db, NULL, &dk, 0);
+	char *k = with_nul(key);
+	enum rc plain = b->kind->del(b->writer, key, e), longer = RC_NONE;
 
-		free(k);
-		if (r == 0)
-			rc = RC_OK;
-		else if (r != DB_NOTFOUND)
-			return err_set(e, RC_TEMP, "error writing %s: %s", b->target,
-			    db_strerror(r));
-	}
-	return rc;
+	if (plain == RC_OK || plain == RC_NONE)
+		longer = b->kind->del(b->writer, str_n(k, key.n + 1), e);
+	free(k);
+	if (plain != RC_OK && plain != RC_NONE)
+		return err_in(e, plain, "error writing %s", b->target);
+	if (longer != RC_OK && longer != RC_NONE)
+		return err_in(e, longer, "error writing %s", b->target);
+	return plain == RC_OK ? plain : longer;
 }
 
 static enum rc
@@ -340,13 +328,12 @@ enum rc
 map_build_commit(struct map_build **bp, struct err *e)
 {
 	struct map_build *b = *bp;
-	int r = b->db->close(b->db, 0);
-	enum rc rc = RC_OK;
+	enum rc rc = b->kind->finish(b->writer, e);
 
-	b->db = NULL;
-	if (r != 0)
-		rc = err_set(
-		    e, RC_TEMP, "close database %s: %s", b->target, db_strerror(r));
+	if (rc != RC_OK)
+		rc = err_in(e, rc, "close database %s", b->target);
+	b->kind->close(b->writer);
+	b->writer = NULL;
 	if (rc == RC_OK)
 		rc = sync_path(b->temp, O_RDONLY, e);
 	if (rc == RC_OK && rename(b->temp, b->target) != 0)

@@ -96,6 +96,10 @@ struct map_mem *map_mem_new(void);
 void map_mem_free(struct map_mem **m);
 /* Copies. RC_NONE: the key is there already, and stays as it was. */
 MUST_USE enum rc map_mem_put(struct map_mem *m, struct str key, struct str value);
+MUST_USE enum rc map_mem_replace(struct map_mem *m, struct str key, struct str value);
+size_t map_mem_count(const struct map_mem *m);
+/* Into the order of the keys' bytes, for map_mem_each. */
+void map_mem_sort(struct map_mem *m);
 MUST_USE enum rc map_mem_find(const struct map_mem *m, struct str key, struct str *out);
 MUST_USE enum rc map_mem_each(const struct map_mem *m, map_each_fn *fn, void *ctx);
 

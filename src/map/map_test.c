@@ -329,38 +329,217 @@ build(const char *type, const char *name, bool without_nul, const char *key,
 	assert_int_equal(map_build_commit(&b, NULL), RC_OK);
 }
 
+/* File of table `name` of this type. */
+static const char *
+file_of(const char *type, const char *name)
+{
+	static char file[100];
+
+	(void)snprintf(file, sizeof(file), "%s%s", name, map_build_suffix(str_c(type)));
+	return file;
+}
+
+static const char *const kinds[] = { "hash", "btree", "lmdb", "cdb" };
+
 static void
 indexed(void **state)
 {
-	static const char *const kinds[] = { "hash", "btree" };
 	struct map_set *s = map_set_new(NULL);
+	int64_t now = 0;
 
 	(void)state;
-	for (int i = 0; i < 4; i++) {
+	for (size_t i = 0; i < 2 * ARRAY_LEN(kinds); i++) {
 		const char *type = kinds[i / 2];
 		struct stat st;
 		struct map *m;
 		char name[20];
 
-		(void)snprintf(name, sizeof(name), "/idx%d", i);
+		(void)snprintf(name, sizeof(name), "/idx%zu", i);
 		build(type, name + 1, i % 2 != 0, "key", "value");
 		m = open_in(s, type, name);
 		assert_string_equal(find(m, "KEY", 0), "value");
 		assert_string_equal(find(m, "nokey", 0), "none");
-		(void)snprintf(name, sizeof(name), "/idx%d.db", i);
-		assert_int_equal(stat(path(name + 1), &st), 0);
+		assert_int_equal(stat(path(file_of(type, name + 1)), &st), 0);
 		assert_int_equal(st.st_mode & 0777, 0640);
-		name[5] = '\0';
 		build(type, name + 1, false, "key", "second");
-		map_set_refresh(s, (i + 1) * 2 * US_PER_SEC);
+		map_set_refresh(s, now += 2 * US_PER_SEC);
 		assert_string_equal(find(m, "key", 0), "second");
 		/* Something broken in its place never replaces it. */
-		(void)snprintf(name, sizeof(name), "idx%d.db", i);
-		write_file(
-		    name, "this is not a database at all, not even nearly, far from it");
-		map_set_refresh(s, (i + 1) * 2 * US_PER_SEC + US_PER_SEC);
+		write_file(file_of(type, name + 1),
+		    "this is not a database at all, not even nearly, far from it");
+		map_set_refresh(s, now += 2 * US_PER_SEC);
+		assert_string_equal(find(m, "key", 0), "second");
+		assert_int_equal(unlink(path(file_of(type, name + 1))), 0);
+		map_set_refresh(s, now += 2 * US_PER_SEC);
 		assert_string_equal(find(m, "key", 0), "second");
 	}
+	map_set_free(&s);
+}
+
+enum { MANY = 3000 };
+
+static void
+build_many(const char *type, const char *name)
+{
+	struct map_build_request req = {
+		.type = str_c(type), .path = str_c(path(name)), .mode = 0640
+	};
+	static char value[MANY * 8];
+	struct map_build *b;
+	char key[30];
+
+	memset(value, 'v', sizeof(value));
+	assert_int_equal(map_build_new(&req, &b, NULL), RC_OK);
+	for (unsigned i = 0; i < MANY; i++) {
+		(void)snprintf(key, sizeof(key), "key%u", i * 7919 % MANY);
+		assert_int_equal(
+		    map_build_put(b, str_c(key), str_n(value, i % 50 + 1), false, NULL),
+		    RC_OK);
+	}
+	assert_int_equal(
+	    map_build_put(b, STR("big"), str_n(value, sizeof(value)), false, NULL),
+	    RC_OK);
+	assert_int_equal(map_build_put(b, STR("key1"), STR("new"), true, NULL), RC_OK);
+	assert_int_equal(map_build_commit(&b, NULL), RC_OK);
+}
+
+static enum rc
+add_entry(void *ctx, struct str key, struct str value)
+{
+	(void)key;
+	*(size_t *)ctx += 1 + (value.n == MANY * 8);
+	return RC_OK;
+}
+
+/* Trees of several levels, values of many pages, walks. */
+static void
+large(void **state)
+{
+	struct map_set *s = map_set_new(NULL);
+	struct arena *mem = arena_new(1 << 20);
+	char key[30];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		size_t n = 0;
+		struct str out;
+		struct map *m;
+
+		build_many(kinds[i], "many");
+		m = open_in(s, kinds[i], "/many");
+		for (unsigned k = 0; k < MANY; k++) {
+			(void)snprintf(key, sizeof(key), "KEY%u", k * 7919 % MANY);
+			arena_reset(mem);
+			assert_int_equal(
+			    map_find(m, str_c(key), 0, mem, &out, NULL), RC_OK);
+			assert_int_equal(out.n, k * 7919 % MANY == 1 ? 3 : k % 50 + 1);
+		}
+		assert_int_equal(map_find(m, STR("big"), 0, mem, &out, NULL), RC_OK);
+		assert_int_equal(out.n, MANY * 8);
+		assert_string_equal(find(m, "key3000", 0), "none");
+		assert_string_equal(find(m, "a", 0), "none");
+		assert_string_equal(find(m, "z", 0), "none");
+		assert_int_equal(map_each(m, add_entry, &n, NULL), RC_OK);
+		assert_int_equal(n, MANY + 2);
+	}
+	arena_free(&mem);
+	map_set_free(&s);
+}
+
+/* Somebody cuts the file short while it is open: an answer or trouble, never a signal or
+ * "no such key" for one that was there. */
+static void
+cut_short(void **state)
+{
+	static const off_t sizes[] = { 100000, 50000, 8192, 4096, 100, 0 };
+	struct map_set *s = map_set_new(NULL);
+	char key[30];
+
+	(void)state;
+	for (size_t i = 2; i < ARRAY_LEN(kinds); i++) {
+		struct map *m;
+		size_t n = 0;
+
+		build_many(kinds[i], "cut");
+		m = open_in(s, kinds[i], "/cut");
+		for (size_t j = 0; j < ARRAY_LEN(sizes); j++) {
+			assert_int_equal(
+			    truncate(path(file_of(kinds[i], "cut")), sizes[j]), 0);
+			for (unsigned k = 0; k < MANY; k += 100) {
+				(void)snprintf(key, sizeof(key), "key%u", k);
+				assert_string_not_equal(find(m, key, 0), "none");
+			}
+		}
+		assert_memory_equal(find(m, "key7", 0), "temp ", 5);
+		assert_int_equal(map_each(m, add_entry, &n, NULL), RC_TEMP);
+	}
+	map_set_free(&s);
+}
+
+static void
+not_a_table(void **state)
+{
+	static const struct {
+		const char *type, *out;
+	} cases[] = {
+		{ "lmdb", "Is a directory" },
+		{ "cdb", "Is a directory" },
+		{ "texthash", "Is a directory" },
+#ifdef HAVE_BERKELEY_DB
+		{ "hash", "Is a directory" },
+		{ "btree", "Is a directory" },
+#endif
+	};
+	struct map_set *s = map_set_new(NULL);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const char *got;
+		struct map *m;
+
+		assert_int_equal(mkdir(path(file_of(cases[i].type, "dir")), 0700), 0);
+		m = open_in(s, cases[i].type, "/dir");
+		got = find(m, "k", 0);
+		assert_memory_equal(got, "temp ", 5);
+		assert_non_null(strstr(got, cases[i].out));
+		assert_int_equal(rmdir(path(file_of(cases[i].type, "dir"))), 0);
+	}
+	map_set_free(&s);
+}
+
+/* lmdb: is changed in place, and readers see it at once. */
+static void
+in_place(void **state)
+{
+	char spec[400];
+	struct map_open_request req = { .for_writing = true };
+	struct map_set *s = map_set_new(NULL);
+	struct map *w, *r;
+	size_t n = 0;
+
+	(void)state;
+	(void)snprintf(spec, sizeof(spec), "lmdb:%s", path("cache"));
+	req.spec = str_c(spec);
+	assert_int_equal(map_open(&req, &w, NULL), RC_OK);
+	r = open_in(s, "lmdb", "/cache");
+	assert_string_equal(find(r, "k1", 0), "none");
+	for (int i = 0; i < 300; i++) {
+		char key[20], value[20];
+
+		(void)snprintf(key, sizeof(key), "k%d", i % 100);
+		(void)snprintf(value, sizeof(value), "v%d", i);
+		assert_int_equal(map_put(w, str_c(key), str_c(value), NULL), RC_OK);
+		assert_string_equal(find(r, key, 0), value);
+		assert_string_equal(find(w, key, 0), value);
+	}
+	assert_int_equal(map_delete(w, STR("k1"), NULL), RC_OK);
+	assert_int_equal(map_delete(w, STR("k1"), NULL), RC_NONE);
+	assert_string_equal(find(r, "k1", 0), "none");
+	assert_int_equal(map_each(r, add_entry, &n, NULL), RC_OK);
+	assert_int_equal(n, 99);
+	map_close(&w);
+	req.spec = STR("static:x");
+	assert_int_equal(map_open(&req, &w, NULL), RC_PERM);
 	map_set_free(&s);
 }
 
@@ -373,10 +552,10 @@ count(void *ctx, struct str key, struct str value)
 }
 
 static void
-incremental(void **state)
+incremental_of(const char *type)
 {
 	struct map_build_request req = {
-		.type = STR("hash"), .keep_entries = true, .must_exist = true
+		.type = str_c(type), .keep_entries = true, .must_exist = true
 	};
 	struct map_set *s = map_set_new(NULL);
 	struct map_build *b;
@@ -384,16 +563,15 @@ incremental(void **state)
 	unsigned n = 0;
 	char spec[400];
 
-	(void)state;
 	req.path = str_c(path("none"));
 	assert_int_equal(map_build_new(&req, &b, NULL), RC_NONE);
-	build("hash", "inc", true, "first", "1");
+	build(type, "inc", true, "first", "1");
 	req.path = str_c(path("inc"));
 	assert_int_equal(map_build_new(&req, &b, NULL), RC_OK);
 	assert_int_equal(map_build_put(b, STR("more"), STR("2"), false, NULL), RC_OK);
 	assert_int_equal(map_build_delete(b, STR("first"), NULL), RC_OK);
 	assert_int_equal(map_build_delete(b, STR("first"), NULL), RC_NONE);
-	m = open_in(s, "hash", "/inc");
+	m = open_in(s, type, "/inc");
 	assert_string_equal(find(m, "first", 0), "1"); /* not committed yet */
 	assert_int_equal(map_build_commit(&b, NULL), RC_OK);
 	map_set_refresh(s, 5);
@@ -401,7 +579,7 @@ incremental(void **state)
 	assert_string_equal(find(m, "more", 0), "2");
 	assert_int_equal(map_each(m, count, &n, NULL), RC_OK);
 	assert_int_equal(n, strlen("more") + strlen("other"));
-	(void)snprintf(spec, sizeof(spec), "hash:%s", path("absent"));
+	(void)snprintf(spec, sizeof(spec), "%s:%s", type, path("absent"));
 	assert_int_equal(
 	    map_open(&(struct map_open_request){ .spec = str_c(spec) }, &one, NULL),
 	    RC_TEMP);
@@ -411,6 +589,19 @@ incremental(void **state)
 	req.type = STR("texthash");
 	assert_int_equal(map_build_new(&req, &b, NULL), RC_PERM);
 	map_set_free(&s);
+}
+
+static void
+incremental(void **state)
+{
+	struct map_build_request cdb = { .type = STR("cdb"), .keep_entries = true };
+	struct map_build *b;
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++)
+		incremental_of(kinds[i]);
+	cdb.path = str_c(path("inc"));
+	assert_int_equal(map_build_new(&cdb, &b, NULL), RC_PERM);
 }
 
 /* What decides whose files are written must not be asked of anybody on the way: not when
@@ -459,6 +650,10 @@ main(void)
 		cmocka_unit_test(accounts),
 		cmocka_unit_test(text_changes),
 		cmocka_unit_test(indexed),
+		cmocka_unit_test(large),
+		cmocka_unit_test(cut_short),
+		cmocka_unit_test(not_a_table),
+		cmocka_unit_test(in_place),
 		cmocka_unit_test(incremental),
 	};
 

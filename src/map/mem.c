@@ -2,6 +2,7 @@
 #include "base/hmap.h"
 #include "map/map_int.h"
 #include <stdlib.h>
+#include <string.h>
 
 #define MEM_LIMIT ((size_t)2 << 30)
 
@@ -73,6 +74,54 @@ map_mem_put(struct map_mem *m, struct str key, struct str value)
 	*m->end = en;
 	m->end = &en->next;
 	return RC_OK;
+}
+
+enum rc
+map_mem_replace(struct map_mem *m, struct str key, struct str value)
+{
+	struct entry *en = lookup(m, key, hmap_hash(&m->by_key, key));
+
+	if (en == NULL)
+		return map_mem_put(m, key, value);
+	value = arena_str(m->mem, value);
+	if (value.p == NULL)
+		return RC_TEMP;
+	en->value = value;
+	return RC_OK;
+}
+
+size_t
+map_mem_count(const struct map_mem *m)
+{
+	return m->by_key.n;
+}
+
+static int
+compare(const void *a, const void *b)
+{
+	const struct entry *const *x = a, *const *y = b;
+	struct str p = (*x)->key, q = (*y)->key;
+	int r = memcmp(p.p, q.p, p.n < q.n ? p.n : q.n);
+
+	return r != 0 ? r : (p.n > q.n) - (p.n < q.n);
+}
+
+void
+map_mem_sort(struct map_mem *m)
+{
+	struct entry **all = mem_array(m->by_key.n + 1, sizeof(*all));
+	size_t n = 0;
+
+	for (struct entry *en = m->first; en != NULL; en = en->next)
+		all[n++] = en;
+	qsort(all, n, sizeof(*all), compare);
+	m->end = &m->first;
+	for (size_t i = 0; i < n; i++) {
+		*m->end = all[i];
+		m->end = &all[i]->next;
+	}
+	*m->end = NULL;
+	free(all);
 }
 
 enum rc

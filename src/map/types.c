@@ -17,6 +17,7 @@ MODULE(sqlite);
 /* Sorted by name; type_names says the same. */
 static const struct map_type *const types[] = {
 	&map_type_btree,
+	&map_type_cdb,
 	&map_type_cidr,
 	&map_type_debug,
 	&map_type_environ,
@@ -25,6 +26,7 @@ static const struct map_type *const types[] = {
 	&map_type_inline,
 	&map_type_internal,
 	&map_type_ldap,
+	&map_type_lmdb,
 	&map_type_memcache,
 	&map_type_mysql,
 	&map_type_pcre,
@@ -43,6 +45,7 @@ static const struct map_type *const types[] = {
 
 static const char *const type_names[] = {
 	"btree",
+	"cdb",
 	"cidr",
 	"debug",
 	"environ",
@@ -51,6 +54,7 @@ static const char *const type_names[] = {
 	"inline",
 	"internal",
 	"ldap",
+	"lmdb",
 	"memcache",
 	"mysql",
 	"pcre",

@@ -1,0 +1,66 @@
+#include "map/bytes.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static enum rc
+read_file(const struct map_bytes *b, uint64_t at, void *p, size_t n)
+{
+	size_t done = 0;
+
+	while (done < n) {
+		ssize_t r = pread(b->fd, (char *)p + done, n - done, (off_t)(at + done));
+
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r <= 0)
+			return RC_TEMP;
+		done += (size_t)r;
+	}
+	return RC_OK;
+}
+
+static enum rc
+read_memory(const struct map_bytes *b, uint64_t at, void *p, size_t n)
+{
+	if (at > b->size || n > b->size - at)
+		return RC_TEMP;
+	memcpy(p, b->p + at, n);
+	return RC_OK;
+}
+
+enum rc
+map_bytes_file(const char *path, struct map_bytes *out, struct err *e)
+{
+	struct map_bytes b = { .read = read_file };
+	struct stat st;
+
+	/* Not waiting for the other end of a FIFO in the table's place. */
+	b.fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (b.fd < 0)
+		return err_sys(e, RC_TEMP, "open database %s", path); /* compat */
+	if (fstat(b.fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+		(void)close(b.fd);
+		errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
+		return err_sys(e, RC_TEMP, "open database %s", path);
+	}
+	b.size = (uint64_t)st.st_size;
+	*out = b;
+	return RC_OK;
+}
+
+struct map_bytes
+map_bytes_memory(struct str s)
+{
+	return (struct map_bytes){ .read = read_memory, .size = s.n, .fd = -1, .p = s.p };
+}
+
+void
+map_bytes_close(struct map_bytes *b)
+{
+	if (b->fd >= 0)
+		(void)close(b->fd);
+	b->fd = -1;
+}

@@ -1,0 +1,29 @@
+#ifndef MAP_BYTES_H
+#define MAP_BYTES_H
+#include "base/base.h"
+
+/* The bytes of a file, read piece by piece with pread and never mapped: a file that
+ * somebody cuts short is an error of one look-up and not a SIGBUS. The kernel's cache is
+ * shared by all processes, and ours stay small. A test gives bytes of its own. */
+struct map_bytes {
+	/* All `n` bytes at `at`, or trouble. */
+	enum rc (*read)(const struct map_bytes *b, uint64_t at, void *p, size_t n);
+	uint64_t size; /* when it was opened */
+	int fd;        /* of map_bytes_file */
+	const char *p; /* of map_bytes_memory */
+};
+
+/* RC_TEMP: cannot be opened, or is no regular file ("open database PATH: …"). */
+MUST_USE enum rc map_bytes_file(const char *path, struct map_bytes *out, struct err *e);
+struct map_bytes map_bytes_memory(struct str s);
+void map_bytes_close(struct map_bytes *b);
+
+static inline uint32_t
+map_le32(const void *at)
+{
+	const unsigned char *p = at;
+
+	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
+	       (uint32_t)p[3] << 24;
+}
+#endif
