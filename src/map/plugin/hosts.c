@@ -9,6 +9,26 @@
 #define HOSTS_MAX 100
 #define HOSTS_MEM ((size_t)1 << 20)
 
+/* How the log names a server: without the user and the parameters of a URI, among which
+ * passwords are. */
+static struct str
+without_secrets(struct map_hosts *h, struct str item)
+{
+	size_t at, scheme = str_find(item, ':');
+	struct str rest;
+
+	if (str_starts(str_from(item, scheme), STR("://"))) {
+		rest = str_from(item, scheme + 3);
+		at = str_rfind(rest, '@');
+		rest = at < rest.n ? str_from(rest, at + 1) : rest;
+		return arena_printf(h->mem, "%.*s://%.*s",
+		    STR_ARG(str_head(item, scheme)),
+		    STR_ARG(str_head(rest, str_find(rest, '?'))));
+	}
+	return str_istarts(item, STR("pass")) ? STR("a password")
+					      : arena_str(h->mem, item);
+}
+
 static enum rc
 parse_host(struct map_hosts *h, struct str item, struct err *e)
 {
@@ -17,7 +37,7 @@ parse_host(struct map_hosts *h, struct str item, struct err *e)
 	uint64_t number = 0;
 	size_t colon;
 
-	o->text = arena_str(h->mem, item);
+	o->text = without_secrets(h, item);
 	o->is_uri = str_starts(item, STR("postgresql://")) ||
 		    str_starts(item, STR("postgres://")) || str_find(item, '=') < item.n;
 	if (str_starts(item, STR("unix:"))) {

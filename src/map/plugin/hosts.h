@@ -8,7 +8,7 @@
 #include "map/plugin/query.h"
 
 struct map_host {
-	struct str text; /* as it stands in the settings */
+	struct str text; /* for the log: without passwords */
 	struct str name; /* without "unix:" or "inet:" and port; NUL behind it */
 	bool is_unix, is_uri;
 	uint16_t port;             /* 0: none given */

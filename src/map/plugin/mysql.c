@@ -2,12 +2,15 @@
 #include "log/log.h"
 #include "map/plugin.h"
 #include "map/plugin/hosts.h"
+#include "os/clock.h"
 #include <mysql.h>
 #include <errmsg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
-#define TIMEOUT_SEC 10U /* of a connect, and of each wait for the server */
+#define TIMEOUT_SEC 10U /* of a connect, of each wait for the server, of all rows */
+#define PACKET_MAX  ((size_t)16 << 20) /* from the server; the library would take 1 GB */
 
 static const struct map_setting settings[] = {
 	{ "hosts", MAP_SETTING_TEXT, NULL, 0, 0,
@@ -57,13 +60,17 @@ static void
 set_options(const struct mysql *s, MYSQL *my)
 {
 	const struct map_settings *t = &s->settings;
-	unsigned timeout = TIMEOUT_SEC;
+	unsigned timeout = TIMEOUT_SEC, no = 0;
+	size_t packet_max = PACKET_MAX;
 	const char *file = map_settings_cstr(t, "option_file");
 	my_bool verify = 1;
 
 	(void)mysql_options(my, MYSQL_OPT_CONNECT_TIMEOUT, &timeout);
 	(void)mysql_options(my, MYSQL_OPT_READ_TIMEOUT, &timeout);
 	(void)mysql_options(my, MYSQL_OPT_WRITE_TIMEOUT, &timeout);
+	(void)mysql_options(my, MYSQL_OPT_MAX_ALLOWED_PACKET, &packet_max);
+	/* Else a server may ask for any file that we can read. */
+	(void)mysql_options(my, MYSQL_OPT_LOCAL_INFILE, &no);
 	(void)mysql_options(
 	    my, MYSQL_SET_CHARSET_NAME, map_settings_text(t, "charset").p);
 	if (file != NULL) {
@@ -151,20 +158,32 @@ fail(const struct mysql *s, MYSQL *my, struct err *e)
 
 /* Every value of every row. The rows come one by one: what a server sends is not kept. */
 static enum rc
-take_rows(MYSQL_RES *res, struct map_rows *rows, struct err *e)
+take_rows(const struct mysql *s, MYSQL *my, MYSQL_RES *res, struct map_rows *rows,
+    struct err *e)
 {
+	int64_t until_us = os_clock_mono_us() + TIMEOUT_SEC * US_PER_SEC;
 	enum rc rc = RC_OK;
 	MYSQL_ROW row;
 
 	while (rc == RC_OK && (row = mysql_fetch_row(res)) != NULL) {
 		const unsigned long *length = mysql_fetch_lengths(res);
 
-		for (unsigned i = 0; i < mysql_num_fields(res) && rc == RC_OK; i++)
-			if (row[i] != NULL)
-				rc = map_rows_add(
-				    rows, str_n(row[i], strnlen(row[i], length[i])), e);
+		for (unsigned i = 0; i < mysql_num_fields(res) && rc == RC_OK; i++) {
+			const char *p = row[i];
+
+			rc = map_rows_add(
+			    rows, str_n(p, p == NULL ? 0 : strnlen(p, length[i])), e);
+		}
+		if (rc == RC_OK && os_clock_mono_us() >= until_us)
+			rc = map_query_fail(&s->q, e,
+			    "mysql:%.*s: query failed: the answer takes too long",
+			    STR_ARG(s->q.name));
 	}
-	return rc == RC_OK ? RC_OK : RC_PERM;
+	if (rc == RC_OK)
+		return RC_OK;
+	/* The library would read the rest, however much that is. */
+	(void)shutdown(mysql_get_socket(my), SHUT_RDWR);
+	return RC_MORE;
 }
 
 /* Result sets after the first, as stored procedures have: one is right, more are not. */
@@ -184,9 +203,11 @@ take_results(const struct mysql *s, MYSQL *my, struct map_rows *rows, struct err
 			    "returning data are not supported",
 			    STR_ARG(s->q.name));
 		else if (res != NULL)
-			rc = take_rows(res, rows, e);
+			rc = take_rows(s, my, res, rows, e);
 		if (res != NULL)
 			mysql_free_result(res);
+		if (rc == RC_MORE)
+			return rc; /* the connection is no more, and that was told */
 		if (mysql_errno(my) != 0)
 			return fail(s, my, e);
 		has_result |= res != NULL;

@@ -8,6 +8,9 @@
 #include <string.h>
 
 #define DOMAINS_MEM ((size_t)16 << 20)
+/* A server may send values that take no room, for ever. */
+#define VALUES_MAX         1000000
+#define EMPTY_WARNINGS_MAX 10 /* of one answer */
 
 struct map_query_domains {
 	struct arena *mem;
@@ -252,10 +255,14 @@ map_rows_add(struct map_rows *r, struct str value, struct err *e)
 	size_t before = r->text.n;
 	enum rc rc = RC_OK;
 
+	if (++r->n_seen > VALUES_MAX)
+		return map_query_fail(q, e,
+		    "%s:%.*s: answer for key '%.*s' has too many values", q->type,
+		    STR_ARG(q->name), STR_ARG(r->key));
 	if (value.p == NULL)
 		return RC_OK;
 	if (value.n == 0) {
-		if (q->log != NULL) /* compat */
+		if (q->log != NULL && r->n_empty++ < EMPTY_WARNINGS_MAX) /* compat */
 			log_warn(q->log,
 			    "table \"%s:%.*s\": empty lookup result for: \"%.*s\" -- "
 			    "ignored",

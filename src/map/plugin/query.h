@@ -77,12 +77,13 @@ struct map_rows {
 	struct str key;
 	struct buf text;
 	int64_t n;
+	size_t n_seen, n_empty; /* also what counts for nothing */
 };
 
 void map_rows_init(struct map_rows *r, const struct map_query *q, struct str key);
 void map_rows_fini(struct map_rows *r);
 /* One value; .p NULL (SQL's NULL) counts for nothing.
- * Returns: RC_TEMP: expansion_limit exceeded, or all together too large. */
+ * Returns: RC_TEMP: expansion_limit exceeded, or all together too large or too many. */
 MUST_USE enum rc map_rows_add(struct map_rows *r, struct str value, struct err *e);
 /* Memory:  *out in `mem`. Returns: RC_NONE nothing came; RC_TEMP no valid UTF-8. */
 MUST_USE enum rc map_rows_end(

@@ -117,6 +117,19 @@ check_all(const struct map_settings *s, struct err *e)
 	return RC_OK;
 }
 
+/* Also when it is misspelt: the log is not for passwords. */
+static struct str
+shown(struct str name, struct str value)
+{
+	bool is_secret = str_ends(name, STR("_pw"));
+
+	for (size_t i = 0; i < name.n; i++)
+		is_secret = is_secret || str_istarts(str_from(name, i), STR("pass")) ||
+			    str_istarts(str_from(name, i), STR("_pw_")) ||
+			    str_istarts(str_from(name, i), STR("hosts"));
+	return is_secret ? STR("(not shown)") : value;
+}
+
 static enum rc
 take_line(struct map_settings *s, const struct conf_lines *at, struct str line,
     struct log *log, struct err *e)
@@ -132,14 +145,14 @@ take_line(struct map_settings *s, const struct conf_lines *at, struct str line,
 			log_warn(log,
 			    "%.*s, line %u: overriding earlier entry: %.*s=%.*s",
 			    STR_ARG(path), at->line, STR_ARG(name),
-			    STR_ARG(s->values[i]));
+			    STR_ARG(shown(name, s->values[i])));
 		s->values[i] = arena_str(s->mem, value);
 		s->is_set[i] = true;
 		if (s->values[i].p == NULL)
 			return err_set(e, RC_TEMP, "too large");
 	} else if (log != NULL) {
 		log_warn(log, "%.*s: unused parameter: %.*s=%.*s", STR_ARG(path),
-		    STR_ARG(name), STR_ARG(value));
+		    STR_ARG(name), STR_ARG(shown(name, value)));
 	}
 	return RC_OK;
 }
