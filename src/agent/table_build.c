@@ -155,9 +155,10 @@ fail_missing(struct job *j)
 static enum rc
 open_in_place(struct job *j, struct str spec, struct err *e)
 {
-	const struct map_env env = {
-		.log = j->t->words, .snapshot = j->t->c.snapshot, .asks_remote = true
-	};
+	const struct map_env env = { .log = j->t->words,
+		.snapshot = j->t->c.snapshot,
+		.asks_remote = true,
+		.asks_service = true };
 	const struct map_open_request req = {
 		.spec = spec, .env = &env, .for_writing = true
 	};
@@ -172,7 +173,8 @@ open_table(struct job *j, struct str spec, mode_t mode, size_t n_bytes)
 		.path = j->name,
 		.keep_entries = j->t->incremental || j->is_for_keys,
 		.must_exist = j->is_for_keys,
-		.without_nul = j->t->without_nul,
+		.without_nul = j->t->without_nul && !j->t->with_nul,
+		.with_nul = j->t->with_nul,
 		.mode = mode,
 		.n_bytes = n_bytes };
 	struct err e = { 0 };

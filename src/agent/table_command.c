@@ -30,6 +30,7 @@ table_open(struct table_command *t, const char *table)
 	const struct map_env env = { .log = t->words,
 		.snapshot = t->c.snapshot,
 		.asks_remote = true,
+		.asks_service = true,
 		.no_utf8 = !t->wants_utf8 };
 	const struct map_open_request req = { .spec = table_spec(t, table), .env = &env };
 	struct map *m = NULL;
@@ -118,7 +119,7 @@ read_options(struct table_command *t, int argc, char **argv)
 		else if (option == 'q')
 			t->query = optarg;
 		else if (option == 'N')
-			t->without_nul = false;
+			t->with_nul = true;
 		else if (flag != NULL)
 			*flag = true;
 		one_only(t, option);
