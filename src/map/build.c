@@ -15,7 +15,9 @@ struct map_build {
 	const struct map_build_kind *kind;
 	void *writer;
 	char *target, *temp;
-	int lock_fd; /* the old table or its folder, locked against other writers */
+	int lock_fd;     /* the old table or its folder, locked against other writers */
+	struct stat old; /* of the table that is locked */
+	bool has_old;
 	bool with_nul;
 	bool has_temp;
 };
@@ -110,7 +112,8 @@ lock_present(struct map_build *b, struct err *e)
 {
 	for (;;) {
 		struct stat mine, there;
-		int fd = open(b->target, O_RDONLY | O_CLOEXEC);
+		/* Who may put a FIFO there must not stop us. */
+		int fd = open(b->target, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 
 		if (fd < 0 && errno == ENOENT)
 			return RC_NONE;
@@ -120,9 +123,16 @@ lock_present(struct map_build *b, struct err *e)
 			(void)close(fd);
 			return err_sys(e, RC_TEMP, "lock database %s", b->target);
 		}
+		if (!S_ISREG(mine.st_mode)) {
+			(void)close(fd);
+			return err_set(
+			    e, RC_TEMP, "open database %s: not a file", b->target);
+		}
 		if (stat(b->target, &there) == 0 && there.st_ino == mine.st_ino &&
 		    there.st_dev == mine.st_dev) {
 			b->lock_fd = fd;
+			b->old = mine;
+			b->has_old = true;
 			return RC_OK;
 		}
 		(void)close(fd);
@@ -178,21 +188,20 @@ static enum rc
 make_temp(
     struct map_build *b, const struct map_build_request *req, bool copies, struct err *e)
 {
-	struct stat old;
-	mode_t mode = req->mode;
-	bool has_old = stat(b->target, &old) == 0;
+	/* Of the very file whose entries are copied: another may stand there by now, for
+	 * somebody who may not read them. */
+	const struct stat *old = &b->old;
+	mode_t mode = b->has_old ? old->st_mode & 0777 : req->mode;
 	enum rc rc = RC_OK;
 	int fd;
 
-	if (has_old)
-		mode = old.st_mode & 07777;
 	fd = open(b->temp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return err_sys(e, RC_TEMP, "open database %s", b->target); /* compat */
 	b->has_temp = true;
 	/* Giving it to the old owner works for root only, and need not for others. */
-	if (has_old && (old.st_uid != geteuid() || old.st_gid != getegid()) &&
-	    fchown(fd, old.st_uid, old.st_gid) != 0 && geteuid() == 0)
+	if (b->has_old && (old->st_uid != geteuid() || old->st_gid != getegid()) &&
+	    fchown(fd, old->st_uid, old->st_gid) != 0 && geteuid() == 0)
 		rc = err_sys(e, RC_TEMP, "chown %s", b->temp);
 	if (rc == RC_OK && fchmod(fd, mode) != 0)
 		rc = err_sys(e, RC_TEMP, "chmod %s", b->temp);

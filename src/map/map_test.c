@@ -638,6 +638,40 @@ forged_answers_decide_whose_files_are_written(void **state)
 	arena_free(&mem);
 }
 
+static void
+a_fifo_in_the_place_of_a_table_stops_its_builder(void **state)
+{
+	struct map_build_request req = { .type = STR("hash"), .mode = 0600 };
+	struct map_build *b;
+	struct err e = { 0 };
+
+	(void)state;
+	assert_int_equal(mkfifo(path("fifo.db"), 0600), 0);
+	assert_int_equal(mkfifo(path("fifo.lmdb"), 0600), 0);
+	req.path = str_c(path("fifo"));
+	(void)alarm(20);
+	assert_int_equal(map_build_new(&req, &b, &e), RC_TEMP);
+	(void)alarm(0);
+	assert_non_null(strstr(e.text, "not a file"));
+}
+
+static void
+a_table_with_entries_of_anybody_is_set_uid(void **state)
+{
+	struct map_build_request req = { .type = STR("cdb"), .mode = 0600 };
+	struct map_build *b;
+	struct stat st;
+
+	(void)state;
+	write_file("setuid.cdb", "");
+	assert_int_equal(chmod(path("setuid.cdb"), 06755), 0);
+	req.path = str_c(path("setuid"));
+	assert_int_equal(map_build_new(&req, &b, NULL), RC_OK);
+	assert_int_equal(map_build_commit(&b, NULL), RC_OK);
+	assert_int_equal(stat(path("setuid.cdb"), &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0755);
+}
+
 int
 main(void)
 {
@@ -645,6 +679,8 @@ main(void)
 		cmocka_unit_test(simple_types),
 		cmocka_unit_test(members),
 		cmocka_unit_test(nesting),
+		cmocka_unit_test(a_fifo_in_the_place_of_a_table_stops_its_builder),
+		cmocka_unit_test(a_table_with_entries_of_anybody_is_set_uid),
 		cmocka_unit_test(forged_answers_decide_whose_files_are_written),
 		cmocka_unit_test(type_list),
 		cmocka_unit_test(accounts),
