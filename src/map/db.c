@@ -18,6 +18,7 @@
 struct table {
 	struct map_mem *mem; /* small table */
 	DB *db;              /* large table; NULL otherwise */
+	struct stat seen;    /* its version */
 };
 
 static struct str
@@ -40,7 +41,8 @@ open_file(const char *path, DBTYPE type, u_int32_t cache_bytes, DB **out, struct
 		return err_set(e, RC_TEMP, "create DB database: %s", db_strerror(r));
 	db->set_errfile(db, NULL);
 	(void)db->set_cachesize(db, 0, cache_bytes, 1);
-	r = db->open(db, NULL, path, NULL, type, DB_RDONLY, 0);
+	/* Not mapped: who cuts the file short would end us with a signal. */
+	r = db->open(db, NULL, path, NULL, type, DB_RDONLY | DB_NOMMAP, 0);
 	if (r != 0) {
 		(void)db->close(db, 0);
 		return err_set(e, RC_TEMP, "open database %s: %s", path, db_strerror(r));
@@ -89,33 +91,46 @@ keep_entry(void *ctx, struct str key, struct str value)
 	return rc == RC_NONE ? RC_OK : rc;
 }
 
-static bool
-same_version(const struct stat *a, const struct stat *b)
+/* Postfix's postmap, and cp, write in place: what is read while they do is worth nothing.
+ */
+static enum rc
+check_version(const struct table *t, struct err *e)
 {
-	return a->st_ino == b->st_ino && a->st_size == b->st_size &&
-	       a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
-	       a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+	struct stat now;
+	int fd;
+
+	if (t->db->fd(t->db, &fd) != 0 || fstat(fd, &now) != 0)
+		return err_set(e, RC_TEMP, "stat failed");
+	if (now.st_size != t->seen.st_size ||
+	    now.st_mtim.tv_sec != t->seen.st_mtim.tv_sec ||
+	    now.st_mtim.tv_nsec != t->seen.st_mtim.tv_nsec)
+		return err_set(e, RC_TEMP, "database changed while it was read");
+	return RC_OK;
+}
+
+static enum rc
+note_version(struct table *t, const char *path, struct err *e)
+{
+	int fd;
+
+	/* The open file, not the path: another version may stand there by now. */
+	if (t->db->fd(t->db, &fd) != 0 || fstat(fd, &t->seen) != 0)
+		return err_set(e, RC_TEMP, "stat %s failed", path);
+	return RC_OK;
 }
 
 static enum rc
 read_whole(struct table *t, const char *path, struct err *e)
 {
-	struct stat before, after;
 	enum rc rc;
-	int fd;
 
-	/* The open file, not the path: another version may stand there by now. */
-	if (t->db->fd(t->db, &fd) != 0 || fstat(fd, &before) != 0)
-		return err_set(e, RC_TEMP, "stat %s failed", path);
 	t->mem = map_mem_new();
 	rc = walk(t->db, keep_entry, t->mem, e);
-	/* Postfix's postmap writes in place: what we read while it did is worth nothing.
-	 */
-	if (rc == RC_OK && (fstat(fd, &after) != 0 || !same_version(&before, &after)))
-		rc = err_set(e, RC_TEMP, "%s changed while it was read", path);
+	if (rc == RC_OK)
+		rc = check_version(t, e);
 	(void)t->db->close(t->db, 0);
 	t->db = NULL;
-	return rc;
+	return rc == RC_OK ? rc : err_in(e, rc, "%s", path);
 }
 
 static void
@@ -144,7 +159,9 @@ table_open(const struct map_how *how, DBTYPE type, void **out, struct err *e)
 		rc = err_sys(e, RC_TEMP, "open database %s", path); /* compat */
 	else
 		rc = open_file(path, type, cache_bytes(how, st.st_size), &t->db, e);
-	if (rc == RC_OK && st.st_size <= IN_MEMORY_MAX)
+	if (rc == RC_OK)
+		rc = note_version(t, path, e);
+	if (rc == RC_OK && t->seen.st_size <= IN_MEMORY_MAX)
 		rc = read_whole(t, path, e);
 	free(path);
 	if (rc != RC_OK) {
@@ -181,7 +198,8 @@ get(DB *db, const char *key, size_t n, DBT *value)
 }
 
 static enum rc
-find_on_disk(DB *db, struct str key, struct arena *mem, struct str *out, struct err *e)
+find_on_disk(const struct table *t, struct str key, struct arena *mem, struct str *out,
+    struct err *e)
 {
 	const char *k = arena_cstr(mem, key);
 	DBT value;
@@ -189,11 +207,14 @@ find_on_disk(DB *db, struct str key, struct arena *mem, struct str *out, struct 
 
 	if (k == NULL || key.n > UINT32_MAX - 1)
 		return err_set(e, RC_TEMP, "memory limit");
-	r = get(db, k, key.n + 1, &value);
+	r = get(t->db, k, key.n + 1, &value);
 	if (r == DB_NOTFOUND)
-		r = get(db, k, key.n, &value);
-	if (r == DB_NOTFOUND)
-		return RC_NONE;
+		r = get(t->db, k, key.n, &value);
+	if (r == DB_NOTFOUND) {
+		enum rc rc = check_version(t, e);
+
+		return rc == RC_OK ? RC_NONE : rc;
+	}
 	if (r != 0)
 		return err_set(e, RC_TEMP, "%s", db_strerror(r));
 	*out = from_dbt(&value);
@@ -210,7 +231,7 @@ table_find(void *state, struct str key, unsigned flags, struct arena *mem,
 
 	(void)flags;
 	rc = t->mem != NULL ? map_mem_find(t->mem, key, &value)
-			    : find_on_disk(t->db, key, mem, &value, e);
+			    : find_on_disk(t, key, mem, &value, e);
 	if (rc != RC_OK)
 		return rc;
 	value = arena_str(mem, value);
@@ -224,8 +245,12 @@ static enum rc
 table_each(void *state, map_each_fn *fn, void *ctx, struct err *e)
 {
 	const struct table *t = state;
+	enum rc rc;
 
-	return t->mem != NULL ? map_mem_each(t->mem, fn, ctx) : walk(t->db, fn, ctx, e);
+	if (t->mem != NULL)
+		return map_mem_each(t->mem, fn, ctx);
+	rc = walk(t->db, fn, ctx, e);
+	return rc == RC_OK ? check_version(t, e) : rc;
 }
 
 const struct map_type map_type_hash = {

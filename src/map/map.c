@@ -266,7 +266,11 @@ map_is_changed(const struct map *m)
 	return !m->has_seen || now.st_ino != m->seen.st_ino ||
 	       now.st_dev != m->seen.st_dev || now.st_size != m->seen.st_size ||
 	       now.st_mtim.tv_sec != m->seen.st_mtim.tv_sec ||
-	       now.st_mtim.tv_nsec != m->seen.st_mtim.tv_nsec;
+	       now.st_mtim.tv_nsec != m->seen.st_mtim.tv_nsec ||
+	       /* Who copies with the time of the original cannot set this one; and it
+		* tells that a file may be read now. */
+	       now.st_ctim.tv_sec != m->seen.st_ctim.tv_sec ||
+	       now.st_ctim.tv_nsec != m->seen.st_ctim.tv_nsec;
 }
 
 bool

@@ -80,7 +80,10 @@ struct map {
 	char *path;       /* the file that is watched, or NULL */
 	struct stat seen; /* its version that was tried last */
 	bool has_seen;
-	struct err why; /* not open: the reason */
+	struct err why; /* the version tried last could not be opened: the reason */
+	/* It may be for want of memory or descriptors, which the file does not tell. */
+	bool is_to_retry;
+	int64_t failed_us; /* the set's time; 0: before its first look */
 };
 
 /* Not open yet. */

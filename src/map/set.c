@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #define REFRESH_US US_PER_SEC
+#define RETRY_US   (10 * US_PER_SEC)
 
 struct map_set {
 	struct map_env env;
@@ -57,6 +58,18 @@ map_set_get(const struct map_set *s, struct str spec)
 	return NULL;
 }
 
+static enum rc
+try_version(struct map *m)
+{
+	struct err e = { 0 };
+	enum rc rc = map_open_version(m, &e);
+
+	m->is_to_retry = rc == RC_TEMP;
+	m->failed_us = 0;
+	m->why = e;
+	return rc;
+}
+
 enum rc
 map_set_open(
     struct map_set *s, struct str spec, unsigned flags, struct map **out, struct err *e)
@@ -74,7 +87,7 @@ map_set_open(
 			    STR_ARG(spec)); /* compat */
 		m = map_new(&req);
 		m->is_of_set = true;
-		if (map_open_version(m, &m->why) != RC_OK && s->env.log != NULL)
+		if (try_version(m) != RC_OK && s->env.log != NULL)
 			log_error(s->env.log, "%s", m->why.text);
 		m->next = s->maps;
 		s->maps = m;
@@ -90,25 +103,36 @@ members_of(const struct map *m)
 	return m->is_open && m->type->members != NULL ? m->type->members(m->state) : NULL;
 }
 
+/* Another version is there, or it is time to try the one again that failed. */
+static bool
+is_due(const struct map_set *s, struct map *m)
+{
+	if (m->type == NULL)
+		return false;
+	if (m->is_to_retry && m->failed_us == 0)
+		m->failed_us = s->refreshed_us;
+	return map_is_changed(m) ||
+	       (m->is_to_retry && s->refreshed_us - m->failed_us >= RETRY_US);
+}
+
 static void
 refresh(struct map_set *s, struct map *m)
 {
 	const struct map_members *parts = members_of(m);
-	struct err e = { 0 };
+	struct err before = m->why;
 
 	for (size_t i = 0; parts != NULL && i < parts->n; i++)
 		refresh(s, parts->v[i]);
-	if (m->type == NULL || !map_is_changed(m))
+	if (!is_due(s, m))
 		return;
-	if (map_open_version(m, &e) == RC_OK) {
+	if (try_version(m) == RC_OK) {
 		if (s->env.log != NULL)
 			log_info(s->env.log, "table %.*s has changed", STR_ARG(m->spec));
 		return;
 	}
-	if (!m->is_open)
-		m->why = e;
-	if (s->env.log != NULL)
-		log_warn(s->env.log, "%.*s: %s%s", STR_ARG(m->spec), e.text,
+	/* Once, and not each time that it is tried again. */
+	if (s->env.log != NULL && strcmp(m->why.text, before.text) != 0)
+		log_warn(s->env.log, "%.*s: %s%s", STR_ARG(m->spec), m->why.text,
 		    m->is_open ? "; the version before goes on serving" : "");
 }
 
