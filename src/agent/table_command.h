@@ -17,7 +17,8 @@ struct table_command {
 	struct log *words; /* what tables have to say: standard error */
 	/* -b -F -h -i -j -m -o -f -p -r -s -w -n -u -U */
 	bool asks_body, files, asks_header, incremental, json, mime, keep_root;
-	bool keep_case, own_mode, replace, sequence, ignore_duplicates, without_nul;
+	bool keep_case, own_mode, replace, sequence, ignore_duplicates, without_nul,
+	    with_nul;
 	bool no_utf8, force_utf8;
 	bool wants_utf8; /* keys and sources: smtputf8_enable and -u */
 	const char *query, *remove;
