@@ -4,8 +4,9 @@ import json, os, pathlib, re, socket, subprocess, sys, threading, time
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "compat"))
 import harness
-import ldap_cases
+import ldap_cases, table_servers
 from harness import BIN, IS_ROOT, free_port, wait_for
 
 
@@ -117,3 +118,239 @@ def test_recording_is_postfix(slapd, tmp_path):
     tables = ["plain", "inject", "groups", "base", "size_11", "format"]
     got = ldap_cases.oracle(tmp_path, slapd.ports, tables)
     assert got == {t: RECORDED[t] for t in tables}
+
+
+# ---- servers that go away
+def command(folder, spec, key):
+    return [str(BIN / "postmap"), "-c", str(folder), "-q", key, spec]
+
+
+def ask(folder, spec, key, seconds=60):
+    r = subprocess.run(command(folder, spec, key), capture_output=True, text=True, errors="replace", timeout=seconds)
+    return r.returncode, r.stdout, r.stderr
+
+
+def relay(port, seen):
+    """Serves connections by passing all on to `port`; seen: what came from clients."""
+    def pump(a, b, note):
+        try:
+            while data := a.recv(65536):
+                note(data)
+                b.sendall(data)
+        except OSError:
+            pass
+        for s in (a, b):
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def serve(c):
+        with socket.create_connection(("127.0.0.1", port)) as to:
+            back = threading.Thread(target=pump, args=[to, c, lambda _: None])
+            back.start()
+            pump(c, to, seen.append)
+            back.join()
+
+    return table_servers.Server(serve=serve)
+
+
+def settings(folder, name, *servers, more="timeout = 2\n"):
+    hosts = " ".join(f"ldap://127.0.0.1:{s if isinstance(s, int) else s.port}" for s in servers)
+    (folder / f"{name}.cf").write_text(f"server_host = {hosts}\nversion = 3\nsearch_base = dc=example,dc=test\n{more}")
+    return f"ldap:{folder}/{name}.cf"
+
+
+class Asker:
+    """One postmap that is asked key after key."""
+
+    def __init__(self, folder, spec):
+        self.p = subprocess.Popen(command(folder, spec, "-"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def ask(self, key, seen):
+        """Returns when the key was seen on the wire."""
+        n = len(seen)
+        self.p.stdin.write(key + "\n")
+        self.p.stdin.flush()
+        wait_for(f"{key} is asked for", lambda: any(key.encode() in data for data in seen[n:]))
+
+    def end(self, *keys):
+        out, err = self.p.communicate("".join(k + "\n" for k in keys), timeout=60)
+        return self.p.returncode, out, err
+
+
+def test_a_server_that_is_killed(tmp_path):
+    """The same process asks on when it is back; while it is away it is trouble, never `not found`."""
+    seen = []
+    with Slapd(tmp_path / "slapd") as s, relay(s.port, seen) as r:
+        folder = configure(tmp_path, s.ports)
+        spec = settings(folder, "t", r)
+        one = Asker(folder, spec)
+        one.ask("anna@a.test", seen)
+        one.ask("nobody@a.test", seen)
+        assert r.connections == 1  # it is kept
+        s.kill()
+        s.start()
+        one.ask("carl@b.test", seen)
+        assert r.connections == 2
+        s.kill()
+        status, out, err = one.end("anna@a.test")
+        assert status == 1 and f"fatal: table {spec}: query error: dict_ldap_" in err, err
+        assert out == "anna@a.test\tanna@host1.test\ncarl@b.test\tcarl\n"
+        status, out, err = ask(folder, spec, "nobody@a.test")
+        assert status == 1 and "query error" in err, err
+        s.start()
+        assert ask(folder, spec, "nobody@a.test") == (1, "", "")
+        assert ask(folder, spec, "anna@a.test") == (0, "anna@host1.test\n", "")
+
+
+def test_the_other_server(place, slapd):
+    """The first one dies between two questions of one process; the second answers. Then the first is back for others."""
+    seen, seen2 = [], []
+    with relay(slapd.port, seen) as first, relay(slapd.port, seen2) as second:
+        spec = settings(place, "t", first, second)
+        one = Asker(place, spec)
+        one.ask("anna@a.test", seen)
+        assert (first.connections, second.connections) == (1, 0)
+        first.stop()
+        one.ask("carl@b.test", seen2)
+        assert one.end("nobody@a.test") == (0, "anna@a.test\tanna@host1.test\ncarl@b.test\tcarl\n", "")
+        first.start()
+        n = second.connections
+        assert ask(place, spec, "anna@a.test") == (0, "anna@host1.test\n", "")
+        assert second.connections == n
+
+
+# ---- servers that only look like one
+def tlv(tag, content):
+    n = len(content)
+    return bytes([tag]) + (bytes([n]) if n < 128 else b"\x84" + n.to_bytes(4, "big")) + content
+
+
+def message(number, op):
+    return tlv(0x30, tlv(2, bytes([number])) + op)
+
+
+OK = tlv(10, b"\0") + tlv(4, b"") + tlv(4, b"")
+BOUND, DONE, STARTED = tlv(0x61, OK), tlv(0x65, OK), tlv(0x78, OK)
+ENTRY = tlv(0x64, tlv(4, b"cn=x") + tlv(0x30, tlv(0x30, tlv(4, b"maildrop") + tlv(0x31, tlv(4, b"x" * 60000)))))
+FLOOD_MAX = 128 << 20
+
+
+def number_of(request):
+    assert request[:1] == b"\x30" and request[1] < 128, request
+    return request[4]
+
+
+def quiet(c):
+    """Until the client goes away."""
+    while c.recv(65536):
+        pass
+
+
+def flood(c, piece):
+    sent = 0
+    while sent < FLOOD_MAX:
+        sent += c.send(piece)
+
+
+def drip(c, data):
+    c.settimeout(0.1)
+    for b in data:
+        c.sendall(bytes([b]))
+        try:
+            if c.recv(65536) == b"":
+                return
+        except TimeoutError:
+            pass
+
+
+def after_bind(then):
+    def serve(c):
+        c.sendall(message(number_of(c.recv(65536)), BOUND))
+        then(c, number_of(c.recv(65536)))
+    return serve
+
+
+def after_start_tls(then):
+    def serve(c):
+        c.sendall(message(number_of(c.recv(65536)), STARTED))
+        then(c)
+    return serve
+
+
+HOSTILE = {
+    "closes": lambda c: None,
+    "never answers": quiet,
+    "speaks HTTP": lambda c: (c.recv(65536), c.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n"), quiet(c)),
+    "sends noise": lambda c: flood(c, bytes(range(256)) * 64),
+    "sends zeros": lambda c: flood(c, bytes(65536)),
+    "begins a huge message": lambda c: (c.recv(65536), c.sendall(b"\x30\x84\x7f\xff\xff\xff"), flood(c, b"x" * 65536)),
+    "length of length": lambda c: (c.recv(65536), c.sendall(b"\x30\xff" + b"\xff" * 200), quiet(c)),
+    "drips": lambda c: (c.recv(65536), drip(c, b"\x30\x84\0\0\xff\xff" + b"\x02" * 600)),
+    "answers others": lambda c: flood(c, message(99, DONE) * 1000),
+    "half a bind": lambda c: (c.recv(65536), c.sendall(message(1, BOUND)[:-3]), quiet(c)),
+    "wrong bind": lambda c: (c.recv(65536), c.sendall(message(1, DONE)), quiet(c)),
+    "never finds": after_bind(lambda c, n: quiet(c)),
+    "closes when asked": after_bind(lambda c, n: None),
+    "noise when asked": after_bind(lambda c, n: flood(c, b"\x30\x05\x02\x01" + bytes([n]) + b"\x64\x00")),
+    "entries without end": after_bind(lambda c, n: flood(c, message(n, ENTRY))),
+    "one entry without end": after_bind(lambda c, n: (c.sendall(b"\x30\x84\x00\xff\xff\xff\x02\x01" + bytes([n])), flood(c, b"x" * 65536))),
+    "drips entries": after_bind(lambda c, n: drip(c, message(n, ENTRY)[:600])),
+    "references without end": after_bind(lambda c, n: flood(c, message(n, tlv(0x73, tlv(4, b"ldap://127.0.0.1:9/"))) * 100)),
+}
+TLS_HOSTILE = {
+    "no handshake": after_start_tls(quiet),
+    "closes": after_start_tls(lambda c: None),
+    "noise": after_start_tls(lambda c: flood(c, b"\x16\x03\x03\x00\x05hello")),
+    "drips": after_start_tls(lambda c: drip(c, b"\x16\x03\x03\x3f\xff" + b"\x02" * 600)),
+}
+SOON = 8 if not harness.SANITIZED else 20  # seconds; twice the timeout of 2, and what the machine needs
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_server_that_means_harm(name, place):
+    with table_servers.Server(serve=HOSTILE[name]) as s:
+        status, out, err = ask(place, settings(place, "t", s), "anna@a.test", SOON)
+        assert (status, out) == (1, "") and "query error: dict_ldap_" in err and "Sanitizer" not in err, err
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_behind_a_server_that_means_harm(name, place, slapd):
+    """The other one is asked, unless there is too much of an answer."""
+    with table_servers.Server(serve=HOSTILE[name]) as s:
+        status, out, err = ask(place, settings(place, "t", s, slapd), "anna@a.test", SOON)
+        if name == "entries without end":
+            assert (status, out) == (1, "") and "the answer is too large" in err, err
+        else:
+            assert (status, out, err) == (0, "anna@host1.test\n", "")
+
+
+@pytest.mark.parametrize("name", TLS_HOSTILE)
+def test_a_server_that_does_not_turn_to_tls(name, place):
+    with table_servers.Server(serve=TLS_HOSTILE[name]) as s:
+        status, out, err = ask(place, settings(place, "t", s, more="timeout = 2\nstart_tls = yes\n"), "anna@a.test", SOON)
+        assert (status, out) == (1, "") and "dict_ldap_connect: Unable to set STARTTLS: " in err and "Sanitizer" not in err, err
+
+
+LDAPS_HOSTILE = {
+    "no handshake": quiet,
+    "closes": lambda c: None,
+    "noise": lambda c: flood(c, b"\x16\x03\x03\x00\x05hello"),
+    "drips": lambda c: (c.recv(65536), drip(c, b"\x16\x03\x03\x3f\xff" + b"\x02" * 600)),
+    "warns": lambda c: flood(c, b"\x15\x03\x03\x00\x02\x01\x5a"),
+}
+
+
+@pytest.mark.parametrize("name", LDAPS_HOSTILE)
+def test_behind_a_server_without_tls(name, place, slapd):
+    with table_servers.Server(serve=LDAPS_HOSTILE[name]) as s:
+        hosts = f"server_host = ldaps://127.0.0.1:{s.port} ldaps://127.0.0.1:{slapd.tls_port}"
+        (place / "t.cf").write_text(f"{hosts}\nversion = 3\nsearch_base = dc=example,dc=test\ntimeout = 2\ntls_require_cert = yes\ntls_ca_cert_file = {slapd.ports['ca']}\n")
+        assert ask(place, f"ldap:{place}/t.cf", "anna@a.test", SOON) == (0, "anna@host1.test\n", "")
+
+
+@pytest.mark.parametrize("how", ["sasl", "SASL"])
+def test_sasl_is_refused(how, place, slapd):
+    status, out, err = ask(place, settings(place, "t", slapd, more=f"bind = {how}\n"), "anna@a.test")
+    assert (status, out) == (1, "") and "bind = sasl is not built" in err, err
