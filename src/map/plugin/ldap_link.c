@@ -110,6 +110,7 @@ static int
 guard_connection(
     LDAP *ld, Sockbuf *sb, LDAPURLDesc *url, struct sockaddr *addr, struct ldap_conncb *c)
 {
+	ber_len_t largest = LDAP_MESSAGE_MAX;
 	struct ldap_link *l = c->lc_arg;
 
 	(void)ld;
@@ -117,6 +118,8 @@ guard_connection(
 	(void)addr;
 	l->guard = (Sockbuf_IO){ guard_setup, guard_none, guard_ctrl, guard_read,
 		guard_write, guard_none };
+	if (ber_sockbuf_ctrl(sb, LBER_SB_OPT_SET_MAX_INCOMING, &largest) < 0)
+		return -1;
 	return ber_sockbuf_add_io(sb, &l->guard, GUARD_LEVEL, l);
 }
 
@@ -158,8 +161,6 @@ set_options(LDAP *ld, const struct ldap_conf *c)
 {
 	struct timeval limit = { .tv_sec = c->timeout_us / US_PER_SEC };
 	int seconds = (int)limit.tv_sec;
-	ber_len_t largest = LDAP_MESSAGE_MAX;
-	Sockbuf *sb = NULL;
 
 	if (ldap_set_option(ld, LDAP_OPT_PROTOCOL_VERSION, &c->version) != LDAP_SUCCESS ||
 	    ldap_set_option(ld, LDAP_OPT_NETWORK_TIMEOUT, &limit) != LDAP_SUCCESS ||
@@ -168,9 +169,7 @@ set_options(LDAP *ld, const struct ldap_conf *c)
 	    ldap_set_option(ld, LDAP_OPT_SIZELIMIT, &c->size_limit) != LDAP_SUCCESS ||
 	    ldap_set_option(ld, LDAP_OPT_DEREF, &c->dereference) != LDAP_SUCCESS ||
 	    ldap_set_option(ld, LDAP_OPT_REFERRALS,
-		c->chases_referrals ? LDAP_OPT_ON : LDAP_OPT_OFF) != LDAP_SUCCESS ||
-	    ldap_get_option(ld, LDAP_OPT_SOCKBUF, &sb) != LDAP_SUCCESS ||
-	    ber_sockbuf_ctrl(sb, LBER_SB_OPT_SET_MAX_INCOMING, &largest) < 0)
+		c->chases_referrals ? LDAP_OPT_ON : LDAP_OPT_OFF) != LDAP_SUCCESS)
 		return LDAP_PARAM_ERROR;
 	return LDAP_SUCCESS;
 }
