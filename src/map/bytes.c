@@ -57,6 +57,16 @@ map_bytes_memory(struct str s)
 	return (struct map_bytes){ .read = read_memory, .size = s.n, .fd = -1, .p = s.p };
 }
 
+uint64_t
+map_bytes_size(const struct map_bytes *b)
+{
+	struct stat st;
+
+	if (b->fd < 0)
+		return b->size;
+	return fstat(b->fd, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
 void
 map_bytes_close(struct map_bytes *b)
 {

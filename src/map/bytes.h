@@ -16,6 +16,8 @@ struct map_bytes {
 /* RC_TEMP: cannot be opened, or is no regular file ("open database PATH: …"). */
 MUST_USE enum rc map_bytes_file(const char *path, struct map_bytes *out, struct err *e);
 struct map_bytes map_bytes_memory(struct str s);
+/* Now; 0: trouble. */
+uint64_t map_bytes_size(const struct map_bytes *b);
 void map_bytes_close(struct map_bytes *b);
 
 static inline uint32_t

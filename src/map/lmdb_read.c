@@ -331,8 +331,7 @@ map_lmdb_each(struct map_lmdb *l, map_each_fn *fn, void *ctx, struct err *e)
 		return damaged(e);
 	if (l->root == NO_PAGE)
 		return RC_OK;
-	/* The file may have grown since it was opened; the tree is in what is there. */
-	w.left = UINT32_MAX;
+	w.left = map_bytes_size(&l->file) / l->psize;
 	if (l->depth == 0)
 		return damaged(e);
 	w.mem = arena_new(VALUE_MAX + 65536);
