@@ -1,5 +1,5 @@
 """What a database server that was taken over can get out of us, and what the log tells about tables."""
-import os, pathlib, socket, struct, subprocess, threading
+import socket, sqlite3, struct, subprocess, threading
 
 import pytest
 
@@ -104,6 +104,17 @@ def test_mysql_server_asks_for_our_files(tmp_path):
 def test_mysql_answer_without_end(tmp_path, row):
     r = postmap(tmp_path, "-q", "joe", Mysql(tmp_path, lambda s: s.rows(row)).table(), status=1)
     assert "query error" in r.stderr and len(r.stderr) < 10000
+
+
+@needs("sqlite")
+@pytest.mark.parametrize("query, says", [("SELECT v FROM large", "too big"), ("ATTACH 'other.db' AS o", "too many attached")])
+def test_sqlite_file_of_somebody_else(tmp_path, query, says):
+    db = sqlite3.connect(tmp_path / "t.db")
+    db.execute("CREATE VIEW large(v) AS SELECT zeroblob(90000000)")
+    db.close()
+    cf = tmp_path / "t.cf"
+    cf.write_text(f"dbpath = {tmp_path}/t.db\nquery = {query}\n")
+    assert says in postmap(tmp_path, "-q", "joe", f"sqlite:{cf}", status=1).stderr
 
 
 # ---- words

@@ -14,7 +14,8 @@
 
 #define BUSY_MS      5000 /* another process writes */
 #define QUERY_MAX_US (10 * US_PER_SEC)
-#define OPCODES      10000 /* of the engine, between two looks at the clock */
+#define OPCODES      10000      /* of the engine, between two looks at the clock */
+#define ROW_MAX      (64 << 20) /* bytes of a row, also of what is not asked for */
 
 static const struct map_setting settings[] = {
 	{ "dbpath", MAP_SETTING_TEXT, NULL, 0, 0, "The database file." },
@@ -135,6 +136,12 @@ connect_file(struct sqlite *s, struct err *e)
 		s->db = NULL;
 		return RC_TEMP;
 	}
+	/* The file may be somebody else's: its schema gets no functions that do more than
+	 * compute, and its rows get so much memory. */
+	(void)sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	(void)sqlite3_db_config(s->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+	(void)sqlite3_limit(s->db, SQLITE_LIMIT_LENGTH, ROW_MAX);
+	(void)sqlite3_limit(s->db, SQLITE_LIMIT_ATTACHED, 0);
 	(void)sqlite3_busy_timeout(s->db, BUSY_MS);
 	sqlite3_progress_handler(s->db, OPCODES, is_too_late, s);
 	return RC_OK;
