@@ -204,6 +204,17 @@ def test_a_server_that_is_killed(tmp_path):
         assert ask(folder, spec, "anna@a.test") == (0, "anna@host1.test\n", "")
 
 
+@pytest.mark.parametrize("line, version", [("", 3), ("version = 3", 3), ("version = 2", 2)])
+def test_the_version_that_is_spoken(place, slapd, line, version):
+    """3 when the table names none, as Postfix does whatever its older pages say: today's servers refuse a bind of version 2."""
+    seen = []
+    with relay(slapd.port, seen) as r:
+        (place / "v.cf").write_text(f"server_host = ldap://127.0.0.1:{r.port}\nsearch_base = dc=example,dc=test\nbind = yes\n{line}\n")
+        ask(place, f"ldap:{place}/v.cf", "anna@a.test")
+        bind = b"".join(seen)
+        assert bind[5] == 0x60 and bind[7:10] == bytes([2, 1, version]), bind.hex()
+
+
 def test_the_other_server(place, slapd):
     """The first one dies between two questions of one process; the second answers. Then the first is back for others."""
     seen, seen2 = [], []
@@ -354,3 +365,29 @@ def test_behind_a_server_without_tls(name, place, slapd):
 def test_sasl_is_refused(how, place, slapd):
     status, out, err = ask(place, settings(place, "t", slapd, more=f"bind = {how}\n"), "anna@a.test")
     assert (status, out) == (1, "") and "bind = sasl is not built" in err, err
+
+
+@pytest.mark.smoke
+def test_smtpd_asks_through_lookup(tmp_path, slapd_of_its_own):
+    """With StartTLS, from the confined process; slapd is away in the middle of a session."""
+    s = slapd_of_its_own
+    tls = f"start_tls = yes\ntls_require_cert = yes\ntls_ca_cert_file = {s.ports['ca']}\n"
+    spec = settings(tmp_path, "t", s, more=f"timeout = 5\nresult_attribute = mail\nquery_filter = (mail=%s)\n{tls}")
+    with harness.Instance(tmp_path / "mta", f"virtual_mailbox_domains = a.test\nvirtual_mailbox_maps = {spec}\n") as mta, mta.client() as c:
+        c.hello()
+        c.expect("MAIL FROM:<a@example.test>", 250)
+        c.expect("RCPT TO:<anna@a.test>", 250)
+        c.expect("RCPT TO:<nobody@a.test>", 550)
+        s.kill()
+        c.expect("RCPT TO:<dora@a.test>", 451)
+        s.start()
+        c.expect("RCPT TO:<dora@a.test>", 250)
+        c.expect("RCPT TO:<nobody@a.test>", 550)
+
+
+@pytest.fixture
+def slapd_of_its_own(tmp_path):
+    if IS_ROOT:
+        tmp_path.chmod(0o755)
+    with Slapd(tmp_path / "slapd") as s:
+        yield s
