@@ -197,7 +197,7 @@ static enum rc
 ask_type(struct map *m, struct str key, unsigned flags, struct arena *mem,
     struct str *out, struct err *e)
 {
-	bool folds = m->traits.is_fixed && m->type->traits_of == NULL;
+	bool folds = m->traits.is_fixed && m->type->members == NULL;
 	char buf[KEY_MAX];
 	bool is_ascii = true;
 	enum rc rc;

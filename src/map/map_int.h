@@ -113,6 +113,9 @@ MUST_USE enum rc map_unbrace(struct str s, struct str *out);
  * stand inside braces too. RC_NONE: the end. RC_PERM: braces do not match. */
 MUST_USE enum rc map_word_next(struct str *rest, struct str *out);
 
+/* Whether nsswitch.conf has this database ("passwd") in local files only. */
+bool map_unix_is_local(struct str nsswitch, struct str database);
+
 extern const struct map_type map_type_proxy; /* in no list: see map_env.asks_service */
 extern const struct map_type map_type_texthash, map_type_hash, map_type_btree,
     map_type_inline, map_type_static, map_type_fail, map_type_unix, map_type_regexp,

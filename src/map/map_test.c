@@ -287,6 +287,30 @@ accounts(void **state)
 }
 
 static void
+name_services(void **state)
+{
+	static const struct {
+		const char *text;
+		bool passwd, group;
+	} cases[] = {
+		{ "", true, true },
+		{ "passwd: files systemd\ngroup:\tfiles [SUCCESS=merge] systemd\n", true,
+		    true },
+		{ "passwd: files sss\ngroup: files\n", false, true },
+		{ "#passwd: ldap\n group : compat ldap # x\n", true, false },
+		{ "passwd: files # ldap\nhosts: dns\n", true, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct str text = str_c(cases[i].text);
+
+		assert_int_equal(map_unix_is_local(text, STR("passwd")), cases[i].passwd);
+		assert_int_equal(map_unix_is_local(text, STR("group")), cases[i].group);
+	}
+}
+
+static void
 text_changes(void **state)
 {
 	struct map_set *s = map_set_new(NULL);
@@ -684,6 +708,7 @@ main(void)
 		cmocka_unit_test(forged_answers_decide_whose_files_are_written),
 		cmocka_unit_test(type_list),
 		cmocka_unit_test(accounts),
+		cmocka_unit_test(name_services),
 		cmocka_unit_test(text_changes),
 		cmocka_unit_test(indexed),
 		cmocka_unit_test(large),
