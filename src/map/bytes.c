@@ -1,9 +1,13 @@
 #include "map/bytes.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define BLOCK    ((size_t)4096)
+#define KEEP_MAX ((uint64_t)256 << 20)
 
 static enum rc
 read_file(const struct map_bytes *b, uint64_t at, void *p, size_t n)
@@ -20,6 +24,45 @@ read_file(const struct map_bytes *b, uint64_t at, void *p, size_t n)
 		done += (size_t)r;
 	}
 	return RC_OK;
+}
+
+/* By way of the blocks that are kept. */
+static enum rc
+read_blocks(const struct map_bytes *b, uint64_t at, void *p, size_t n)
+{
+	char *to = p;
+
+	if (at > b->size || n > b->size - at)
+		return RC_TEMP;
+	while (n > 0) {
+		uint64_t i = at / BLOCK, left = b->size - i * BLOCK;
+		size_t from = at % BLOCK, take = BLOCK - from < n ? BLOCK - from : n;
+
+		if (b->block[i] == NULL) {
+			char *block = mem_get(BLOCK);
+
+			if (read_file(b, i * BLOCK, block,
+				left < BLOCK ? (size_t)left : BLOCK) != RC_OK) {
+				free(block);
+				return RC_TEMP;
+			}
+			b->block[i] = block;
+		}
+		memcpy(to, b->block[i] + from, take);
+		to += take;
+		at += take;
+		n -= take;
+	}
+	return RC_OK;
+}
+
+void
+map_bytes_keep(struct map_bytes *b)
+{
+	if (b->fd < 0 || b->size > KEEP_MAX)
+		return;
+	b->block = mem_array((size_t)(b->size / BLOCK) + 1, sizeof(*b->block));
+	b->read = read_blocks;
 }
 
 static enum rc
@@ -70,6 +113,10 @@ map_bytes_size(const struct map_bytes *b)
 void
 map_bytes_close(struct map_bytes *b)
 {
+	for (uint64_t i = 0; b->block != NULL && i <= b->size / BLOCK; i++)
+		free(b->block[i]);
+	free(b->block);
+	b->block = NULL;
 	if (b->fd >= 0)
 		(void)close(b->fd);
 	b->fd = -1;

@@ -11,10 +11,14 @@ struct map_bytes {
 	uint64_t size; /* when it was opened */
 	int fd;        /* of map_bytes_file */
 	const char *p; /* of map_bytes_memory */
+	char **block;  /* of map_bytes_keep; NULL: nothing is kept */
 };
 
 /* RC_TEMP: cannot be opened, or is no regular file ("open database PATH: …"). */
 MUST_USE enum rc map_bytes_file(const char *path, struct map_bytes *out, struct err *e);
+/* From now on keeps what was read, for files that never change and programs that ask for
+ * much and are soon gone. Does nothing for files larger than 256 MiB. */
+void map_bytes_keep(struct map_bytes *b);
 struct map_bytes map_bytes_memory(struct str s);
 /* Now; 0: trouble. */
 uint64_t map_bytes_size(const struct map_bytes *b);

@@ -16,6 +16,9 @@ cdb_open(const struct map_how *how, void **out, struct err *e)
 	memcpy(path, how->name.p, how->name.n);
 	memcpy(path + how->name.n, ".cdb", 5);
 	rc = map_bytes_file(path, &file, e);
+	/* Commands may look for everything in a table, and are soon gone. */
+	if (rc == RC_OK && how->env->asks_remote)
+		map_bytes_keep(&file);
 	if (rc == RC_OK && (rc = map_cdb_open(file, c, e)) != RC_OK) {
 		map_bytes_close(&file);
 		rc = err_in(e, rc, "open database %s", path);

@@ -14,14 +14,14 @@ struct table {
 };
 
 static enum rc
-open_reader(struct table *t, const char *path, struct err *e)
+open_reader(struct table *t, const char *path, bool keeps_all, struct err *e)
 {
 	struct map_bytes file;
 	enum rc rc = map_bytes_file(path, &file, e);
 
 	if (rc != RC_OK)
 		return rc;
-	rc = map_lmdb_open(file, &t->reader, e);
+	rc = map_lmdb_open(file, keeps_all, &t->reader, e);
 	if (rc != RC_OK) {
 		map_bytes_close(&file);
 		return err_in(e, rc, "open database %s", path); /* compat */
@@ -55,7 +55,7 @@ lmdb_open(const struct map_how *how, void **out, struct err *e)
 	if (how->for_writing)
 		rc = open_writer(t, path, e);
 	if (rc == RC_OK)
-		rc = open_reader(t, path, e);
+		rc = open_reader(t, path, how->env->asks_remote, e);
 	free(path);
 	if (rc != RC_OK) {
 		map_lmdb_file_close(&t->writer);

@@ -57,7 +57,7 @@ take_meta(struct map_lmdb *l)
 	l->txn = get64(best + AT_TXN);
 	l->depth = get16(best + META + 72 + 6);
 	l->root = get64(best + META + 72 + 40);
-	for (unsigned i = 0; i < MAP_LMDB_CACHED; i++)
+	for (unsigned i = 0; i < l->n_cached; i++)
 		l->cached[i].number = NO_PAGE;
 	return l->depth <= DEPTH_MAX ? RC_OK : RC_TEMP;
 }
@@ -76,7 +76,7 @@ check_meta(const struct map_lmdb *l)
 }
 
 enum rc
-map_lmdb_open(struct map_bytes file, struct map_lmdb *out, struct err *e)
+map_lmdb_open(struct map_bytes file, bool keeps_all, struct map_lmdb *out, struct err *e)
 {
 	unsigned char raw[META_SIZE];
 	struct map_lmdb l = { .file = file };
@@ -89,6 +89,15 @@ map_lmdb_open(struct map_bytes file, struct map_lmdb *out, struct err *e)
 	if (l.psize < 512 || l.psize > MAP_LMDB_PAGE_MAX ||
 	    (l.psize & (l.psize - 1)) != 0 || take_meta(&l) != RC_OK)
 		return damaged(e);
+	l.n_cached = MAP_LMDB_CACHED;
+	if (keeps_all && file.size / l.psize > l.n_cached)
+		l.n_cached = file.size / l.psize < MAP_LMDB_KEPT
+				 ? (unsigned)(file.size / l.psize)
+				 : MAP_LMDB_KEPT;
+	l.keeps_leaves = keeps_all;
+	l.cached = mem_array(l.n_cached, sizeof(*l.cached));
+	for (unsigned i = 0; i < l.n_cached; i++)
+		l.cached[i].number = NO_PAGE;
 	l.leaf = mem_get(l.psize);
 	*out = l;
 	return RC_OK;
@@ -97,8 +106,9 @@ map_lmdb_open(struct map_bytes file, struct map_lmdb *out, struct err *e)
 void
 map_lmdb_close(struct map_lmdb *l)
 {
-	for (unsigned i = 0; i < MAP_LMDB_CACHED; i++)
+	for (unsigned i = 0; i < l->n_cached; i++)
 		free(l->cached[i].p);
+	free(l->cached);
 	free(l->leaf);
 	map_bytes_close(&l->file);
 }
@@ -109,8 +119,8 @@ map_lmdb_close(struct map_lmdb *l)
 static const unsigned char *
 page(struct map_lmdb *l, uint64_t number, unsigned level)
 {
-	unsigned slot = (unsigned)(number % MAP_LMDB_CACHED);
-	bool stays = level + 1 < l->depth || l->depth == 1;
+	unsigned slot = (unsigned)(number % l->n_cached);
+	bool stays = l->keeps_leaves || level + 1 < l->depth || l->depth == 1;
 	unsigned char *to = l->leaf;
 
 	if (number > (uint64_t)INT64_MAX / l->psize)

@@ -26,23 +26,28 @@
  * The valid one is the one with the later transaction. Writers never change a page that
  * the last two transactions use, so what was read is right when at most one more was
  * committed meanwhile. Each look-up ends by reading that number. */
-enum { MAP_LMDB_PAGE_MAX = 65536, MAP_LMDB_CACHED = 256 };
+enum { MAP_LMDB_PAGE_MAX = 65536, MAP_LMDB_CACHED = 256, MAP_LMDB_KEPT = 65536 };
+
+struct map_lmdb_page {
+	uint64_t number;
+	unsigned char *p; /* NULL: never used */
+};
 
 struct map_lmdb {
 	struct map_bytes file;
 	uint32_t psize;
 	uint64_t txn, root;
 	unsigned depth;
-	struct {
-		uint64_t number;
-		unsigned char *p;  /* NULL: never used */
-	} cached[MAP_LMDB_CACHED]; /* pages of this transaction; never leaves of a tree */
+	struct map_lmdb_page *cached; /* pages of this transaction */
+	unsigned n_cached;
+	bool keeps_leaves; /* also those that no other look-up needs */
 	unsigned char *leaf;
 };
 
-/* RC_TEMP: the file is not one. Takes `file` over when RC_OK. */
+/* `keeps_all`: for programs that ask for much and are soon gone; else memory stays small.
+ * RC_TEMP: the file is not one. Takes `file` over when RC_OK. */
 MUST_USE enum rc map_lmdb_open(
-    struct map_bytes file, struct map_lmdb *out, struct err *e);
+    struct map_bytes file, bool keeps_all, struct map_lmdb *out, struct err *e);
 void map_lmdb_close(struct map_lmdb *l);
 /* Memory: *out in `mem`. */
 MUST_USE enum rc map_lmdb_find(struct map_lmdb *l, struct str key, struct arena *mem,

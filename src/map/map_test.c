@@ -437,13 +437,12 @@ add_entry(void *ctx, struct str key, struct str value)
 
 /* Trees of several levels, values of many pages, walks. */
 static void
-large(void **state)
+large_in(const struct map_env *env)
 {
-	struct map_set *s = map_set_new(NULL);
+	struct map_set *s = map_set_new(env);
 	struct arena *mem = arena_new(1 << 20);
 	char key[30];
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
 		size_t n = 0;
 		struct str out;
@@ -468,6 +467,16 @@ large(void **state)
 	}
 	arena_free(&mem);
 	map_set_free(&s);
+}
+
+static void
+large(void **state)
+{
+	const struct map_env command = { .asks_remote = true };
+
+	(void)state;
+	large_in(NULL);
+	large_in(&command);
 }
 
 /* Somebody cuts the file short while it is open: an answer or trouble, never a signal or

@@ -42,7 +42,7 @@ lmdb(struct str file, struct arena *mem)
 	struct map_lmdb l;
 	struct str out;
 
-	if (map_lmdb_open(map_bytes_memory(file), &l, NULL) != RC_OK)
+	if (map_lmdb_open(map_bytes_memory(file), file.n % 2 != 0, &l, NULL) != RC_OK)
 		return;
 	assert(is_ending(map_lmdb_find(&l, STR("key7"), mem, &out, NULL)));
 	assert(is_ending(map_lmdb_find(&l, STR("big"), mem, &out, NULL)));
