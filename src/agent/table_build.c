@@ -20,6 +20,9 @@
 #define ENTRY_ARENA ((size_t)64 << 20)
 #define FILES_MAX   ((size_t)16 << 20) /* -F: of one entry */
 
+/* For a source that is replaced while we wait for its table. */
+#define SOURCE_TRIES 100
+
 /* One table that is being written: anew or as a copy of itself, or in place when its type
  * has no files of ours. */
 struct job {
@@ -354,37 +357,99 @@ commit(struct job *j)
 		command_fatal(&j->t->c, 1, "%s", e.text);
 }
 
+/* ---- the source ---- */
+
+struct source {
+	const char *file;
+	int fd;
+	struct stat st;
+};
+
+static void
+open_source(struct job *j, struct source *s)
+{
+	struct table_command *t = j->t;
+
+	*s = (struct source){ .file = "stdin", .fd = STDIN_FILENO };
+	if (!t->incremental) {
+		s->file = arena_cstr(t->c.mem, j->name);
+		s->fd = open(s->file, O_RDONLY | O_CLOEXEC);
+	}
+	if (s->fd < 0 || fstat(s->fd, &s->st) != 0)
+		command_fatal(
+		    &t->c, 1, "open %s: %s", s->file, strerror(errno)); /* compat */
+}
+
+static void
+read_source(struct job *j, const struct source *s, struct arena *mem, struct str *out)
+{
+	struct err e = { 0 };
+
+	if (os_fd_read_all(s->fd, SOURCE_MAX, mem, out, &e) == RC_OK)
+		return;
+	map_build_abort(&j->b);
+	map_close(&j->m);
+	command_fatal(&j->t->c, 1, "read %s: %s", s->file, e.text);
+}
+
+/* Another file has its name by now. */
+static bool
+is_replaced(const struct source *s)
+{
+	struct stat now;
+
+	return s->fd != STDIN_FILENO && stat(s->file, &now) == 0 &&
+	       (now.st_ino != s->st.st_ino || now.st_dev != s->st.st_dev);
+}
+
+/* Who waited for another writer reads what the source says now: or the older text would
+ * come last, and stay. What stdin says is added, and is no older than that. */
+static void
+open_both(struct job *j, struct source *s, struct str spec)
+{
+	struct table_command *t = j->t;
+
+	for (unsigned i = 0; i < SOURCE_TRIES; i++) {
+		bool is_file;
+
+		become_oneself(&t->c);
+		open_source(j, s);
+		is_file = S_ISREG(s->st.st_mode);
+		if (is_file)
+			become_owner(j, &s->st);
+		/* Who may read the source may read the table. Compat. */
+		open_table(j, spec,
+		    t->own_mode || !is_file ? 0644 : 0600 | (s->st.st_mode & 044),
+		    is_file ? (size_t)s->st.st_size : 0);
+		if (!is_replaced(s))
+			return;
+		map_build_abort(&j->b);
+		map_close(&j->m);
+		(void)close(s->fd);
+	}
+	command_fatal(&t->c, 1, "open %s: somebody replaces it all the time", s->file);
+}
+
 void
 table_build(struct table_command *t, const char *table)
 {
 	struct job j = { .t = t };
 	struct arena *mem = arena_new(SOURCE_MAX + 65536);
 	struct err e = { 0 };
-	struct stat st = { 0 };
-	const char *file = "stdin";
+	struct source s;
 	struct str text;
-	int fd = STDIN_FILENO;
 
 	split(&j, table);
-	become_oneself(&t->c);
+	/* Others do not wait for who types. */
+	if (t->incremental &&
+	    os_fd_read_all(STDIN_FILENO, SOURCE_MAX, mem, &text, &e) != RC_OK)
+		command_fatal(&t->c, 1, "read stdin: %s", e.text);
+	open_both(&j, &s, table_spec(t, table));
 	if (!t->incremental) {
-		file = arena_cstr(t->c.mem, j.name);
-		fd = open(file, O_RDONLY | O_CLOEXEC);
+		read_source(&j, &s, mem, &text);
+		(void)close(s.fd);
 	}
-	if (fd < 0 || fstat(fd, &st) != 0)
-		command_fatal(
-		    &t->c, 1, "open %s: %s", file, strerror(errno)); /* compat */
-	if (os_fd_read_all(fd, SOURCE_MAX, mem, &text, &e) != RC_OK)
-		command_fatal(&t->c, 1, "read %s: %s", file, e.text);
-	if (fd != STDIN_FILENO)
-		(void)close(fd);
-	if (S_ISREG(st.st_mode))
-		become_owner(&j, &st);
-	/* Who may read the source may read the table. Compat. */
-	open_table(&j, table_spec(t, table),
-	    t->own_mode || !S_ISREG(st.st_mode) ? 0644 : 0600 | (st.st_mode & 044),
-	    text.n);
-	put_all(&j, file, text);
+	put_all(&j, s.file, text);
 	if (t->dialect->is_alias)
 		put_marks(&j);
 	commit(&j);

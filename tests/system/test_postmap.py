@@ -1,5 +1,5 @@
 """postmap, postalias, newaliases: what they print, and what is left when something goes wrong."""
-import json, os, pathlib, pwd, random, resource, shutil, signal, stat, subprocess
+import fcntl, json, os, pathlib, pwd, random, resource, shutil, signal, stat, subprocess
 
 import pytest
 
@@ -285,6 +285,25 @@ def test_writers_at_once(place, kind, is_new):
     assert [p.wait(120) for p in runs] == [0] * 20
     got = place.run("postmap", "-s", f"{kind}:s").stdout.splitlines()
     assert sorted(got) == sorted([f"k{i}\tv{i}" for i in range(20)] + ([] if is_new else ["first\t1"]))
+
+
+@pytest.mark.parametrize("how", ["in place", "renamed"])
+def test_source_that_changed_while_its_build_waited(place, how):
+    """Of two builds the one that comes last has read what was there last."""
+    place.write("s", "k old\n")
+    place.run("postmap", "hash:s")
+    with open(place.dir / "s.db") as table:
+        fcntl.flock(table, fcntl.LOCK_EX)
+        p = subprocess.Popen(place.command("postmap", "hash:s"), cwd=place.dir)
+        inode = os.fstat(table.fileno()).st_ino
+        wait_for("the build to wait", lambda: any("->" in line and f":{inode} " in line for line in open("/proc/locks")))
+        if how == "renamed":
+            (place.dir / "n").write_text("k new\n")
+            (place.dir / "n").rename(place.dir / "s")
+        else:
+            place.write("s", "k new\n")
+    assert p.wait(60) == 0
+    assert place.run("postmap", "-q", "k", "hash:s").stdout == "new\n"
 
 
 def test_builders_at_once(place):
