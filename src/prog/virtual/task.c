@@ -47,9 +47,21 @@ task_report(struct task *t)
 		delivery_done(v->delivery, t->job, DELIVERY_SITE_OK, STR(""), STR(""));
 }
 
+/* A new queue gives the job again, if it has not yet: nothing was written, so that will
+ * not be a second copy. */
+static enum rc
+leave(struct task *t)
+{
+	(void)strcpy(t->why.dsn, "4.3.0");
+	(void)strcpy(t->why.text, "the queue was restarted");
+	return RC_TEMP;
+}
+
 void
 task_found(struct task *t, enum rc rc)
 {
+	if (rc == RC_OK && delivery_is_orphan(t->job))
+		rc = leave(t);
 	if (rc != RC_OK)
 		task_report(t);
 	else
