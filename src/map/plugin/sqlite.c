@@ -224,7 +224,14 @@ sqlite_find(void *state, struct str key, unsigned flags, struct arena *mem,
 	if (rc != RC_OK)
 		return rc;
 	s->until_us = os_clock_mono_us() + QUERY_MAX_US;
-	return ask(s, key, mem, out, e);
+	rc = ask(s, key, mem, out, e);
+	if (rc == RC_TEMP) {
+		/* What the engine remembers of a file that somebody overwrote is part of
+		 * the trouble. */
+		(void)sqlite3_close(s->db);
+		s->db = NULL;
+	}
+	return rc;
 }
 
 MAP_PLUGIN_EXPORT const struct map_type map_plugin_type = {
