@@ -1,5 +1,5 @@
 """Retry, bounce, hold, delete, requeue, listing."""
-import email, re
+import email, re, time
 
 import pytest
 
@@ -186,7 +186,7 @@ def test_a_large_message_is_staged_and_arrives_whole(tmp_path):
 
 
 def test_fifty_recipients_travel_together(mta):
-    mta.send([f"r{i}@relay.test" for i in range(50)])
+    mta.send([f"r{i}@relay.test" for i in range(100)])
     assert len(mta.sink.wait(1)[0]["rcpt"]) == 50
     mta.wait_empty()
     assert mta.sink.sessions == 1
@@ -220,3 +220,19 @@ def test_transport_maps_from_texthash_and_hash(instance, tmp_path):
         m.wait_log(r"to=<c@err\.test>, relay=none, .*dsn=5\.7\.1, status=bounced \(not from here\)")
         assert "a@one.test" in str(one.messages) and "other@special.test" in str(rest.messages)
         assert {a.split()[0] for x in two.messages for a in x["rcpt"]} == {"TO:<b@sub.one.test>", "TO:<user@special.test>"}
+
+
+def test_small_mail_overtakes_also_when_its_last_recipient_is_put_off(tmp_path):
+    """Who may overtake must be known whole; what was put off at once belongs to it."""
+    def slow(verb, arg):
+        if verb == "RCPT":
+            time.sleep(0.1)
+
+    with Sink(behave=slow) as sink, Instance(
+            tmp_path, "default_destination_concurrency_limit = 1\ninitial_destination_concurrency = 1\ndefault_destination_recipient_limit = 2\n"
+            "transport_maps = inline:{{held.test=relay:}}\ndefer_transports = relay\nrelay_domains = held.test\nrelay_recipient_maps =\n", sink_port=sink.port) as m:
+        assert m.send([f"r{i}@far.test" for i in range(100)]).startswith("250")
+        sink.wait(1)
+        assert m.send(["small@far.test", "late@held.test"]).startswith("250")
+        wait_for("the small one", lambda: any("<small@far.test>" in r for x in list(sink.messages) for r in x["rcpt"]))
+        assert len(sink.messages) < 45

@@ -54,7 +54,7 @@ identity(struct queue *q, struct str address)
 }
 
 static void
-enqueue(struct active *a, uint32_t i, struct route *r, bool is_last)
+enqueue(struct active *a, uint32_t i, struct route *r)
 {
 	struct queue *q = a->q;
 	struct sched_rcpt to = { .index = i };
@@ -79,7 +79,7 @@ enqueue(struct active *a, uint32_t i, struct route *r, bool is_last)
 	to.nexthop = r->nexthop;
 	to.address = identity(q, a->rcpts[i].address);
 	a->rcpts[i].is_open = true;
-	sched_msg_add(a->sched, &to, 1, is_last);
+	sched_msg_add(a->sched, &to, 1, false);
 }
 
 static void
@@ -107,7 +107,7 @@ routed(struct routing *g, enum rc rc)
 		results_note(a, i, &o);
 		return;
 	}
-	enqueue(a, i, &g->r, a->route_next == a->l.m.n_rcpts && a->n_routings == 0);
+	enqueue(a, i, &g->r);
 }
 
 static enum rc
@@ -192,6 +192,8 @@ end(struct active *a)
 {
 	struct queue *q = a->q;
 
+	/* Whatever became of the last recipient: no more will come. */
+	sched_msg_add(a->sched, NULL, 0, true);
 	list_remove(&a->in_routing);
 	a->is_routing = false;
 	q->n_routing--;
