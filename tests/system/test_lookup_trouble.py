@@ -50,14 +50,15 @@ def test_kill_9_of_lookup_under_load_refuses_nobody(tmp_path):
             for i in range(8):
                 have = sum(len(l.acknowledged) for l in loads)
                 wait_for(f"traffic in round {i}", lambda: sum(len(l.acknowledged) for l in loads) > have + 3, 60)
-                for pid in mta.pids("lookup"):
-                    os.kill(pid, signal.SIGKILL)
+                pid, = wait_for("a lookup", lambda: mta.pids("lookup"))
+                os.kill(pid, signal.SIGKILL)
+                wait_for("its end", lambda: pid not in mta.pids("lookup"))
             for l in loads:
                 l.enough.set()
             for l in loads:
                 l.join(60)
             assert [l.wrong for l in loads] == [[]] * 4 and [l.broken for l in loads] == [0] * 4
-            assert mta.log().count("killed by signal 9") >= 8
+            mta.wait_log("killed by signal 9", count=8)
             want = {x for l in loads for x in l.acknowledged}
             wait_for("every message", lambda: want <= {re.search(rb"token-\S+-", m["data"])[0].decode() for m in list(sink.messages)}, 60)
             assert len(sink.messages) == len(want)
