@@ -165,12 +165,14 @@ take_row(const PGresult *res, struct map_rows *rows, struct err *e)
 	return RC_OK;
 }
 
-/* All results of the query, a row each. RC_MORE: the connection is of no use. */
+/* All results of the query, a row each. Of several statements the last one counts.
+ * RC_MORE: the connection is of no use. */
 static enum rc
 take_results(const struct pgsql *s, PGconn *pg, const struct map_host *h,
     struct map_rows *rows, struct err *e)
 {
 	int64_t until_us = os_clock_mono_us() + TIMEOUT_SEC * US_PER_SEC;
+	bool is_next = false; /* the statement before has ended */
 	enum rc rc = RC_OK;
 
 	for (;;) {
@@ -188,13 +190,17 @@ take_results(const struct pgsql *s, PGconn *pg, const struct map_host *h,
 		if (res == NULL)
 			return rc;
 		status = PQresultStatus(res);
+		if (is_next)
+			map_rows_drop(rows);
+		is_next = status != PGRES_SINGLE_TUPLE;
 		if (status == PGRES_SINGLE_TUPLE || status == PGRES_TUPLES_OK) {
 			if (rc == RC_OK)
 				rc = take_row(res, rows, e);
-		} else if (status != PGRES_COMMAND_OK && status != PGRES_EMPTY_QUERY) {
+		} else if (status != PGRES_COMMAND_OK) {
 			(void)map_query_fail(&s->q, e, /* compat */
 			    "pgsql query failed: fatal error from host %s: %s", h->text.p,
-			    PQresultErrorMessage(res));
+			    status == PGRES_EMPTY_QUERY ? "no statement"
+							: PQresultErrorMessage(res));
 			rc = RC_TEMP;
 		}
 		PQclear(res);

@@ -247,6 +247,13 @@ map_rows_fini(struct map_rows *r)
 	buf_fini(&r->text);
 }
 
+void
+map_rows_drop(struct map_rows *r)
+{
+	buf_reset(&r->text);
+	r->n = 0;
+}
+
 enum rc
 map_rows_add(struct map_rows *r, struct str value, struct err *e)
 {
@@ -282,8 +289,9 @@ map_rows_add(struct map_rows *r, struct str value, struct err *e)
 		    q->type, STR_ARG(q->name), STR_ARG(r->key));
 	if (q->limit > 0 && ++r->n > q->limit)
 		return map_query_fail(q, e, /* compat */
-		    "dict_%s_lookup: %.*s: Expansion limit exceeded for key '%.*s'",
-		    q->type, STR_ARG(q->name), STR_ARG(r->key));
+		    "dict_%s_lookup: %.*s: Expansion limit exceeded for key%s '%.*s'",
+		    q->type, STR_ARG(q->name), strcmp(q->type, "sqlite") == 0 ? "" : ":",
+		    STR_ARG(r->key));
 	return RC_OK;
 }
 

@@ -82,6 +82,8 @@ struct map_rows {
 
 void map_rows_init(struct map_rows *r, const struct map_query *q, struct str key);
 void map_rows_fini(struct map_rows *r);
+/* Forgets what came so far. */
+void map_rows_drop(struct map_rows *r);
 /* One value; .p NULL (SQL's NULL) counts for nothing.
  * Returns: RC_TEMP: expansion_limit exceeded, or all together too large or too many. */
 MUST_USE enum rc map_rows_add(struct map_rows *r, struct str value, struct err *e);

@@ -197,8 +197,12 @@ ask(struct sqlite *s, struct str key, struct arena *mem, struct str *out, struct
 		return map_query_fail(&s->q, e,
 		    "dict_sqlite_lookup: %.*s: SQL prepare failed: %s", /* compat */
 		    STR_ARG(s->q.name), sqlite3_errmsg(s->db));
+	if (stmt == NULL) /* nothing but a comment */
+		return map_query_fail(&s->q, e,
+		    "dict_sqlite_lookup: %.*s: SQL step failed: no statement",
+		    STR_ARG(s->q.name));
 	map_rows_init(&rows, &s->q, key);
-	rc = stmt == NULL ? RC_OK : take_rows(s, stmt, &rows, e);
+	rc = take_rows(s, stmt, &rows, e);
 	if (rc == RC_OK)
 		rc = map_rows_end(&rows, mem, out, e);
 	map_rows_fini(&rows);
