@@ -491,12 +491,30 @@ def debian_slapd():
     return parts[0]
 
 
+def debian_mariadb():
+    """The folder of Debian's MariaDB server."""
+    return unpacked("mariadb-server-core", "usr/sbin/mariadbd")
+
+
+def debian_postgres():
+    """The folder with the programs of Debian's PostgreSQL server."""
+    release = next((line.split()[-1] for line in depends("postgresql") if line.split()[-1].startswith("postgresql-")), "postgresql-15")
+    top = unpacked(release, "usr/lib/postgresql")
+    return top and next(top.glob("usr/lib/postgresql/*/bin"))
+
+
+def depends(package):
+    return subprocess.run(["apt-cache", "depends", package], capture_output=True, text=True).stdout.splitlines()
+
+
 def fetch_peers():
     """Before the tests start: they run without a network."""
     debian_postfix()
     debian_nsd()
     debian_memcached()
     debian_slapd()
+    debian_mariadb()
+    debian_postgres()
 
 
 def peer_env():
