@@ -32,7 +32,13 @@ table_open(struct table_command *t, const char *table)
 		.asks_remote = true,
 		.asks_service = true,
 		.no_utf8 = !t->wants_utf8 };
-	const struct map_open_request req = { .spec = table_spec(t, table), .env = &env };
+	const struct map_open_request req = { .spec = table_spec(t, table),
+		.env = &env,
+		/* Listing shows all. Compat. */
+		.flags = t->sequence      ? 0
+			 : t->with_nul    ? MAP_NO_PLAIN
+			 : t->without_nul ? MAP_NO_NUL
+					  : 0 };
 	struct map *m = NULL;
 	struct err e = { 0 };
 
@@ -69,8 +75,6 @@ flag_of(struct table_command *t, int option)
 		return &t->json;
 	case 'm':
 		return &t->mime;
-	case 'n':
-		return &t->without_nul;
 	case 'o':
 		return &t->keep_root;
 	case 'p':
@@ -100,6 +104,14 @@ one_only(struct table_command *t, int option)
 			  : "specify only one of -s -q or -d");
 }
 
+/* -N, -n: the last one counts. Compat. */
+static void
+set_nul(struct table_command *t, bool with_nul)
+{
+	t->with_nul = with_nul;
+	t->without_nul = !with_nul;
+}
+
 /* The directory of -c, or NULL. */
 static const char *
 read_options(struct table_command *t, int argc, char **argv)
@@ -118,8 +130,8 @@ read_options(struct table_command *t, int argc, char **argv)
 			t->remove = optarg;
 		else if (option == 'q')
 			t->query = optarg;
-		else if (option == 'N')
-			t->with_nul = true;
+		else if (option == 'N' || option == 'n')
+			set_nul(t, option == 'N');
 		else if (flag != NULL)
 			*flag = true;
 		one_only(t, option);

@@ -2,6 +2,7 @@
  * disk and then in its place. What is in the file is the kind's business (build_int.h).
  */
 #include "map/build_int.h"
+#include "map/map_int.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@ struct map_build {
 	struct stat old; /* of the table that is locked */
 	bool has_old;
 	bool with_nul;
+	bool only_nul, only_plain; /* of the keys that are deleted */
 	bool has_temp;
 };
 
@@ -236,6 +238,11 @@ map_build_new(const struct map_build_request *req, struct map_build **out, struc
 	struct map_build *b;
 	enum rc rc;
 
+	if (kind == NULL && map_type_find(req->type) == NULL)
+		return err_set(e, RC_PERM, /* compat */
+		    "unsupported dictionary type: %.*s. Is the postfix-%.*s package "
+		    "installed?",
+		    STR_ARG(req->type), STR_ARG(req->type));
 	if (kind == NULL)
 		return err_set(e, RC_PERM, /* compat */
 		    "unsupported dictionary type: %.*s does not support bulk-mode "
@@ -249,6 +256,8 @@ map_build_new(const struct map_build_request *req, struct map_build **out, struc
 	b->kind = kind;
 	b->lock_fd = -1;
 	b->with_nul = req->with_nul || (kind->has_nul && !req->without_nul);
+	b->only_nul = req->with_nul;
+	b->only_plain = req->without_nul;
 	b->target = join(req->path, kind->suffix);
 	b->temp = join(str_c(b->target), ".new");
 	rc = start(b, req, e);
@@ -295,18 +304,18 @@ map_build_put(
 enum rc
 map_build_delete(struct map_build *b, struct str key, struct err *e)
 {
-	/* Entries may have been written either way. */
+	/* Entries may have been written either way; one of them is deleted. Compat. */
 	char *k = with_nul(key);
-	enum rc plain = b->kind->del(b->writer, key, e), longer = RC_NONE;
+	enum rc rc = RC_NONE;
 
-	if (plain == RC_OK || plain == RC_NONE)
-		longer = b->kind->del(b->writer, str_n(k, key.n + 1), e);
+	if (!b->only_plain)
+		rc = b->kind->del(b->writer, str_n(k, key.n + 1), e);
+	if (rc == RC_NONE && !b->only_nul)
+		rc = b->kind->del(b->writer, key, e);
 	free(k);
-	if (plain != RC_OK && plain != RC_NONE)
-		return err_in(e, plain, "error writing %s", b->target);
-	if (longer != RC_OK && longer != RC_NONE)
-		return err_in(e, longer, "error writing %s", b->target);
-	return plain == RC_OK ? plain : longer;
+	if (rc != RC_OK && rc != RC_NONE)
+		return err_in(e, rc, "error writing %s", b->target);
+	return rc;
 }
 
 static enum rc

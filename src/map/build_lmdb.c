@@ -91,6 +91,7 @@ lmdb_finish(void *state, struct err *e)
 
 const struct map_build_kind map_build_lmdb = {
 	.suffix = ".lmdb",
+	.has_nul = true,
 	.can_keep = true,
 	.open = lmdb_open,
 	.put = lmdb_put,

@@ -19,6 +19,7 @@ struct table {
 	struct map_mem *mem; /* small table */
 	DB *db;              /* large table; NULL otherwise */
 	struct stat seen;    /* its version */
+	unsigned flags;      /* MAP_NO_NUL, MAP_NO_PLAIN */
 };
 
 static struct str
@@ -63,9 +64,20 @@ cache_bytes(const struct map_how *how, off_t size)
 	return (u_int32_t)(size + size / 4) + CACHE_BYTES;
 }
 
-static enum rc
-walk(DB *db, map_each_fn *fn, void *ctx, struct err *e)
+/* Not one of those that MAP_NO_NUL or MAP_NO_PLAIN leaves out. */
+static bool
+is_wanted(const DBT *key, unsigned flags)
 {
+	const char *p = key->data;
+	bool has_nul = key->size > 0 && p[key->size - 1] == '\0';
+
+	return (flags & (has_nul ? MAP_NO_NUL : MAP_NO_PLAIN)) == 0;
+}
+
+static enum rc
+walk(const struct table *t, map_each_fn *fn, void *ctx, struct err *e)
+{
+	DB *db = t->db;
 	DBT key, value;
 	enum rc rc = RC_OK;
 	DBC *c;
@@ -76,7 +88,8 @@ walk(DB *db, map_each_fn *fn, void *ctx, struct err *e)
 	memset(&key, 0, sizeof(key));
 	memset(&value, 0, sizeof(value));
 	while (rc == RC_OK && (r = c->get(c, &key, &value, DB_NEXT)) == 0)
-		rc = fn(ctx, from_dbt(&key), from_dbt(&value));
+		if (is_wanted(&key, t->flags))
+			rc = fn(ctx, from_dbt(&key), from_dbt(&value));
 	(void)c->close(c);
 	if (r != 0 && r != DB_NOTFOUND)
 		return err_set(e, RC_TEMP, "read: %s", db_strerror(r));
@@ -125,7 +138,7 @@ read_whole(struct table *t, const char *path, struct err *e)
 	enum rc rc;
 
 	t->mem = map_mem_new();
-	rc = walk(t->db, keep_entry, t->mem, e);
+	rc = walk(t, keep_entry, t->mem, e);
 	if (rc == RC_OK)
 		rc = check_version(t, e);
 	(void)t->db->close(t->db, 0);
@@ -153,6 +166,7 @@ table_open(const struct map_how *how, DBTYPE type, void **out, struct err *e)
 	struct stat st;
 	enum rc rc;
 
+	t->flags = how->flags;
 	memcpy(path, name.p, name.n);
 	memcpy(path + name.n, ".db", 4);
 	if (stat(path, &st) != 0)
@@ -203,12 +217,13 @@ find_on_disk(const struct table *t, struct str key, struct arena *mem, struct st
 {
 	const char *k = arena_cstr(mem, key);
 	DBT value;
-	int r;
+	int r = DB_NOTFOUND;
 
 	if (k == NULL || key.n > UINT32_MAX - 1)
 		return err_set(e, RC_TEMP, "memory limit");
-	r = get(t->db, k, key.n + 1, &value);
-	if (r == DB_NOTFOUND)
+	if ((t->flags & MAP_NO_NUL) == 0)
+		r = get(t->db, k, key.n + 1, &value);
+	if (r == DB_NOTFOUND && (t->flags & MAP_NO_PLAIN) == 0)
 		r = get(t->db, k, key.n, &value);
 	if (r == DB_NOTFOUND) {
 		enum rc rc = check_version(t, e);
@@ -249,7 +264,7 @@ table_each(void *state, map_each_fn *fn, void *ctx, struct err *e)
 
 	if (t->mem != NULL)
 		return map_mem_each(t->mem, fn, ctx);
-	rc = walk(t->db, fn, ctx, e);
+	rc = walk(t, fn, ctx, e);
 	return rc == RC_OK ? check_version(t, e) : rc;
 }
 

@@ -1,7 +1,8 @@
 /* lmdb: — and hash:, btree: where Berkeley DB is not on the system; their file is
  * NAME.lmdb then. Look-ups are in lmdb_read.c, changes in lmdb_write.c.
  *
- * Keys and values may have a trailing NUL or not; both are read, and none is written. */
+ * Keys and values may have a trailing NUL or not; both are read. Tables are built with
+ * it, as Postfix does; single changes are written without. */
 #include "map/lmdb_read.h"
 #include "map/lmdb_write.h"
 #include "map/map_int.h"
@@ -11,6 +12,7 @@
 struct table {
 	struct map_lmdb reader;
 	struct map_lmdb_file *writer; /* NULL: open for reading only */
+	unsigned flags;               /* MAP_NO_NUL, MAP_NO_PLAIN */
 };
 
 static enum rc
@@ -50,6 +52,7 @@ lmdb_open(const struct map_how *how, void **out, struct err *e)
 	char *path = mem_get(how->name.n + 6);
 	enum rc rc = RC_OK;
 
+	t->flags = how->flags;
 	memcpy(path, how->name.p, how->name.n);
 	memcpy(path + how->name.n, ".lmdb", 6);
 	if (how->for_writing)
@@ -90,13 +93,14 @@ lmdb_find(void *state, struct str key, unsigned flags, struct arena *mem, struct
 {
 	struct table *t = state;
 	const char *with_nul = arena_cstr(mem, key);
-	enum rc rc;
+	enum rc rc = RC_NONE;
 
 	(void)flags;
 	if (with_nul == NULL)
 		return err_set(e, RC_TEMP, "memory limit");
-	rc = map_lmdb_find(&t->reader, key, mem, out, e);
-	if (rc == RC_NONE)
+	if ((t->flags & MAP_NO_PLAIN) == 0)
+		rc = map_lmdb_find(&t->reader, key, mem, out, e);
+	if (rc == RC_NONE && (t->flags & MAP_NO_NUL) == 0)
 		rc = map_lmdb_find(&t->reader, str_n(with_nul, key.n + 1), mem, out, e);
 	if (rc == RC_OK)
 		*out = without_nul(*out);

@@ -48,6 +48,10 @@ enum map_flag {
 	 * socketmap, memcache, proxy). For alias_maps of local, tables of virtual. */
 	MAP_PARANOID = 8,
 	MAP_EMPTY_OK = 16, /* find: an empty value is no trouble: for commands */
+	/* open: entries whose keys end with a NUL in the file, or do not, are not there;
+	 * at most one of both. For commands. */
+	MAP_NO_NUL = 32,
+	MAP_NO_PLAIN = 64,
 };
 
 /* The table "type:name"; the same one for the same text.

@@ -120,6 +120,12 @@ CASES = {
     "malformed base64": ({"s": "f jun\ng Zm9v\n"}, [P("hash:s"), P("-Fq", "f", "hash:s"), P("-Fs", "hash:s"), P("-Fq", "g", "hash:s")]),
     "bytes that are no text": ({"s": b"\xff b\nc \xfe\nok \xc3\xa9\n\xc3\xa4b u\n"}, [P("hash:s"), P("-s", "hash:s"), P("-u", "hash:s"), P("-s", "hash:s"), P("-q", b"\xff", "hash:s"),
                                                                                P("-uq", b"\xff", "hash:s"), P("-q", b"\xc3\xa4B", "hash:s")]),
+    "types that nobody knows": ({"s": "a 1\n"}, [P("foo:s"), A("foo:s"), P("-i", "foo:s"), P("mongodb:s"), P("-q", "a", "foo:s"), P("-s", "foo:s"), P("-d", "a", "foo:s")]),
+    "with and without NUL": ({"s": "a 1\n"}, [P(*step) for t in ("hash", "btree", "lmdb", "cdb") for build in ([], ["-N"], ["-n"], ["-N", "-n"]) for step in (
+        [*build, t + ":s"], *([*ask, "-q", "a", t + ":s"] for ask in ([], ["-N"], ["-n"], ["-n", "-N"], ["-N", "-n"])),
+        *([] if t == "cdb" else ([*build, "-s", t + ":s"], ["-n", "-d", "a", t + ":s"], ["-N", "-d", "a", t + ":s"], ["-d", "a", t + ":s"])))]),
+    "an entry in both forms": ({"s": "a 1\n"}, [P("hash:s"), P("-n", "-i", "hash:s", input="a 2\n"), P("-q", "a", "hash:s"), P("-d", "a", "hash:s"), P("-q", "a", "hash:s"), P("-d", "a", "hash:s"),
+                                               P("-s", "hash:s")]),
     "NUL": ({"s": b"a\0b c\nd e\n"}, [P("hash:s"), P("-s", "hash:s")]),
     "content": ({"p": ANY, "msg": MESSAGE}, [P(*o.split(), "-q", "-", "regexp:p", input=MESSAGE) for o in ("-b", "-h", "-h -m", "-b -m", "-b -h", "-b -h -m", "-m")] + [
         P("-hq", "-", "regexp:p", input="Subject: x\nnot a header\n\nbody\n"), P("-bq", "-", "regexp:p", input="Subject: x\nnot a header\n\nbody\n"),
