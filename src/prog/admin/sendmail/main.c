@@ -78,8 +78,7 @@ mail_put(struct mail *m, char type, struct str text)
 static _Noreturn void
 usage(const char *what)
 {
-	(void)fprintf(stderr, "%s: fatal: %s\n",
-	    command.name != NULL ? command.name : "sendmail", what);
+	(void)fprintf(stderr, "%s: fatal: %s\n", command.name, what);
 	exit(EX_TEMPFAIL); /* compat: whatever is wrong, the caller may try again */
 }
 
@@ -118,6 +117,17 @@ run_instead(const char *name, const char *option, const char *value, const char 
 	exit(EX_TEMPFAIL);
 }
 
+static void
+without_recipients(const struct request *r, const char *what)
+{
+	char text[80];
+
+	if (r->o.n_rcpts == 0)
+		return;
+	(void)snprintf(text, sizeof(text), "%s requires no recipient", what); /* compat */
+	usage(text);
+}
+
 enum { ALIAS_TABLES_MAX = 1000 };
 
 /* postalias of all alias_database, or of the one that -oA names. */
@@ -130,8 +140,7 @@ make_aliases(const struct request *r)
 	struct err e = { 0 };
 	size_t n = 0, first;
 
-	if (r->o.n_rcpts > 0)
-		usage("alias initialization mode requires no recipient"); /* compat */
+	without_recipients(r, "alias initialization mode");
 	command_init(&command, "sendmail", r->config_dir);
 	argv[n++] = "postalias";
 	if (r->config_dir != NULL) {
@@ -267,8 +276,11 @@ option_q(struct request *r, const char *arg)
 	} else if (*arg == 'R' && arg[1] != '\0') {
 		r->mode = MODE_FLUSH_SITE;
 		r->target = arg + 1;
-	} else if (*arg == 'S') {
-		usage("-qS: not implemented");
+	} else if (!ascii_isdigit(*arg)) {
+		char text[] = "-q? is not implemented"; /* compat */
+
+		text[2] = *arg;
+		usage(text);
 	} else if (r->mode == MODE_MAIL) {
 		r->mode = MODE_NOTHING; /* -q5m: the queue runs by itself */
 	}
@@ -333,11 +345,22 @@ take_option(struct request *r, int letter, const char *arg)
 	case 't':
 		r->o.wants_extraction = true;
 		break;
-	case '?':
-		usage("usage: sendmail [options]"); /* compat */
 	default: /* A e h L m n O p U v x X do nothing */
 		break;
 	}
+}
+
+/* compat: Postfix looks at the options twice. */
+static _Noreturn void
+refuse_option(int c)
+{
+	char text[64];
+
+	for (int i = 0; i < 2; i++)
+		(void)fprintf(stderr, "%s: %s -- '%c'\n", command.name,
+		    c == ':' ? "option requires an argument" : "invalid option", optopt);
+	(void)snprintf(text, sizeof(text), "usage: %s [options]", command.name);
+	usage(text);
 }
 
 static void
@@ -346,10 +369,12 @@ parse(int argc, char **argv, struct request *r)
 	int c;
 
 	while ((c = getopt(argc, argv,
-		    "A:B:C:F:GIL:N:O:R:UV:X:b:ce:f:h:imno:p:r:q::tvx")) != -1) {
+		    ":A:B:C:F:GIL:N:O:R:UV:X:b:ce:f:h:imno:p:r:q::tvx")) != -1) {
 		const char **text = text_option(r, c);
 
-		if (text != NULL)
+		if (c == '?' || c == ':')
+			refuse_option(c);
+		else if (text != NULL)
 			*text = optarg;
 		else
 			take_option(r, c, optarg);
@@ -390,12 +415,14 @@ main(int argc, char **argv)
 	open_standard();
 	name =
 	    str_from(name, str_rfind(name, '/') < name.n ? str_rfind(name, '/') + 1 : 0);
-	if (str_is(name, "mailq"))
+	command.name = "sendmail";
+	if (str_is(name, "mailq")) {
 		r->mode = MODE_QUEUE_LIST;
-	else if (str_is(name, "newaliases"))
+		command.name = "mailq";
+	} else if (str_is(name, "newaliases")) {
 		r->mode = MODE_ALIASES;
-	if (r->mode == MODE_ALIASES)
 		command.name = "newaliases";
+	}
 	parse(argc, argv, r);
 	r->config_dir = config_dir(r->config_dir);
 	switch (r->mode) {
@@ -404,12 +431,16 @@ main(int argc, char **argv)
 			usage("cannot handle command-line recipients with -t");
 		return send_mail(r);
 	case MODE_QUEUE_LIST:
+		without_recipients(r, "display queue mode");
 		run_instead("postqueue", "-p", NULL, r->config_dir);
 	case MODE_FLUSH:
+		without_recipients(r, "flush queue mode");
 		run_instead("postqueue", "-f", NULL, r->config_dir);
 	case MODE_FLUSH_ID:
+		without_recipients(r, "flush queue_id");
 		run_instead("postqueue", "-i", r->target, r->config_dir);
 	case MODE_FLUSH_SITE:
+		without_recipients(r, "flush site");
 		run_instead("postqueue", "-s", r->target, r->config_dir);
 	case MODE_START:
 		run_instead("postfix", "start", NULL, r->config_dir);
