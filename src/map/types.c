@@ -2,6 +2,7 @@
  * shared module (plugin.c); their rows hold what must be known without it. */
 #include "map/map_int.h"
 #include "map/plugin.h"
+#include <string.h>
 
 #define MODULE(type_name)                                                                \
 	static const struct map_type map_type_##type_name = {                            \
@@ -14,7 +15,7 @@ MODULE(mysql);
 MODULE(pgsql);
 MODULE(sqlite);
 
-/* Sorted by name; type_names says the same. */
+/* Sorted by name; type_names says the same, and proxy, which opens the others. */
 static const struct map_type *const types[] = {
 	&map_type_btree,
 	&map_type_cdb,
@@ -60,6 +61,7 @@ static const char *const type_names[] = {
 	"pcre",
 	"pgsql",
 	"pipemap",
+	"proxy",
 	"randmap",
 	"regexp",
 	"socketmap",
@@ -112,5 +114,7 @@ map_type_is_here(const char *name)
 {
 	const struct map_type *t = map_type_find(str_c(name));
 
+	if (strcmp(name, map_type_proxy.name) == 0)
+		return true;
 	return t != NULL && (t->open != NULL || map_plugin_is_here(t->name, NULL));
 }

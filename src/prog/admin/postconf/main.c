@@ -11,6 +11,8 @@
 
 #define MEMORY_MAX ((size_t)64 << 20)
 
+static const char *speaker = "postconf";
+
 static void say(const char *kind, const char *fmt, va_list ap) PRINTF(2, 0);
 
 static void
@@ -24,7 +26,13 @@ say(const char *kind, const char *fmt, va_list ap)
 	for (char *p = text; *p != '\0'; p++)
 		if ((unsigned char)*p < ' ' || *p == 127)
 			*p = '?';
-	(void)fprintf(stderr, "postconf: %s: %s\n", kind, text);
+	(void)fprintf(stderr, "%s: %s: %s\n", speaker, kind, text);
+}
+
+void
+speak_as(const char *name)
+{
+	speaker = name;
 }
 
 void

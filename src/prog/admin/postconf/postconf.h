@@ -116,5 +116,7 @@ void edit_file_replace(struct edit_file *f, struct str text);
 
 /* "postconf: warning: …" on standard error, behind what was printed so far. */
 void warn(const char *fmt, ...) PRINTF(1, 2);
+/* Another name in the place of "postconf". Kept. */
+void speak_as(const char *name);
 void fatal(const char *fmt, ...) PRINTF(1, 2) __attribute__((noreturn));
 #endif

@@ -236,7 +236,7 @@ read_file(struct reader *r)
 
 	errno = 0;
 	if (match_files_os.read(NULL, str_c(r->path), r->mem, &r->rest, &e) != RC_OK)
-		fatal("open %s: %s", r->path,
+		fatal("%s %s: %s", errno == EISDIR ? "read" : "open", r->path,
 		    errno != 0 ? strerror(errno) : e.text); /* compat */
 	while (next_line(r, &line)) {
 		text = str_trim(line);
@@ -354,6 +354,10 @@ show_templates(const struct conf_snapshot *s, const struct options *o)
 	struct str path;
 	struct err e;
 
+	if (conf_get(s, NULL, STR("syslog_name"), r.mem, &path, &e) != RC_OK)
+		fatal("%s", e.text);
+	/* compat: in Postfix it is bounce that reads them. */
+	speak_as(keep(r.mem, arena_printf(r.mem, "%.*s/bounce", STR_ARG(path))).p);
 	if (r.path == NULL) {
 		if (conf_get(s, NULL, STR("bounce_template_file"), r.mem, &path, &e) !=
 		    RC_OK)
