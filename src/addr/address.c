@@ -359,8 +359,7 @@ addr_split_extension(
 {
 	*user = local;
 	*extension = STR("");
-	if (str_iis(local, "postmaster") || str_iis(local, "mailer-daemon") ||
-	    str_iis(local, "double-bounce"))
+	if (str_iis(local, "postmaster") || str_iis(local, "mailer-daemon"))
 		return false;
 	for (size_t i = 1; i < local.n; i++) {
 		if (!is_one_of(delimiters, local.p[i]))

@@ -55,7 +55,8 @@ struct str addr_to_external(struct str internal, struct arena *mem);
 
 /* Splits the internal local part at the first of `delimiters` (recipient_delimiter):
  * "user+ext" gives user, ext. False, and *user = local: no delimiter, or it is the first
- * byte, or the local part is postmaster, mailer-daemon, double-bounce.
+ * byte, or the local part is postmaster or mailer-daemon. (double_bounce_sender and
+ * owner_request_special are settings: route_extension_at() of route knows them.)
  * Source: Postfix split_addr(3). */
 bool addr_split_extension(
     struct str local, struct str delimiters, struct str *user, struct str *extension);

@@ -146,6 +146,7 @@ extensions(void **state)
 		{ "owner-list", "-", "owner", "list", true },
 		{ "owner-list", "w", "o", "ner-list", true },
 		{ "Mailer-Daemon", "-", "Mailer-Daemon", "", false },
+		{ "double-bounce", "-", "double", "bounce", true },
 		{ "user+ext", "", "user+ext", "", false },
 		{ "", "+", "", "", false },
 	};

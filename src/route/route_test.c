@@ -269,6 +269,35 @@ reruns(void **state)
 	arena_free(&mem);
 }
 
+/* Names that are kept whole whatever the delimiter is. */
+static void
+extensions(void **state)
+{
+	static const struct {
+		const char *local;
+		size_t n;
+	} rows[] = {
+		{ "user-ext", 4 },
+		{ "owner-x", 7 },
+		{ "x-request", 9 },
+		{ "mailer-daemon", 13 },
+		{ "double-bounce", 6 },
+		{ "Returned-Mail", 13 },
+		{ "returned-mail-x", 8 },
+	};
+	struct arena *mem = arena_new(1 << 16);
+	struct route_conf c;
+
+	(void)state;
+	testing_conf(&c, mem);
+	c.recipient_delimiter = STR("-");
+	c.owner_request_special = true;
+	c.double_bounce_sender = STR("returned-mail");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		assert_int_equal(route_extension_at(&c, str_c(rows[i].local)), rows[i].n);
+	arena_free(&mem);
+}
+
 int
 main(void)
 {
@@ -277,6 +306,7 @@ main(void)
 		cmocka_unit_test(resolve),
 		cmocka_unit_test(listed),
 		cmocka_unit_test(reruns),
+		cmocka_unit_test(extensions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
