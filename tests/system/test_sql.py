@@ -213,3 +213,214 @@ DIFFERENT = {
     ("sqlite", "double", 'x"y'): (1, "", 'key "x"y" cannot be quoted'),
     ("sqlite", "double", '" OR 1=1 OR "x"="'): (1, "", "cannot be quoted"),  # Postfix gives all rows
 }
+
+
+def test_recording_is_postfix(server, tmp_path):
+    """The recording is what Postfix says, where there is one to ask."""
+    if not sql_cases.has_oracle() or not IS_ROOT:
+        pytest.skip("no Postfix with its SQL tables unpacked here")
+    names = ["plain", "local", "legacy", "columns", "expansion_3"]
+    got = sql_cases.oracle(server.kind, tmp_path, server.place, names)
+    assert {t: {k: alike(v) for k, v in got[t].items()} for t in got} == {t: {k: alike(v) for k, v in RECORDED[server.kind][t].items()} for t in names}
+
+
+# ---- servers that go away
+SELECT = "query = SELECT v FROM m WHERE k = '%s' AND k <> '@a.test' ORDER BY id\n"  # nobody for unknown ones
+
+
+def settings(folder, server, *ports, more="retry_interval = 1\n"):
+    """Of a table that asks these ports, the server's own when there is none."""
+    common = sql_cases.COMMON[server.kind].replace("127.0.0.1:{port}", " ".join(f"127.0.0.1:{p}" for p in ports or [server.port])).format(**server.place)
+    (folder / "t.cf").write_text(common + SELECT + (more if server.kind != "sqlite" else ""))
+    return f"{server.kind}:{folder}/t.cf"
+
+
+def configure(folder):
+    (folder / "main.cf").write_text(sql_cases.MAIN_CF.format(user="root" if IS_ROOT else os.environ.get("USER", "nobody")))
+
+
+def ask(folder, spec, key):
+    r = subprocess.run([str(BIN / "postmap"), "-c", str(folder), "-q", key, spec], capture_output=True, text=True, timeout=60)
+    return r.returncode, r.stdout, r.stderr
+
+
+@pytest.fixture(params=SERVERS)
+def mortal(request, tmp_path):
+    with SERVERS[request.param](tmp_path / "server") as s:
+        s.kind = request.param
+        configure(tmp_path)
+        yield s
+
+
+def relay(port, seen):
+    """Serves connections by passing all on to `port`; seen: what came from clients."""
+    def pump(a, b, note):
+        try:
+            while data := a.recv(65536):
+                note(data)
+                b.sendall(data)
+        except OSError:
+            pass
+        for s in (a, b):
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def serve(c):
+        with socket.create_connection(("127.0.0.1", port)) as to:
+            back = threading.Thread(target=pump, args=[to, c, lambda _: None])
+            back.start()
+            pump(c, to, seen.append)
+            back.join()
+
+    return table_servers.Server(serve=serve)
+
+
+class Asker:
+    """One postmap that is asked key after key."""
+
+    def __init__(self, folder, spec):
+        self.p = subprocess.Popen([str(BIN / "postmap"), "-c", str(folder), "-q", "-", spec], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def ask(self, key, seen):
+        """Returns when the key was seen on the wire."""
+        n = len(seen)
+        self.p.stdin.write(key + "\n")
+        self.p.stdin.flush()
+        wait_for(f"{key} is asked for", lambda: any(key.encode() in data for data in seen[n:]))
+
+    def end(self, *keys):
+        out, err = self.p.communicate("".join(k + "\n" for k in keys), timeout=60)
+        return self.p.returncode, out, err
+
+
+def test_a_server_that_is_killed(mortal, tmp_path):
+    """The same process asks on when it is back; while it is away it is trouble, never `not found`."""
+    if mortal.kind == "sqlite":
+        pytest.skip("no server")
+    seen = []
+    with relay(mortal.port, seen) as r:
+        spec = settings(tmp_path, mortal, r.port)
+        one = Asker(tmp_path, spec)
+        one.ask("anna@a.test", seen)
+        one.ask("nobody@a.test", seen)
+        assert r.connections == 1  # it is kept
+        mortal.kill()
+        mortal.start()
+        one.ask("carl@b.test", seen)
+        assert r.connections == 2
+        mortal.kill()
+        status, out, err = one.end("anna@a.test")
+        assert status == 1 and re.search(rf"fatal: table {spec}: query error: \w", err), err
+        assert out == "anna@a.test\tanna@host1.test\ncarl@b.test\tcarl\n"
+        status, out, err = ask(tmp_path, spec, "nobody@a.test")
+        assert (status, out) == (1, "") and "query error: " in err, err
+        mortal.start()
+        assert ask(tmp_path, spec, "nobody@a.test") == (1, "", "")
+        assert ask(tmp_path, spec, "anna@a.test") == (0, "anna@host1.test\n", "")
+
+
+def test_the_other_server(server, tmp_path):
+    """Killed between two questions of one process, whichever it was: the other one answers, without a word of trouble for the client."""
+    if server.kind == "sqlite":
+        pytest.skip("no server")
+    configure(tmp_path)
+    seen, seen2 = [], []
+    with relay(server.port, seen) as first, relay(server.port, seen2) as second:
+        spec = settings(tmp_path, server, first.port, second.port, more="")
+        one = Asker(tmp_path, spec)
+        both = first, second
+        one.p.stdin.write("anna@a.test\n")
+        one.p.stdin.flush()
+        wait_for("a question", lambda: any(b"anna@a.test" in d for d in seen + seen2))
+        used, other, log = (*both, seen2) if any(b"anna@a.test" in d for d in seen) else (*reversed(both), seen)
+        assert (used.connections, other.connections) == (1, 0)
+        used.stop()
+        one.ask("carl@b.test", log)
+        status, out, err = one.end("nobody@a.test", "team@a.test")
+        assert (status, out) == (0, "anna@a.test\tanna@host1.test\ncarl@b.test\tcarl\nteam@a.test\tbert@host1.test,bert@host2.test,carl\n"), err
+
+
+def test_bad_sql_is_not_the_servers_fault(tmp_path):
+    """A server that refuses the SQL of one key answers the next one at once."""
+    with Pgsql(tmp_path / "server") as s:
+        s.kind = "pgsql"
+        spec = settings(tmp_path, s, s.port, s.port, more="retry_interval = 3600\n")
+        path = tmp_path / "t.cf"
+        path.write_text(path.read_text().replace(SELECT, "query = SELECT 'yes' WHERE 1/(length('%s') - length('four@a.test')) <> 7\n"))
+        with harness.Instance(tmp_path / "mta", f"virtual_mailbox_domains = a.test\nvirtual_mailbox_maps = {spec}\n") as mta, mta.client() as c:
+            c.hello()
+            c.expect("MAIL FROM:<a@example.test>", 250)
+            for _ in range(3):
+                c.expect("RCPT TO:<four@a.test>", 451)
+                c.expect("RCPT TO:<anna.b@a.test>", 250)
+            assert "division by zero" in mta.log()
+
+
+def test_a_folder_and_a_port(tmp_path):
+    """hosts = /folder:port, beyond what Postfix takes."""
+    with Pgsql(tmp_path / "server") as s:
+        s.kind = "pgsql"
+        configure(tmp_path)
+        spec = settings(tmp_path, s)
+        path = tmp_path / "t.cf"
+        path.write_text(path.read_text().replace(f"127.0.0.1:{s.port}", f"{s.dir}:{s.port}"))
+        assert ask(tmp_path, spec, "anna@a.test") == (0, "anna@host1.test\n", "")
+
+
+def test_sqlite_is_only_read(tmp_path):
+    """A missing file is not made, one that comes back is found by the same process."""
+    s = Sqlite(tmp_path / "server")
+    s.kind = "sqlite"
+    configure(tmp_path)
+    spec = settings(tmp_path, s)
+    s.kill()
+    status, out, err = ask(tmp_path, spec, "anna@a.test")
+    assert (status, out) == (1, "") and "No such file or directory" in err
+    assert not (s.dir / "mail.db").exists()
+    s.start()
+    before = (s.dir / "mail.db").read_bytes(), sorted(p.name for p in s.dir.iterdir())
+    assert ask(tmp_path, spec, "anna@a.test") == (0, "anna@host1.test\n", "")
+    assert before == ((s.dir / "mail.db").read_bytes(), sorted(p.name for p in s.dir.iterdir()))
+
+
+@pytest.mark.smoke
+def test_smtpd_asks_through_lookup(mortal, tmp_path):
+    """The server is away in the middle of a session."""
+    spec = settings(tmp_path, mortal)
+    (tmp_path / "t.cf").chmod(0o600)  # it has a password: lookup alone reads it
+    with harness.Instance(tmp_path / "mta", f"virtual_mailbox_domains = a.test\nvirtual_mailbox_maps = {spec}\n") as mta, mta.client() as c:
+        c.hello()
+        c.expect("MAIL FROM:<a@example.test>", 250)
+        c.expect("RCPT TO:<anna@a.test>", 250)
+        c.expect("RCPT TO:<nobody@a.test>", 550)
+        c.expect("RCPT TO:<x'/**/OR/**/1=1--@a.test>", 550)
+        mortal.kill()
+        c.expect("RCPT TO:<bert@a.test>", 451)
+        mortal.start()
+        c.expect("RCPT TO:<bert@a.test>", 250)
+        c.expect("RCPT TO:<nobody@a.test>", 550)
+
+
+@pytest.mark.parametrize("kind", ["mysql", "pgsql"])
+def test_smtpd_and_two_servers(kind, tmp_path):
+    """One of them is killed, then the other."""
+    with SERVERS[kind](tmp_path / "one") as one, SERVERS[kind](tmp_path / "two") as two:
+        one.kind = kind
+        spec = settings(tmp_path, one, one.port, two.port)
+        with harness.Instance(tmp_path / "mta", f"virtual_mailbox_domains = a.test\nvirtual_mailbox_maps = {spec}\nsmtpd_hard_error_limit = 10000\n") as mta, mta.client() as c:
+            c.hello()
+            c.expect("MAIL FROM:<a@example.test>", 250)
+            c.expect("RCPT TO:<anna@a.test>", 250)
+            one.kill()
+            c.expect("RCPT TO:<bert@a.test>", 250)
+            c.expect("RCPT TO:<nobody@a.test>", 550)
+            one.start()
+            two.kill()
+            wait_for("the first one is asked again", lambda: c.cmd("RCPT TO:<team@a.test>").startswith("250"))
+            c.expect("RCPT TO:<nobody2@a.test>", 550)
+            one.kill()
+            c.expect("RCPT TO:<mixed@a.test>", 451)
+            two.start()
+            wait_for("the second one is asked again", lambda: c.cmd("RCPT TO:<mixed@a.test>").startswith("250"))
