@@ -14,6 +14,8 @@
 #define KEY_MAX 1024 /* longer keys are folded in the arena */
 /* A source younger than this may be in the middle of a rebuild. */
 #define SETTLED_SEC 100
+/* Tables inside each other. A table made of others counts, too. */
+#define DEPTH_MAX 40
 
 /* smtputf8_enable: keys and their folding are Unicode's. */
 static bool
@@ -43,6 +45,7 @@ map_new(const struct map_open_request *req)
 	struct str type;
 
 	m->env = req->env != NULL ? *req->env : none;
+	m->env.depth++; /* of the tables that this one opens */
 	m->is_utf8 = has_utf8(&m->env);
 	m->flags = req->flags;
 	m->for_writing = req->for_writing;
@@ -126,6 +129,9 @@ map_open_version(struct map *m, struct err *e)
 	void *state;
 	enum rc rc;
 
+	if (m->env.depth > DEPTH_MAX)
+		return err_set(e, RC_PERM, "more than %d tables inside each other: %.*s",
+		    DEPTH_MAX, STR_ARG(m->spec));
 	if (m->type == NULL) {
 		struct str type, rest;
 

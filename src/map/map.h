@@ -33,6 +33,9 @@ struct map_env {
 	 * and the rebuild may be under way. */
 	bool warns_of_any_age;
 	const char *plugin_folder; /* of the modules; NULL: beside the program */
+	/* How many tables name each other until here ("backup = type:name" in a table's
+	 * own file); 0 for what is not part of a table. */
+	unsigned depth;
 };
 
 struct map_set *map_set_new(const struct map_env *env);

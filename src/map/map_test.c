@@ -705,6 +705,40 @@ a_table_with_entries_of_anybody_is_set_uid(void **state)
 	assert_int_equal(st.st_mode & 07777, 0755);
 }
 
+/* In the settings of a table that has some. */
+static void
+a_table_that_names_itself(void **state)
+{
+	static const struct {
+		const char *before, *behind;
+	} settings[] = { { "backup = ", "\n" }, { "domain = ", "\n" },
+		{ "backup = unionmap:{static:x,", "}\n" } };
+	const struct map_env env = { .asks_remote = true };
+	char spec[320], text[512];
+
+	(void)state;
+	(void)snprintf(spec, sizeof(spec), "memcache:%s", path("itself.cf"));
+	for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
+		struct map_open_request req = { .spec = str_c(spec), .env = &env };
+		struct err e = { 0 };
+		struct map *m;
+
+		(void)snprintf(text, sizeof(text), "%s%s%s", settings[i].before, spec,
+		    settings[i].behind);
+		write_file("itself.cf", text);
+		assert_int_not_equal(map_open(&req, &m, &e), RC_OK);
+		assert_non_null(strstr(e.text, "tables inside each other: "));
+	}
+	write_file("itself.cf", "backup = static:x\n");
+	{
+		struct map_open_request req = { .spec = str_c(spec), .env = &env };
+		struct map *m;
+
+		assert_int_equal(map_open(&req, &m, NULL), RC_OK);
+		map_close(&m);
+	}
+}
+
 int
 main(void)
 {
@@ -712,6 +746,7 @@ main(void)
 		cmocka_unit_test(simple_types),
 		cmocka_unit_test(members),
 		cmocka_unit_test(nesting),
+		cmocka_unit_test(a_table_that_names_itself),
 		cmocka_unit_test(a_fifo_in_the_place_of_a_table_stops_its_builder),
 		cmocka_unit_test(a_table_with_entries_of_anybody_is_set_uid),
 		cmocka_unit_test(forged_answers_decide_whose_files_are_written),

@@ -62,7 +62,12 @@ open_domains(struct map_query *q, const struct map_how *how, struct err *e)
 		if (d->list.v[i].kind == MATCH_TABLE)
 			rc = map_open(&req, &d->tables[i], e);
 	}
-	return rc == RC_OK ? RC_OK : err_in(e, RC_TEMP, "domain");
+	if (rc == RC_OK)
+		return RC_OK;
+	/* Said once, however many tables are inside each other. */
+	if (e != NULL && str_starts(str_c(e->text), STR("domain: ")))
+		return RC_TEMP;
+	return err_in(e, RC_TEMP, "domain");
 }
 
 static void
