@@ -149,6 +149,7 @@ static void
 fail_missing(struct job *j)
 {
 	bool is_db = str_is(j->type, "hash") || str_is(j->type, "btree");
+	bool is_cdb = str_is(j->type, "cdb");
 
 	command_fatal(&j->t->c, 1, "open database %.*s.%.*s: %s", STR_ARG(j->name),
 	    STR_ARG(is_db ? STR("db") : j->type), strerror(ENOENT)); /* compat */
@@ -226,6 +227,7 @@ static void
 put_entry(struct job *j, struct str key, struct str value, struct arena *mem)
 {
 	bool is_db = str_is(j->type, "hash") || str_is(j->type, "btree");
+	bool is_cdb = str_is(j->type, "cdb");
 
 	key = fold(j, key, mem);
 	if (write_entry(j, key, value, j->t->replace) != RC_NONE ||
@@ -233,6 +235,9 @@ put_entry(struct job *j, struct str key, struct str value, struct arena *mem)
 		return;
 	if (is_db)
 		command_warn(&j->t->c, "%.*s.db: duplicate entry: \"%.*s\"",
+		    STR_ARG(j->name), STR_ARG(key)); /* compat */
+	else if (is_cdb)
+		command_warn(&j->t->c, "%.*s: duplicate entry: \"%.*s\"",
 		    STR_ARG(j->name), STR_ARG(key)); /* compat */
 	else
 		command_warn(&j->t->c, "%.*s:%.*s: duplicate entry: \"%.*s\"",

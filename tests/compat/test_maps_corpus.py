@@ -38,6 +38,9 @@ DIFFERENCES = [
     ("constant", r"^\$ postmap -d |postmap -i fail:", None, "a table that takes no changes says so when it is opened for them"),
     ("alias", r"postalias -q '.*(quoted name|a\"b|two words)", None, "Postfix 3.12 keeps the quotes in keys of aliases, 3.7 did not"),
     ("inline", r"\{a=b, a=c\}", None, "Postfix 3.12 warns of a duplicate; the first one counts here, as everywhere"),
+    ("*", r"^\$ (\? +|post(map|alias) -q '' )lmdb:", None, "an empty key is never looked up; LMDB calls it an error"),
+    ("*", r"^\$ post(map|alias) -d \S+ lmdb:nothere", None, "Postfix makes an empty lmdb: table of a name in a deletion"),
+    ("*", r"^\$ post(map|alias) -s cdb:", None, "Postfix walks a cdb: table since 3.10"),
 ]
 # What a table says of its text each time it is opened is recorded the first time.
 REPEATED = re.compile(r"^! .*warning: (\S+ map .*|\S+), line \d+: |^! .*warning: (empty macro name|truncated macro|\S+: logical line)")
