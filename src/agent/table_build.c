@@ -149,7 +149,6 @@ static void
 fail_missing(struct job *j)
 {
 	bool is_db = str_is(j->type, "hash") || str_is(j->type, "btree");
-	bool is_cdb = str_is(j->type, "cdb");
 
 	command_fatal(&j->t->c, 1, "open database %.*s.%.*s: %s", STR_ARG(j->name),
 	    STR_ARG(is_db ? STR("db") : j->type), strerror(ENOENT)); /* compat */
