@@ -4,6 +4,7 @@
  *
  * Keys and values are written with or without a trailing NUL (Postfix: with); both are
  * read. */
+#include "map/db_write.h"
 #include "map/map_int.h"
 #include <db.h>
 #include <errno.h>
@@ -20,6 +21,8 @@ struct table {
 	DB *db;              /* large table; NULL otherwise */
 	struct stat seen;    /* its version */
 	unsigned flags;      /* MAP_NO_NUL, MAP_NO_PLAIN */
+	char *write_path;    /* opened for each use; NULL: not for writing */
+	DBTYPE type;
 };
 
 static struct str
@@ -154,6 +157,7 @@ table_close(void *state)
 	if (t->db != NULL)
 		(void)t->db->close(t->db, 0);
 	map_mem_free(&t->mem);
+	free(t->write_path);
 	free(t);
 }
 
@@ -169,6 +173,20 @@ table_open(const struct map_how *how, DBTYPE type, void **out, struct err *e)
 	t->flags = how->flags;
 	memcpy(path, name.p, name.n);
 	memcpy(path + name.n, ".db", 4);
+	if (how->for_writing) {
+		struct map_db_file f;
+
+		t->type = type;
+		t->write_path = path;
+		rc = map_db_file_open(path, type, &f, e); /* whether it can be */
+		if (rc == RC_OK)
+			rc = map_db_file_close(&f, e);
+		if (rc == RC_OK)
+			*out = t;
+		else
+			table_close(t);
+		return rc;
+	}
 	if (stat(path, &st) != 0)
 		rc = err_sys(e, RC_TEMP, "open database %s", path); /* compat */
 	else
@@ -236,6 +254,70 @@ find_on_disk(const struct table *t, struct str key, struct arena *mem, struct st
 	return RC_OK;
 }
 
+/* What others wrote meanwhile counts: opened for each use, like a change. */
+static enum rc
+open_as_writer(
+    const struct table *t, struct map_db_file *f, struct table *now, struct err *e)
+{
+	enum rc rc = map_db_file_open(t->write_path, t->type, f, e);
+
+	if (rc != RC_OK)
+		return rc;
+	*now = (struct table){ .db = f->db, .flags = t->flags };
+	rc = note_version(now, t->write_path, e);
+	if (rc != RC_OK)
+		(void)!map_db_file_close(f, NULL);
+	return rc;
+}
+
+static enum rc
+find_of_writer(const struct table *t, struct str key, struct arena *mem, struct str *out,
+    struct err *e)
+{
+	struct map_db_file f;
+	struct table now;
+	enum rc rc = open_as_writer(t, &f, &now, e), closed;
+
+	if (rc != RC_OK)
+		return rc;
+	rc = find_on_disk(&now, key, mem, out, e);
+	if (rc == RC_OK) {
+		*out = arena_str(mem, *out); /* lasts longer than the open file */
+		if (out->p == NULL)
+			rc = err_set(e, RC_TEMP, "memory limit");
+	}
+	closed = map_db_file_close(&f, e);
+	return closed == RC_OK ? rc : closed;
+}
+
+static enum rc
+table_put(void *state, struct str key, struct str value, struct err *e)
+{
+	const struct table *t = state;
+	struct map_db_file f;
+	enum rc rc = map_db_file_open(t->write_path, t->type, &f, e), closed;
+
+	if (rc != RC_OK)
+		return rc;
+	rc = map_db_file_put(&f, key, value, e);
+	closed = map_db_file_close(&f, rc == RC_OK ? e : NULL);
+	return rc == RC_OK ? closed : rc;
+}
+
+static enum rc
+table_del(void *state, struct str key, struct err *e)
+{
+	const struct table *t = state;
+	struct map_db_file f;
+	enum rc rc = map_db_file_open(t->write_path, t->type, &f, e), closed;
+
+	if (rc != RC_OK)
+		return rc;
+	rc = map_db_file_delete(&f, key, e);
+	closed = map_db_file_close(&f, rc == RC_TEMP ? NULL : e);
+	return closed == RC_OK ? rc : RC_TEMP;
+}
+
 static enum rc
 table_find(void *state, struct str key, unsigned flags, struct arena *mem,
     struct str *out, struct err *e)
@@ -245,6 +327,8 @@ table_find(void *state, struct str key, unsigned flags, struct arena *mem,
 	enum rc rc;
 
 	(void)flags;
+	if (t->write_path != NULL)
+		return find_of_writer(t, key, mem, out, e);
 	rc = t->mem != NULL ? map_mem_find(t->mem, key, &value)
 			    : find_on_disk(t, key, mem, &value, e);
 	if (rc != RC_OK)
@@ -264,6 +348,16 @@ table_each(void *state, map_each_fn *fn, void *ctx, struct err *e)
 
 	if (t->mem != NULL)
 		return map_mem_each(t->mem, fn, ctx);
+	if (t->write_path != NULL) {
+		struct map_db_file f;
+		struct table now;
+
+		rc = open_as_writer(t, &f, &now, e);
+		if (rc != RC_OK)
+			return rc;
+		rc = walk(&now, fn, ctx, e);
+		return map_db_file_close(&f, e) == RC_OK ? rc : RC_TEMP;
+	}
 	rc = walk(t, fn, ctx, e);
 	return rc == RC_OK ? check_version(t, e) : rc;
 }
@@ -276,6 +370,8 @@ const struct map_type map_type_hash = {
 	.close = table_close,
 	.find = table_find,
 	.each = table_each,
+	.put = table_put,
+	.del = table_del,
 };
 
 const struct map_type map_type_btree = {
@@ -286,4 +382,6 @@ const struct map_type map_type_btree = {
 	.close = table_close,
 	.find = table_find,
 	.each = table_each,
+	.put = table_put,
+	.del = table_del,
 };
