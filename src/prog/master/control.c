@@ -57,6 +57,7 @@ reload(struct master *m)
 	config_warn(is, m->log);
 	roles_plan(m);
 	wakeups_make(m);
+	rebuild_start(m);
 	supervise_replace(m);
 }
 
@@ -134,6 +135,7 @@ stop(struct master *m, int signo)
 	m->phase = PHASE_STOPPING;
 	endpoints_close(m, true);
 	wakeups_free(m);
+	rebuild_stop(m);
 	loop_timer_set(m->loop, &m->deadline, loop_now_us(m->loop) + STOP_US);
 	stop_all(m, false);
 	control_progress(m);

@@ -99,6 +99,8 @@ logfile_reopen(struct master *m)
 		log_error(m->log, "%s", e.text);
 		return;
 	}
+	if (m->has_rebuilder)
+		rebuild_start(m);
 	if (m->log_fd < 0)
 		return;
 	LIST_EACH (it, &m->processes) {

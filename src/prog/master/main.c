@@ -113,6 +113,8 @@ start(struct master *m, struct err *e)
 		return err_set(e, RC_PERM, "no %s/queue", m->libexec);
 	loop_timer_set(m->loop, &m->deadline, loop_now_us(m->loop) + START_US);
 	wakeups_make(m);
+	rebuild_all(m);
+	rebuild_start(m);
 	supervise_start(m);
 	return RC_OK;
 }

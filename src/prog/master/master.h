@@ -129,6 +129,8 @@ struct master {
 	struct role roles[ROLES];
 	struct wakeup *wakeups;
 	size_t n_wakeups;
+	struct loop_child rebuilder;
+	bool has_rebuilder;
 	uint32_t next_instance;
 	enum phase phase;
 	bool has_lookup_use; /* somebody asked for it: it stays */
@@ -192,6 +194,12 @@ void supervise_report(struct master *m);
 void wakeups_make(struct master *m);
 void wakeups_free(struct master *m);
 void wakeups_now(struct master *m, const struct role *r); /* a process of r is ready */
+
+/* rebuild.c: map_auto_rebuild. */
+void rebuild_all(struct master *m); /* Blocks: until it is done */
+/* The child that looks after tables while we run, with the present configuration. */
+void rebuild_start(struct master *m);
+void rebuild_stop(struct master *m);
 
 /* control.c: signals: reload, stop, log reopen. */
 void control_init(struct master *m);

@@ -6,18 +6,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "agent/lookup_tables.h"
+#include "agent/table_rebuild.h"
 #include "base/arena.h"
 #include "conf/list.h"
 #include "conf/params.h"
 #include "log/log.h"
+#include "map/build.h"
 #include "map/map.h"
 #include "map/proxy.h"
-
-/* Types that postmap makes from a text of the same name. */
-static const struct {
-	const char *type, *suffix;
-} indexed[] = { { "hash", ".db" }, { "btree", ".db" }, { "lmdb", ".lmdb" },
-	{ "cdb", ".cdb" } };
 
 static void
 check_mode(struct postfix *p, const char *path)
@@ -35,14 +31,13 @@ check_modes(struct postfix *p, struct str type, struct str name)
 	struct arena *mem = arena_new(1 << 17);
 	const char *source = arena_cstr(mem, name);
 
-	for (size_t i = 0; source != NULL && i < ARRAY_LEN(indexed); i++)
-		if (str_is(type, indexed[i].type)) {
-			const char *path =
-			    arena_printf(mem, "%s%s", source, indexed[i].suffix).p;
+	if (source != NULL && map_build_can(type)) {
+		const char *path =
+		    arena_printf(mem, "%s%s", source, map_build_suffix(type)).p;
 
-			if (path != NULL)
-				check_mode(p, path);
-		}
+		if (path != NULL)
+			check_mode(p, path);
+	}
 	if (source != NULL && name.p[0] == '/')
 		check_mode(p, source);
 	arena_free(&mem);
@@ -102,21 +97,14 @@ static const char *
 remedy(struct postfix *p, struct str spec)
 {
 	struct str type, name;
-	const char *source = NULL, *command;
+	const char *source, *index, *command;
 
-	if (!str_cut(spec, ':', &type, &name))
+	if (!str_cut(spec, ':', &type, &name) || !map_build_can(type))
 		return "";
-	for (size_t i = 0; i < ARRAY_LEN(indexed); i++)
-		if (str_is(type, indexed[i].type)) {
-			const char *index = arena_printf(
-			    p->mem, "%.*s%s", STR_ARG(name), indexed[i].suffix)
-						.p;
-
-			if (index == NULL || access(index, F_OK) == 0)
-				return "";
-			source = arena_cstr(p->mem, name);
-		}
-	if (source == NULL || access(source, F_OK) != 0)
+	index = arena_printf(p->mem, "%.*s%s", STR_ARG(name), map_build_suffix(type)).p;
+	source = arena_cstr(p->mem, name);
+	if (index == NULL || access(index, F_OK) == 0 || source == NULL ||
+	    access(source, F_OK) != 0)
 		return "";
 	command = str_ends(name, STR("aliases")) ? "postalias" : "postmap";
 	command = arena_printf(p->mem, "; run: %s %.*s", command, STR_ARG(spec)).p;
@@ -210,6 +198,7 @@ check_tables(struct postfix *p)
 	struct err e = { .text = "" };
 	bool is_good = true;
 
+	table_rebuild_all(p->snapshot, p->log);
 	if (lookup_tables_make(p->snapshot, p->mem, &tables, &e) != RC_OK) {
 		log_error(p->log, "%s", e.text);
 		return false;
