@@ -42,7 +42,7 @@ def test_changed_source_is_served(tmp_path, kind):
         assert accepts(mta, "one.test") and not accepts(mta, "two.test")
         replace(mta.dir / "etc/domains", "two.test x\n")
         wait_for("the new text", lambda: accepts(mta, "two.test"))
-        assert not accepts(mta, "one.test")
+        wait_for("every worker has it", lambda: not accepts(mta, "one.test"))
         mta.wait_log("etc/domains: made again from")
 
 
