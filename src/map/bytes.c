@@ -3,11 +3,13 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BLOCK    ((size_t)4096)
-#define KEEP_MAX ((uint64_t)256 << 20)
+#define BLOCK           ((size_t)4096)
+#define PIECE_IN_MEMORY 128 /* two lines of the cache; a system call: MAP_BYTES_PIECE */
+#define KEEP_MAX        ((uint64_t)256 << 20)
 
 static enum rc
 read_file(const struct map_bytes *b, uint64_t at, void *p, size_t n)
@@ -26,43 +28,51 @@ read_file(const struct map_bytes *b, uint64_t at, void *p, size_t n)
 	return RC_OK;
 }
 
-/* By way of the blocks that are kept. */
+/* The blocks that are not there yet, of those from `at` to `end`. */
 static enum rc
-read_blocks(const struct map_bytes *b, uint64_t at, void *p, size_t n)
+fetch(const struct map_bytes *b, uint64_t at, uint64_t end)
 {
-	char *to = p;
+	for (uint64_t i = at / BLOCK; i * BLOCK < end; i++) {
+		uint64_t left = b->size - i * BLOCK;
 
-	if (at > b->size || n > b->size - at)
-		return RC_TEMP;
-	while (n > 0) {
-		uint64_t i = at / BLOCK, left = b->size - i * BLOCK;
-		size_t from = at % BLOCK, take = BLOCK - from < n ? BLOCK - from : n;
-
-		if (b->block[i] == NULL) {
-			char *block = mem_get(BLOCK);
-
-			if (read_file(b, i * BLOCK, block,
-				left < BLOCK ? (size_t)left : BLOCK) != RC_OK) {
-				free(block);
-				return RC_TEMP;
-			}
-			b->block[i] = block;
-		}
-		memcpy(to, b->block[i] + from, take);
-		to += take;
-		at += take;
-		n -= take;
+		if (b->has[i])
+			continue;
+		if (read_file(b, i * BLOCK, b->kept + i * BLOCK,
+			left < BLOCK ? (size_t)left : BLOCK) != RC_OK)
+			return RC_TEMP;
+		b->has[i] = true;
 	}
+	return RC_OK;
+}
+
+static enum rc
+read_kept(const struct map_bytes *b, uint64_t at, void *p, size_t n)
+{
+	if (at > b->size || n > b->size - at || fetch(b, at, at + n) != RC_OK)
+		return RC_TEMP;
+	memcpy(p, b->kept + at, n);
 	return RC_OK;
 }
 
 void
 map_bytes_keep(struct map_bytes *b)
 {
-	if (b->fd < 0 || b->size > KEEP_MAX)
+	void *p;
+
+	if (b->fd < 0 || b->size == 0 || b->size > KEEP_MAX)
 		return;
-	b->block = mem_array((size_t)(b->size / BLOCK) + 1, sizeof(*b->block));
-	b->read = read_blocks;
+	p = mmap(NULL, (size_t)b->size, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		return;
+#ifdef MADV_HUGEPAGE
+	/* Look-ups jump about: a large page is found at once. */
+	(void)madvise(p, (size_t)b->size, MADV_HUGEPAGE);
+#endif
+	b->kept = p;
+	b->has = mem_array((size_t)(b->size / BLOCK) + 1, sizeof(*b->has));
+	b->read = read_kept;
+	b->piece = PIECE_IN_MEMORY;
 }
 
 static enum rc
@@ -77,7 +87,7 @@ read_memory(const struct map_bytes *b, uint64_t at, void *p, size_t n)
 enum rc
 map_bytes_file(const char *path, struct map_bytes *out, struct err *e)
 {
-	struct map_bytes b = { .read = read_file };
+	struct map_bytes b = { .read = read_file, .piece = MAP_BYTES_PIECE };
 	struct stat st;
 
 	/* Not waiting for the other end of a FIFO in the table's place. */
@@ -97,7 +107,11 @@ map_bytes_file(const char *path, struct map_bytes *out, struct err *e)
 struct map_bytes
 map_bytes_memory(struct str s)
 {
-	return (struct map_bytes){ .read = read_memory, .size = s.n, .fd = -1, .p = s.p };
+	return (struct map_bytes){ .read = read_memory,
+		.size = s.n,
+		.piece = PIECE_IN_MEMORY,
+		.fd = -1,
+		.p = s.p };
 }
 
 uint64_t
@@ -113,10 +127,10 @@ map_bytes_size(const struct map_bytes *b)
 void
 map_bytes_close(struct map_bytes *b)
 {
-	for (uint64_t i = 0; b->block != NULL && i <= b->size / BLOCK; i++)
-		free(b->block[i]);
-	free(b->block);
-	b->block = NULL;
+	if (b->has != NULL)
+		(void)munmap(b->kept, (size_t)b->size);
+	free(b->has);
+	b->has = NULL;
 	if (b->fd >= 0)
 		(void)close(b->fd);
 	b->fd = -1;

@@ -5,13 +5,18 @@
 /* The bytes of a file, read piece by piece with pread and never mapped: a file that
  * somebody cuts short is an error of one look-up and not a SIGBUS. The kernel's cache is
  * shared by all processes, and ours stay small. A test gives bytes of its own. */
+enum { MAP_BYTES_PIECE = 512 };
 struct map_bytes {
 	/* All `n` bytes at `at`, or trouble. */
 	enum rc (*read)(const struct map_bytes *b, uint64_t at, void *p, size_t n);
 	uint64_t size; /* when it was opened */
+	/* So many bytes cost little more than one: what a reader that does not know how
+	 * much it will want should take at once. At most MAP_BYTES_PIECE. */
+	size_t piece;
 	int fd;        /* of map_bytes_file */
 	const char *p; /* of map_bytes_memory */
-	char **block;  /* of map_bytes_keep; NULL: nothing is kept */
+	char *kept;    /* of map_bytes_keep: what was read stands at its place */
+	bool *has;     /* which blocks of it were; NULL: nothing is kept */
 };
 
 /* RC_TEMP: cannot be opened, or is no regular file ("open database PATH: …"). */

@@ -2,8 +2,7 @@
 #include <string.h>
 
 #define HEADER     ((size_t)MAP_CDB_TABLES * 8)
-#define SLOTS      16                 /* that are read at once */
-#define GUESS      512                /* most records are smaller */
+#define SLOTS      16                 /* that are read at once, at most */
 #define RECORD_MAX ((size_t)64 << 20) /* key and data */
 
 uint32_t
@@ -46,9 +45,9 @@ static enum rc
 take_record(const struct map_cdb *c, uint32_t at, struct str key, struct arena *mem,
     struct str *out)
 {
-	unsigned char raw[GUESS];
+	unsigned char raw[MAP_BYTES_PIECE];
 	uint64_t left = at < c->file.size ? c->file.size - at : 0;
-	size_t n = left < GUESS ? (size_t)left : GUESS, klen, dlen;
+	size_t n = left < c->file.piece ? (size_t)left : c->file.piece, klen, dlen;
 	char *p;
 
 	if (n < 8 || c->file.read(&c->file, at, raw, n) != RC_OK)
@@ -81,6 +80,7 @@ map_cdb_find(const struct map_cdb *c, struct str key, struct arena *mem, struct 
 {
 	uint32_t h = map_cdb_hash(key), slots = c->table[h & 255].slots, i, have = 0;
 	uint32_t slot = slots == 0 ? 0 : (h >> 8) % slots;
+	uint32_t many = c->file.piece < SLOTS * 8 * 4 ? SLOTS / 4 : SLOTS;
 	unsigned char raw[SLOTS * 8], *p = raw;
 
 	for (i = 0; i < slots; i++, p += 8, have--) {
@@ -89,7 +89,7 @@ map_cdb_find(const struct map_cdb *c, struct str key, struct arena *mem, struct 
 		if (slot == slots)
 			slot = have = 0;
 		if (have == 0) {
-			have = slots - slot < SLOTS ? slots - slot : SLOTS;
+			have = slots - slot < many ? slots - slot : many;
 			p = raw;
 			if (c->file.read(&c->file,
 				c->table[h & 255].at + 8 * (uint64_t)slot, raw,
