@@ -129,6 +129,20 @@ lmdb_each(void *state, map_each_fn *fn, void *ctx, struct err *e)
 	return map_lmdb_each(&t->reader, give, &w, e);
 }
 
+/* RC_NONE: not there. */
+static enum rc
+delete_with_nul(struct map_lmdb_file *f, struct str key, struct err *e)
+{
+	char *longer = mem_get(key.n + 1);
+	enum rc rc;
+
+	if (key.n > 0)
+		memcpy(longer, key.p, key.n);
+	rc = map_lmdb_file_delete(f, str_n(longer, key.n + 1), e);
+	free(longer);
+	return rc;
+}
+
 static enum rc
 lmdb_put(void *state, struct str key, struct str value, struct err *e)
 {
@@ -138,6 +152,9 @@ lmdb_put(void *state, struct str key, struct str value, struct err *e)
 	if (rc != RC_OK)
 		return rc;
 	rc = map_lmdb_file_put(t->writer, key, value, MAP_LMDB_REPLACE, e);
+	/* One of the other form would be a second entry of this key. */
+	if (rc == RC_OK && delete_with_nul(t->writer, key, e) == RC_TEMP)
+		rc = RC_TEMP;
 	if (rc == RC_OK)
 		return map_lmdb_file_commit(t->writer, e);
 	map_lmdb_file_abort(t->writer);
@@ -148,17 +165,12 @@ static enum rc
 lmdb_del(void *state, struct str key, struct err *e)
 {
 	struct table *t = state;
-	char *longer = mem_get(key.n + 1);
 	enum rc rc = map_lmdb_file_begin(t->writer, e), plain;
 
-	if (rc != RC_OK) {
-		free(longer);
+	if (rc != RC_OK)
 		return rc;
-	}
-	memcpy(longer, key.p, key.n);
 	plain = map_lmdb_file_delete(t->writer, key, e);
-	rc = map_lmdb_file_delete(t->writer, str_n(longer, key.n + 1), e);
-	free(longer);
+	rc = delete_with_nul(t->writer, key, e);
 	if (plain == RC_TEMP || rc == RC_TEMP || (plain == RC_NONE && rc == RC_NONE)) {
 		map_lmdb_file_abort(t->writer);
 		return plain == RC_TEMP || rc == RC_TEMP ? RC_TEMP : RC_NONE;
