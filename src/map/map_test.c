@@ -208,59 +208,6 @@ simple_types(void **state)
 	map_set_free(&s);
 }
 
-/* A member's new version is noticed, and its file is one of the set's. */
-static void
-note_path(void *ctx, struct str file)
-{
-	if (str_eq(file, str_c(path("member"))))
-		++*(int *)ctx;
-}
-
-static void
-members(void **state)
-{
-	struct map_set *s = map_set_new(NULL);
-	char spec[800];
-	struct map *m;
-	int n = 0;
-
-	(void)state;
-	(void)snprintf(spec, sizeof(spec),
-	    "pipemap:{unionmap:{static:a texthash:%s} texthash:%s}", path("member"),
-	    path("member"));
-	assert_int_equal(map_set_open(s, str_c(spec), 0, &m, NULL), RC_OK);
-	assert_non_null(strstr(find(m, "k", 0), "No such file or directory"));
-	write_file("member", "k v\na,v w\n");
-	map_set_refresh(s, 0);
-	assert_string_equal(find(m, "k", 0), "w");
-	assert_string_equal(find(m, "l", 0), "none");
-	map_set_paths(s, note_path, &n);
-	assert_int_equal(n, 2);
-	map_set_free(&s);
-}
-
-/* However deep the names go, the stack does not. */
-static void
-nesting(void **state)
-{
-	struct map_set *s = map_set_new(NULL);
-	char *deep = mem_get(600001), *p = deep;
-	struct map *m;
-
-	(void)state;
-	for (int i = 0; i < 100000; i++)
-		p = stpcpy(p, "debug:");
-	assert_int_equal(map_set_open(s, str_c(deep), 0, &m, NULL), RC_OK);
-	assert_memory_equal(find(m, "k", 0), "temp", 4);
-	p = deep;
-	for (int i = 0; i < 50000; i++)
-		p = stpcpy(p, "pipemap:{");
-	assert_int_equal(map_set_open(s, str_c(deep), 0, &m, NULL), RC_OK);
-	assert_memory_equal(find(m, "k", 0), "temp", 4);
-	free(deep);
-	map_set_free(&s);
-}
-
 static void
 type_list(void **state)
 {
@@ -308,32 +255,6 @@ name_services(void **state)
 		assert_int_equal(map_unix_is_local(text, STR("passwd")), cases[i].passwd);
 		assert_int_equal(map_unix_is_local(text, STR("group")), cases[i].group);
 	}
-}
-
-static void
-text_changes(void **state)
-{
-	struct map_set *s = map_set_new(NULL);
-	struct map *m;
-
-	(void)state;
-	m = open_in(s, "texthash", "/t");
-	assert_non_null(strstr(find(m, "a", 0), "No such file or directory"));
-	write_file("t", "A  one\nb two\n");
-	map_set_refresh(s, 0);
-	assert_string_equal(find(m, "a", 0), "one");
-	assert_string_equal(find(m, "B", 0), "two");
-	assert_string_equal(find(m, "", 0), "none");
-	write_file("t", "a  changed\n");
-	map_set_refresh(s, US_PER_SEC - 1);
-	assert_string_equal(find(m, "a", 0), "one"); /* looked less than a second ago */
-	map_set_refresh(s, US_PER_SEC);
-	assert_string_equal(find(m, "a", 0), "changed");
-	assert_string_equal(find(m, "b", 0), "none");
-	assert_int_equal(unlink(path("t")), 0);
-	map_set_refresh(s, 3 * US_PER_SEC);
-	assert_string_equal(find(m, "a", 0), "changed"); /* the old version serves */
-	map_set_free(&s);
 }
 
 static void
@@ -540,42 +461,6 @@ not_a_table(void **state)
 	map_set_free(&s);
 }
 
-/* lmdb: is changed in place, and readers see it at once. */
-static void
-in_place(void **state)
-{
-	char spec[400];
-	struct map_open_request req = { .for_writing = true };
-	struct map_set *s = map_set_new(NULL);
-	struct map *w, *r;
-	size_t n = 0;
-
-	(void)state;
-	(void)snprintf(spec, sizeof(spec), "lmdb:%s", path("cache"));
-	req.spec = str_c(spec);
-	assert_int_equal(map_open(&req, &w, NULL), RC_OK);
-	r = open_in(s, "lmdb", "/cache");
-	assert_string_equal(find(r, "k1", 0), "none");
-	for (int i = 0; i < 300; i++) {
-		char key[20], value[20];
-
-		(void)snprintf(key, sizeof(key), "k%d", i % 100);
-		(void)snprintf(value, sizeof(value), "v%d", i);
-		assert_int_equal(map_put(w, str_c(key), str_c(value), NULL), RC_OK);
-		assert_string_equal(find(r, key, 0), value);
-		assert_string_equal(find(w, key, 0), value);
-	}
-	assert_int_equal(map_delete(w, STR("k1"), NULL), RC_OK);
-	assert_int_equal(map_delete(w, STR("k1"), NULL), RC_NONE);
-	assert_string_equal(find(r, "k1", 0), "none");
-	assert_int_equal(map_each(r, add_entry, &n, NULL), RC_OK);
-	assert_int_equal(n, 99);
-	map_close(&w);
-	req.spec = STR("static:x");
-	assert_int_equal(map_open(&req, &w, NULL), RC_PERM);
-	map_set_free(&s);
-}
-
 static enum rc
 count(void *ctx, struct str key, struct str value)
 {
@@ -637,40 +522,6 @@ incremental(void **state)
 	assert_int_equal(map_build_new(&cdb, &b, NULL), RC_PERM);
 }
 
-/* What decides whose files are written must not be asked of anybody on the way: not when
- * others opened the same table before, and not by way of `lookup` either. */
-static void
-forged_answers_decide_whose_files_are_written(void **state)
-{
-	static const char *const specs[] = { "tcp:localhost:1", "socketmap:inet:x:1:y",
-		"memcache:/x", "proxy:mysql:/x", "unionmap:{static:x,tcp:localhost:1}",
-		"pipemap:{static:x,proxy:ldap:/x}", "debug:proxy:sqlite:/x" };
-	const struct map_env worker = { .asks_remote = false };
-	struct arena *mem = arena_new(1 << 16);
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(specs); i++) {
-		struct map_set *s = map_set_new(&worker);
-		struct map *others, *m;
-		struct err e = { 0 };
-		struct str value;
-
-		assert_int_equal(map_set_open(s, str_c(specs[i]), 0, &others, &e), RC_OK);
-		assert_int_equal(
-		    map_find(others, STR("joe"), 0, mem, &value, &e), RC_MORE);
-		assert_int_equal(
-		    map_find(others, STR("joe"), MAP_PARANOID, mem, &value, &e), RC_TEMP);
-		assert_non_null(strstr(e.text, "is not allowed for security sensitive"));
-		map_set_free(&s);
-		s = map_set_new(&worker);
-		assert_int_equal(
-		    map_set_open(s, str_c(specs[i]), MAP_PARANOID, &m, &e), RC_OK);
-		assert_int_equal(map_find(m, STR("joe"), 0, mem, &value, &e), RC_TEMP);
-		map_set_free(&s);
-	}
-	arena_free(&mem);
-}
-
 static void
 a_fifo_in_the_place_of_a_table_stops_its_builder(void **state)
 {
@@ -705,60 +556,20 @@ a_table_with_entries_of_anybody_is_set_uid(void **state)
 	assert_int_equal(st.st_mode & 07777, 0755);
 }
 
-/* In the settings of a table that has some. */
-static void
-a_table_that_names_itself(void **state)
-{
-	static const struct {
-		const char *before, *behind;
-	} settings[] = { { "backup = ", "\n" }, { "domain = ", "\n" },
-		{ "backup = unionmap:{static:x,", "}\n" } };
-	const struct map_env env = { .asks_remote = true };
-	char spec[320], text[512];
-
-	(void)state;
-	(void)snprintf(spec, sizeof(spec), "memcache:%s", path("itself.cf"));
-	for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
-		struct map_open_request req = { .spec = str_c(spec), .env = &env };
-		struct err e = { 0 };
-		struct map *m;
-
-		(void)snprintf(text, sizeof(text), "%s%s%s", settings[i].before, spec,
-		    settings[i].behind);
-		write_file("itself.cf", text);
-		assert_int_not_equal(map_open(&req, &m, &e), RC_OK);
-		assert_non_null(strstr(e.text, "tables inside each other: "));
-	}
-	write_file("itself.cf", "backup = static:x\n");
-	{
-		struct map_open_request req = { .spec = str_c(spec), .env = &env };
-		struct map *m;
-
-		assert_int_equal(map_open(&req, &m, NULL), RC_OK);
-		map_close(&m);
-	}
-}
-
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(simple_types),
-		cmocka_unit_test(members),
-		cmocka_unit_test(nesting),
-		cmocka_unit_test(a_table_that_names_itself),
 		cmocka_unit_test(a_fifo_in_the_place_of_a_table_stops_its_builder),
 		cmocka_unit_test(a_table_with_entries_of_anybody_is_set_uid),
-		cmocka_unit_test(forged_answers_decide_whose_files_are_written),
 		cmocka_unit_test(type_list),
 		cmocka_unit_test(accounts),
 		cmocka_unit_test(name_services),
-		cmocka_unit_test(text_changes),
 		cmocka_unit_test(indexed),
 		cmocka_unit_test(large),
 		cmocka_unit_test(cut_short),
 		cmocka_unit_test(not_a_table),
-		cmocka_unit_test(in_place),
 		cmocka_unit_test(incremental),
 	};
 
