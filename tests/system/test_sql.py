@@ -35,7 +35,13 @@ class Server:
 
     def kill(self):
         if self.p is not None:
+            below = subprocess.run(["pgrep", "-P", str(self.p.pid)], stdout=subprocess.PIPE, text=True).stdout.split()
             os.killpg(self.p.pid, signal.SIGKILL)
+            for pid in below:  # PostgreSQL's are sessions of their own, and would answer on for a moment
+                try:
+                    os.kill(int(pid), signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
             self.p.wait()
             self.p = None
 

@@ -1,7 +1,7 @@
 /* mysql:/file.cf — SELECT in a MySQL or MariaDB server. */
 #include "log/log.h"
 #include "map/plugin.h"
-#include "map/plugin/hosts.h"
+#include "map/plugin/sql.h"
 #include "os/clock.h"
 #include <mysql.h>
 #include <errmsg.h>
@@ -45,19 +45,8 @@ static const struct map_setting settings[] = {
 };
 static const struct map_setting_list list = { "mysql", settings, ARRAY_LEN(settings) };
 
-struct mysql {
-	struct map_settings settings;
-	struct map_query q;
-	struct map_hosts hosts;
-	/* The look-up that is under way. */
-	struct buf sql;
-	struct str key;
-	struct arena *mem;
-	struct str out;
-};
-
 static void
-set_options(const struct mysql *s, MYSQL *my)
+set_options(const struct map_sql *s, MYSQL *my)
 {
 	const struct map_settings *t = &s->settings;
 	unsigned timeout = TIMEOUT_SEC, no = 0;
@@ -95,7 +84,7 @@ set_options(const struct mysql *s, MYSQL *my)
 static enum rc
 connect_host(void *ctx, const struct map_host *h, void **out_conn, struct err *e)
 {
-	const struct mysql *s = ctx;
+	const struct map_sql *s = ctx;
 	const struct map_settings *t = &s->settings;
 	MYSQL *my = mysql_init(NULL);
 
@@ -147,7 +136,7 @@ is_lost(MYSQL *my)
 }
 
 static enum rc
-fail(const struct mysql *s, MYSQL *my, struct err *e)
+fail(const struct map_sql *s, MYSQL *my, struct err *e)
 {
 	bool lost = is_lost(my);
 
@@ -158,7 +147,7 @@ fail(const struct mysql *s, MYSQL *my, struct err *e)
 
 /* Every value of every row. The rows come one by one: what a server sends is not kept. */
 static enum rc
-take_rows(const struct mysql *s, MYSQL *my, MYSQL_RES *res, struct map_rows *rows,
+take_rows(const struct map_sql *s, MYSQL *my, MYSQL_RES *res, struct map_rows *rows,
     struct err *e)
 {
 	int64_t until_us = os_clock_mono_us() + TIMEOUT_SEC * US_PER_SEC;
@@ -188,7 +177,7 @@ take_rows(const struct mysql *s, MYSQL *my, MYSQL_RES *res, struct map_rows *row
 
 /* Result sets after the first, as stored procedures have: one is right, more are not. */
 static enum rc
-take_results(const struct mysql *s, MYSQL *my, struct map_rows *rows, struct err *e)
+take_results(const struct map_sql *s, MYSQL *my, struct map_rows *rows, struct err *e)
 {
 	bool has_result = false;
 	enum rc rc = RC_OK;
@@ -227,88 +216,45 @@ take_results(const struct mysql *s, MYSQL *my, struct map_rows *rows, struct err
 static enum rc
 ask(void *ctx, struct map_host *h, struct err *e)
 {
-	struct mysql *s = ctx;
+	struct map_sql *s = ctx;
 	MYSQL *my = h->conn;
-	const struct map_fill fill = { .key = s->key, .quote = quote, .ctx = my };
 	struct map_rows rows;
 	enum rc rc;
 
-	buf_reset(&s->sql);
-	rc = map_query_fill(&s->q, &s->q.query, &fill, &s->sql, e);
+	rc = map_sql_fill(s, quote, my, e);
 	if (rc != RC_OK)
-		return rc == RC_NONE ? RC_NONE : RC_PERM;
-	if (mysql_real_query(my, buf_view(&s->sql).p, s->sql.n) != 0)
+		return rc;
+	if (mysql_real_query(my, buf_view(&s->sql).p, s->sql.n - 1) != 0)
 		return fail(s, my, e);
 	map_rows_init(&rows, &s->q, s->key);
 	rc = take_results(s, my, &rows, e);
-	if (rc == RC_OK && (rc = map_rows_end(&rows, s->mem, &s->out, e)) == RC_TEMP)
-		rc = RC_PERM;
+	rc = map_sql_end(s, &rows, rc, e);
 	/* Half a result is on its way: this connection cannot be used again. */
 	if (rc == RC_PERM && mysql_more_results(my))
 		rc = RC_MORE;
-	map_rows_fini(&rows);
 	return rc;
 }
 
-static const struct map_hosts_ops ops = { connect_host, close_host, ask };
-
 static enum rc
-mysql_find(void *state, struct str key, unsigned flags, struct arena *mem,
-    struct str *out, struct err *e)
+check(const struct map_sql *s, struct err *e)
 {
-	struct mysql *s = state;
-	enum rc rc = map_query_takes(&s->q, key, e);
-
-	(void)flags;
-	if (rc == RC_OK)
-		rc = map_query_is_asked(&s->q, key);
-	if (rc != RC_OK)
-		return rc;
-	s->key = key;
-	s->mem = mem;
-	rc = map_hosts_ask(&s->hosts, e);
-	if (rc == RC_OK)
-		*out = s->out;
-	return rc;
-}
-
-static void
-mysql_table_close(void *state)
-{
-	struct mysql *s = state;
-
-	map_hosts_fini(&s->hosts);
-	map_query_close(&s->q);
-	map_settings_fini(&s->settings);
-	buf_fini(&s->sql);
-	free(s);
+	return map_settings_need(&s->settings, "dbname", e);
 }
 
 static enum rc
-mysql_open(const struct map_how *how, void **out, struct err *e)
+mysql_table_open(const struct map_how *how, void **out, struct err *e)
 {
-	struct mysql *s = mem_get(sizeof(*s));
+	static const struct map_sql_engine engine = {
+		.list = &list, .hosts = { connect_host, close_host, ask }, .check = check
+	};
 
-	buf_init(&s->sql, MAP_QUERY_MAX);
-	s->hosts.ops = &ops;
-	s->hosts.ctx = s;
-	if (map_settings_load(how, &list, &s->settings, e) == RC_OK &&
-	    map_settings_need(&s->settings, "dbname", e) == RC_OK &&
-	    map_query_open(&s->q, how, &s->settings, "query", e) == RC_OK &&
-	    map_hosts_init(&s->hosts, map_settings_text(&s->settings, "hosts"),
-		"localhost", e) == RC_OK) {
-		map_hosts_times(&s->hosts, &s->settings);
-		*out = s;
-		return RC_OK;
-	}
-	mysql_table_close(s);
-	return RC_TEMP;
+	return map_sql_open(how, &engine, out, e);
 }
 
 MAP_PLUGIN_EXPORT const struct map_type map_plugin_type = {
 	.name = "mysql",
 	.traits = { .is_fixed = true, .is_remote = true },
-	.open = mysql_open,
-	.close = mysql_table_close,
-	.find = mysql_find,
+	.open = mysql_table_open,
+	.close = map_sql_close,
+	.find = map_sql_find,
 };

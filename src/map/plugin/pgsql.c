@@ -1,7 +1,7 @@
 /* pgsql:/file.cf — SELECT in a PostgreSQL server. */
 #include "log/log.h"
 #include "map/plugin.h"
-#include "map/plugin/hosts.h"
+#include "map/plugin/sql.h"
 #include "os/clock.h"
 #include <libpq-fe.h>
 #include <poll.h>
@@ -32,17 +32,6 @@ static const struct map_setting settings[] = {
 };
 static const struct map_setting_list list = { "pgsql", settings, ARRAY_LEN(settings) };
 
-struct pgsql {
-	struct map_settings settings;
-	struct map_query q;
-	struct map_hosts hosts;
-	/* The look-up that is under way. */
-	struct buf sql;
-	struct str key;
-	struct arena *mem;
-	struct str out;
-};
-
 static enum rc
 wait_for(PGconn *pg, short events, int64_t until_us)
 {
@@ -55,7 +44,7 @@ wait_for(PGconn *pg, short events, int64_t until_us)
 }
 
 static PGconn *
-start(const struct pgsql *s, const struct map_host *h)
+start(const struct map_sql *s, const struct map_host *h)
 {
 	const struct map_settings *t = &s->settings;
 	char port[8] = "";
@@ -92,7 +81,7 @@ finish(PGconn *pg)
 static enum rc
 connect_host(void *ctx, const struct map_host *h, void **out_conn, struct err *e)
 {
-	const struct pgsql *s = ctx;
+	const struct map_sql *s = ctx;
 	PGconn *pg = start(s, h);
 	enum rc rc;
 
@@ -168,7 +157,7 @@ take_row(const PGresult *res, struct map_rows *rows, struct err *e)
 /* All results of the query, a row each. Of several statements the last one counts.
  * RC_MORE: the connection is of no use. */
 static enum rc
-take_results(const struct pgsql *s, PGconn *pg, const struct map_host *h,
+take_results(const struct map_sql *s, PGconn *pg, const struct map_host *h,
     struct map_rows *rows, struct err *e)
 {
 	int64_t until_us = os_clock_mono_us() + TIMEOUT_SEC * US_PER_SEC;
@@ -214,18 +203,14 @@ take_results(const struct pgsql *s, PGconn *pg, const struct map_host *h,
 static enum rc
 ask(void *ctx, struct map_host *h, struct err *e)
 {
-	struct pgsql *s = ctx;
+	struct map_sql *s = ctx;
 	PGconn *pg = h->conn;
-	const struct map_fill fill = { .key = s->key, .quote = quote, .ctx = pg };
 	struct map_rows rows;
 	enum rc rc;
 
-	buf_reset(&s->sql);
-	rc = map_query_fill(&s->q, &s->q.query, &fill, &s->sql, e);
+	rc = map_sql_fill(s, quote, pg, e);
 	if (rc != RC_OK)
-		return rc == RC_NONE ? RC_NONE : RC_PERM;
-	if (buf_put(&s->sql, str_n("", 1)) != RC_OK)
-		return err_set(e, RC_PERM, "query is too large");
+		return rc;
 	if (PQsendQuery(pg, buf_view(&s->sql).p) == 0 || PQsetSingleRowMode(pg) == 0) {
 		(void)map_query_fail(&s->q, e,
 		    "pgsql query failed: fatal error from host %s: %s", h->text.p,
@@ -233,50 +218,12 @@ ask(void *ctx, struct map_host *h, struct err *e)
 		return RC_MORE;
 	}
 	map_rows_init(&rows, &s->q, s->key);
-	rc = take_results(s, pg, h, &rows, e);
-	if (rc == RC_OK && (rc = map_rows_end(&rows, s->mem, &s->out, e)) == RC_TEMP)
-		rc = RC_PERM;
-	map_rows_fini(&rows);
-	return rc;
-}
-
-static const struct map_hosts_ops ops = { connect_host, close_host, ask };
-
-static enum rc
-pgsql_find(void *state, struct str key, unsigned flags, struct arena *mem,
-    struct str *out, struct err *e)
-{
-	struct pgsql *s = state;
-	enum rc rc = map_query_takes(&s->q, key, e);
-
-	(void)flags;
-	if (rc == RC_OK)
-		rc = map_query_is_asked(&s->q, key);
-	if (rc != RC_OK)
-		return rc;
-	s->key = key;
-	s->mem = mem;
-	rc = map_hosts_ask(&s->hosts, e);
-	if (rc == RC_OK)
-		*out = s->out;
-	return rc;
-}
-
-static void
-pgsql_close(void *state)
-{
-	struct pgsql *s = state;
-
-	map_hosts_fini(&s->hosts);
-	map_query_close(&s->q);
-	map_settings_fini(&s->settings);
-	buf_fini(&s->sql);
-	free(s);
+	return map_sql_end(s, &rows, take_results(s, pg, h, &rows, e), e);
 }
 
 /* A URI names its database. */
 static enum rc
-check_hosts(const struct pgsql *s, struct err *e)
+check(const struct map_sql *s, struct err *e)
 {
 	for (size_t i = 0; i < s->hosts.n; i++)
 		if (!s->hosts.v[i].is_uri)
@@ -285,30 +232,19 @@ check_hosts(const struct pgsql *s, struct err *e)
 }
 
 static enum rc
-pgsql_open(const struct map_how *how, void **out, struct err *e)
+pgsql_table_open(const struct map_how *how, void **out, struct err *e)
 {
-	struct pgsql *s = mem_get(sizeof(*s));
+	static const struct map_sql_engine engine = {
+		.list = &list, .hosts = { connect_host, close_host, ask }, .check = check
+	};
 
-	buf_init(&s->sql, MAP_QUERY_MAX);
-	s->hosts.ops = &ops;
-	s->hosts.ctx = s;
-	if (map_settings_load(how, &list, &s->settings, e) == RC_OK &&
-	    map_query_open(&s->q, how, &s->settings, "query", e) == RC_OK &&
-	    map_hosts_init(&s->hosts, map_settings_text(&s->settings, "hosts"),
-		"localhost", e) == RC_OK &&
-	    check_hosts(s, e) == RC_OK) {
-		map_hosts_times(&s->hosts, &s->settings);
-		*out = s;
-		return RC_OK;
-	}
-	pgsql_close(s);
-	return RC_TEMP;
+	return map_sql_open(how, &engine, out, e);
 }
 
 MAP_PLUGIN_EXPORT const struct map_type map_plugin_type = {
 	.name = "pgsql",
 	.traits = { .is_fixed = true, .is_remote = true },
-	.open = pgsql_open,
-	.close = pgsql_close,
-	.find = pgsql_find,
+	.open = pgsql_table_open,
+	.close = map_sql_close,
+	.find = map_sql_find,
 };
