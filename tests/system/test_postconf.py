@@ -189,7 +189,7 @@ def test_templates_of_a_file(conf):
     assert "\nSubject: no\n" in postconf(conf, "-t", conf / "t").stdout
     (conf / "t").write_text("failure_template = <<EOF\n$nosuch\nEOF\n")
     r = postconf(conf, "-b", conf / "t")
-    assert (r.returncode, r.stderr.splitlines()[-1]) == (1, f"postconf: fatal: {conf}/t: undefined $name in failure template: $nosuch")
+    assert (r.returncode, r.stderr.splitlines()[-1]) == (1, f"postfix/bounce: fatal: {conf}/t: undefined $name in failure template: $nosuch")
 
 
 def test_many_editors_lose_nothing(conf):

@@ -187,9 +187,9 @@ def test_a_large_message_is_staged_and_arrives_whole(tmp_path):
 
 def test_fifty_recipients_travel_together(mta):
     mta.send([f"r{i}@relay.test" for i in range(100)])
-    assert len(mta.sink.wait(1)[0]["rcpt"]) == 50
+    assert [len(m["rcpt"]) for m in mta.sink.wait(2)] == [50, 50]
     mta.wait_empty()
-    assert mta.sink.sessions == 1
+    assert mta.sink.sessions <= 2  # side by side, as the window of the destination lets them
 
 
 def test_connections_are_used_again(mta):
