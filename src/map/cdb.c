@@ -47,14 +47,6 @@ cdb_close(void *state)
 	free(t);
 }
 
-static struct str
-without_nul(struct str s)
-{
-	if (s.n > 0 && s.p[s.n - 1] == '\0')
-		s.n--;
-	return s;
-}
-
 static enum rc
 cdb_find(void *state, struct str key, unsigned flags, struct arena *mem, struct str *out,
     struct err *e)
@@ -71,30 +63,17 @@ cdb_find(void *state, struct str key, unsigned flags, struct arena *mem, struct 
 	if (rc == RC_NONE && (t->flags & MAP_NO_NUL) == 0)
 		rc = map_cdb_find(&t->cdb, str_n(with_nul, key.n + 1), mem, out, e);
 	if (rc == RC_OK)
-		*out = without_nul(*out);
+		*out = map_without_nul(*out);
 	return rc;
-}
-
-struct walk {
-	map_each_fn *fn;
-	void *ctx;
-};
-
-static enum rc
-give(void *ctx, struct str key, struct str value)
-{
-	const struct walk *w = ctx;
-
-	return w->fn(w->ctx, without_nul(key), without_nul(value));
 }
 
 static enum rc
 cdb_each(void *state, map_each_fn *fn, void *ctx, struct err *e)
 {
 	const struct table *t = state;
-	struct walk w = { .fn = fn, .ctx = ctx };
+	struct map_plain_walk w = { .fn = fn, .ctx = ctx };
 
-	return map_cdb_each(&t->cdb, give, &w, e);
+	return map_cdb_each(&t->cdb, map_give_plain, &w, e);
 }
 
 const struct map_type map_type_cdb = {

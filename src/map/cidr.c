@@ -72,13 +72,7 @@ cidr_find(void *state, struct str key, unsigned flags, struct arena *mem, struct
 	if (cidr_addr_parse(key, &addr) != RC_OK)
 		return RC_NONE;
 	rc = cidr_rules_find(c->rules, &addr, &value);
-	if (rc != RC_OK)
-		return rc;
-	value = arena_str(mem, value);
-	if (value.p == NULL)
-		return err_set(e, RC_TEMP, "memory limit");
-	*out = value;
-	return RC_OK;
+	return rc != RC_OK ? rc : map_copy(value, mem, out, e);
 }
 
 const struct map_type map_type_cidr = {

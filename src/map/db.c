@@ -331,13 +331,7 @@ table_find(void *state, struct str key, unsigned flags, struct arena *mem,
 		return find_of_writer(t, key, mem, out, e);
 	rc = t->mem != NULL ? map_mem_find(t->mem, key, &value)
 			    : find_on_disk(t, key, mem, &value, e);
-	if (rc != RC_OK)
-		return rc;
-	value = arena_str(mem, value);
-	if (value.p == NULL)
-		return err_set(e, RC_TEMP, "memory limit");
-	*out = value;
-	return RC_OK;
+	return rc != RC_OK ? rc : map_copy(value, mem, out, e);
 }
 
 static enum rc

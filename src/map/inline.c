@@ -136,45 +136,13 @@ out:
 	return RC_OK;
 }
 
-static enum rc
-inline_find(void *state, struct str key, unsigned flags, struct arena *mem,
-    struct str *out, struct err *e)
-{
-	struct str value;
-	enum rc rc = map_mem_find(state, key, &value);
-
-	(void)flags;
-	if (rc != RC_OK)
-		return rc;
-	value = arena_str(mem, value);
-	if (value.p == NULL)
-		return err_set(e, RC_TEMP, "memory limit");
-	*out = value;
-	return RC_OK;
-}
-
-static void
-inline_close(void *state)
-{
-	struct map_mem *m = state;
-
-	map_mem_free(&m);
-}
-
-static enum rc
-inline_each(void *state, map_each_fn *fn, void *ctx, struct err *e)
-{
-	(void)e;
-	return map_mem_each(state, fn, ctx);
-}
-
 const struct map_type map_type_inline = {
 	.name = "inline",
 	.traits = { .is_fixed = true },
 	.open = inline_open,
-	.close = inline_close,
-	.find = inline_find,
-	.each = inline_each,
+	.close = map_mem_type_close,
+	.find = map_mem_type_find,
+	.each = map_mem_type_each,
 };
 
 /* ---- internal: a table of this process alone, empty at first ---- */
@@ -192,7 +160,7 @@ const struct map_type map_type_internal = {
 	.name = "internal",
 	.traits = { .is_fixed = true },
 	.open = internal_open,
-	.close = inline_close,
-	.find = inline_find,
-	.each = inline_each,
+	.close = map_mem_type_close,
+	.find = map_mem_type_find,
+	.each = map_mem_type_each,
 };

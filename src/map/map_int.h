@@ -105,6 +105,24 @@ size_t map_mem_count(const struct map_mem *m);
 void map_mem_sort(struct map_mem *m);
 MUST_USE enum rc map_mem_find(const struct map_mem *m, struct str key, struct str *out);
 MUST_USE enum rc map_mem_each(const struct map_mem *m, map_each_fn *fn, void *ctx);
+/* close, find and each of types whose state is a struct map_mem. */
+void map_mem_type_close(void *state);
+enum rc map_mem_type_find(void *state, struct str key, unsigned flags, struct arena *mem,
+    struct str *out, struct err *e);
+enum rc map_mem_type_each(void *state, map_each_fn *fn, void *ctx, struct err *e);
+
+/* An answer is a copy: a new version of the table may replace this one. Memory:  *out in
+ * `mem`. RC_TEMP: memory limit. */
+MUST_USE enum rc map_copy(
+    struct str value, struct arena *mem, struct str *out, struct err *e);
+/* Without the NUL that Postfix may have written behind it. */
+struct str map_without_nul(struct str s);
+/* Gives all entries of an indexed file so; the fn of its walk, with the ctx. */
+struct map_plain_walk {
+	map_each_fn *fn;
+	void *ctx;
+};
+enum rc map_give_plain(void *plain_walk, struct str key, struct str value);
 
 /* "{ text }": RC_OK and the text, trimmed; RC_NONE: the brace is not closed; RC_PERM:
  * something follows it. */

@@ -146,3 +146,55 @@ map_mem_each(const struct map_mem *m, map_each_fn *fn, void *ctx)
 	}
 	return RC_OK;
 }
+
+void
+map_mem_type_close(void *state)
+{
+	struct map_mem *m = state;
+
+	map_mem_free(&m);
+}
+
+enum rc
+map_mem_type_find(void *state, struct str key, unsigned flags, struct arena *mem,
+    struct str *out, struct err *e)
+{
+	struct str value;
+	enum rc rc = map_mem_find(state, key, &value);
+
+	(void)flags;
+	return rc != RC_OK ? rc : map_copy(value, mem, out, e);
+}
+
+enum rc
+map_mem_type_each(void *state, map_each_fn *fn, void *ctx, struct err *e)
+{
+	(void)e;
+	return map_mem_each(state, fn, ctx);
+}
+
+enum rc
+map_copy(struct str value, struct arena *mem, struct str *out, struct err *e)
+{
+	value = arena_str(mem, value);
+	if (value.p == NULL)
+		return err_set(e, RC_TEMP, "memory limit");
+	*out = value;
+	return RC_OK;
+}
+
+struct str
+map_without_nul(struct str s)
+{
+	if (s.n > 0 && s.p[s.n - 1] == '\0')
+		s.n--;
+	return s;
+}
+
+enum rc
+map_give_plain(void *plain_walk, struct str key, struct str value)
+{
+	const struct map_plain_walk *w = plain_walk;
+
+	return w->fn(w->ctx, map_without_nul(key), map_without_nul(value));
+}

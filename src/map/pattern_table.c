@@ -308,7 +308,7 @@ read_rules(struct pattern_table *t, struct str text, unsigned flags, struct err 
 
 enum rc
 pattern_table_open(const struct pattern_engine *engine, const struct map_how *how,
-    struct pattern_table **out, struct err *e)
+    void **out, struct err *e)
 {
 	struct pattern_table *t = mem_get(sizeof(*t));
 	struct str text;
@@ -332,8 +332,10 @@ pattern_table_open(const struct pattern_engine *engine, const struct map_how *ho
 }
 
 void
-pattern_table_close(struct pattern_table *t)
+pattern_table_close(void *state)
 {
+	struct pattern_table *t = state;
+
 	for (uint32_t i = 0; i < t->rules.n; i++)
 		if (t->code[i].compiled != NULL)
 			t->engine->free_code(t->code[i].compiled);
@@ -414,9 +416,10 @@ copy_key(struct pattern_table *t, struct str key)
 }
 
 enum rc
-pattern_table_find(struct pattern_table *t, struct str key, unsigned flags,
-    struct arena *mem, struct str *out, struct err *e)
+pattern_table_find(void *state, struct str key, unsigned flags, struct arena *mem,
+    struct str *out, struct err *e)
 {
+	struct pattern_table *t = state;
 	struct lookup q = { .t = t, .key = copy_key(t, key) };
 	struct pattern_walk w = {
 		.no_subst = (flags & MAP_NO_SUBST) != 0, .match = match, .ctx = &q

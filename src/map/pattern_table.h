@@ -68,13 +68,14 @@ struct pattern_table;
  * Returns: RC_TEMP the file cannot be read; RC_PERM malformed braces. Blocks:  on disk.
  */
 MUST_USE enum rc pattern_table_open(const struct pattern_engine *engine,
-    const struct map_how *how, struct pattern_table **out, struct err *e);
-void pattern_table_close(struct pattern_table *t);
+    const struct map_how *how, void **out, struct err *e);
+/* close and find of struct map_type, whose state is a struct pattern_table. */
+void pattern_table_close(void *state);
 /* The result of the first rule that applies, expanded. Memory:  *out in `mem`.
  * Returns: RC_NONE: no rule; RC_TEMP: a limit was met, of the match or of the memory. One
  * thread at a time. */
-MUST_USE enum rc pattern_table_find(struct pattern_table *t, struct str key,
-    unsigned flags, struct arena *mem, struct str *out, struct err *e);
+MUST_USE enum rc pattern_table_find(void *state, struct str key, unsigned flags,
+    struct arena *mem, struct str *out, struct err *e);
 /* Tests compare with the naive walk: no index, every rule is tried. */
 void pattern_table_forget_index(struct pattern_table *t);
 #endif

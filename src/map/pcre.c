@@ -190,31 +190,13 @@ const struct pattern_engine pattern_engine_pcre = {
 static enum rc
 pcre_open(const struct map_how *how, void **out, struct err *e)
 {
-	struct pattern_table *t;
-	enum rc rc = pattern_table_open(&pattern_engine_pcre, how, &t, e);
-
-	if (rc == RC_OK)
-		*out = t;
-	return rc;
-}
-
-static void
-pcre_close(void *state)
-{
-	pattern_table_close(state);
-}
-
-static enum rc
-pcre_find(void *state, struct str key, unsigned flags, struct arena *mem, struct str *out,
-    struct err *e)
-{
-	return pattern_table_find(state, key, flags, mem, out, e);
+	return pattern_table_open(&pattern_engine_pcre, how, out, e);
 }
 
 const struct map_type map_type_pcre = {
 	.name = "pcre",
 	.watch = pattern_watch,
 	.open = pcre_open,
-	.close = pcre_close,
-	.find = pcre_find,
+	.close = pattern_table_close,
+	.find = pattern_table_find,
 };

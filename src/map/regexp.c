@@ -177,31 +177,13 @@ static const struct pattern_engine engine = {
 static enum rc
 regexp_open(const struct map_how *how, void **out, struct err *e)
 {
-	struct pattern_table *t;
-	enum rc rc = pattern_table_open(&engine, how, &t, e);
-
-	if (rc == RC_OK)
-		*out = t;
-	return rc;
-}
-
-static void
-regexp_close(void *state)
-{
-	pattern_table_close(state);
-}
-
-static enum rc
-regexp_find(void *state, struct str key, unsigned flags, struct arena *mem,
-    struct str *out, struct err *e)
-{
-	return pattern_table_find(state, key, flags, mem, out, e);
+	return pattern_table_open(&engine, how, out, e);
 }
 
 const struct map_type map_type_regexp = {
 	.name = "regexp",
 	.watch = pattern_watch,
 	.open = regexp_open,
-	.close = regexp_close,
-	.find = regexp_find,
+	.close = pattern_table_close,
+	.find = pattern_table_find,
 };

@@ -86,45 +86,12 @@ texthash_open(const struct map_how *how, void **out, struct err *e)
 	return RC_OK;
 }
 
-static void
-texthash_close(void *state)
-{
-	struct map_mem *m = state;
-
-	map_mem_free(&m);
-}
-
-static enum rc
-texthash_find(void *state, struct str key, unsigned flags, struct arena *mem,
-    struct str *out, struct err *e)
-{
-	struct str value;
-	enum rc rc = map_mem_find(state, key, &value);
-
-	(void)flags;
-	if (rc != RC_OK)
-		return rc;
-	/* A copy, because a new version of the table may replace this one. */
-	value = arena_str(mem, value);
-	if (value.p == NULL)
-		return err_set(e, RC_TEMP, "memory limit");
-	*out = value;
-	return RC_OK;
-}
-
-static enum rc
-texthash_each(void *state, map_each_fn *fn, void *ctx, struct err *e)
-{
-	(void)e;
-	return map_mem_each(state, fn, ctx);
-}
-
 const struct map_type map_type_texthash = {
 	.name = "texthash",
 	.traits = { .is_fixed = true },
 	.suffix = "",
 	.open = texthash_open,
-	.close = texthash_close,
-	.find = texthash_find,
-	.each = texthash_each,
+	.close = map_mem_type_close,
+	.find = map_mem_type_find,
+	.each = map_mem_type_each,
 };
