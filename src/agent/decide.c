@@ -446,10 +446,9 @@ decide_begin(struct decide *d, struct ask *a, struct arena *mem, int64_t now_us)
 }
 
 void
-decide_use(
-    struct decide *d, struct loop *l, struct lookup_client *c, struct net_resolver *r)
+decide_use(struct decide *d, const struct decide_sources *s)
 {
-	d->sources = (struct decide_sources){ .loop = l, .lookup = c, .resolver = r };
+	d->sources = *s;
 }
 
 const struct decide_sources *

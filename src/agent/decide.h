@@ -63,19 +63,26 @@ void decide_begin(struct decide *d, struct ask *a, struct arena *mem, int64_t no
 
 /* ---- decisions that may have to wait ---- */
 
-/* Where answers come from that are not at hand. Either may be NULL: such questions are
- * trouble (RC_TEMP) then. Both must outlive `d`. */
+/* Where answers come from that are not at hand. All but the loop may be NULL: such
+ * questions are trouble (RC_TEMP) then. All must outlive `d`. */
 struct lookup_client;
-struct lookup_query;
-struct net_query;
 struct net_resolver;
-void decide_use(
-    struct decide *d, struct loop *l, struct lookup_client *c, struct net_resolver *r);
+struct policy_client;
+struct submit;
+struct decide_sources {
+	struct loop *loop;
+	struct lookup_client *lookup;  /* ASK_MAP: tables that may keep one waiting */
+	struct net_resolver *resolver; /* ASK_DNS */
+	struct policy_client *policy;  /* ASK_POLICY */
+	struct submit *submit;         /* ASK_VERIFY */
+};
+void decide_use(struct decide *d, const struct decide_sources *s);
 
 /* The decision: runs from the top each time, without side effects while it returns
  * RC_MORE. What it makes lives in a->mem. */
 typedef enum rc decide_fn(void *arg, struct ask *a);
 
+struct decide_wait;
 /* One decision in progress, in the caller's storage; zero it, and set the first four. */
 struct decide_run {
 	struct decide *d;
@@ -86,9 +93,7 @@ struct decide_run {
 	void *arg;
 	struct arena *mem; /* its own, while it waits */
 	struct ask ask;
-	struct lookup_query *query;
-	struct net_query *dns;
-	struct loop_task soon;
+	struct decide_wait *wait; /* what is being fetched; in `mem` */
 	enum rc rc;
 };
 /* Runs it with the answers that are at hand, in `scratch`. When others are needed it

@@ -5,15 +5,11 @@
 
 struct ask;
 struct decide;
+struct decide_sources;
 
-/* What decide_use() gave. */
-struct decide_sources {
-	struct loop *loop;
-	struct lookup_client *lookup;
-	struct net_resolver *resolver;
-};
 /* enum ask_flag to enum map_flag. */
 unsigned decide_map_flags(unsigned flags);
+/* What decide_use() gave. */
 const struct decide_sources *decide_sources(const struct decide *d);
 
 /* The text of a match list with each `/file` (or `!/file`) replaced by the items in that

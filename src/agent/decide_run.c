@@ -11,6 +11,17 @@
 #define RUN_MEM_MAX ((size_t)16 << 20)
 #define VALUE_MAX   ((size_t)256 << 10)
 
+#define DELAY_MAX_S 86400
+
+/* What is being fetched; lives in the run's memory, so that a decision that never waits
+ * has no room for it. At most one of them is under way. */
+struct decide_wait {
+	struct lookup_query *lookup;
+	struct net_query *dns;
+	struct loop_timer delay;
+	struct loop_task soon;
+};
+
 static void go_on(struct decide_run *r);
 
 static void
@@ -27,7 +38,7 @@ on_found(void *arg, enum rc rc, struct str value)
 {
 	struct decide_run *r = arg;
 
-	r->query = NULL;
+	r->wait->lookup = NULL;
 	/* compat: an empty result is trouble, and not "not found". */
 	if (rc == RC_OK && value.n == 0)
 		answer(r, RC_TEMP, STR("empty lookup result"));
@@ -71,11 +82,11 @@ static void
 on_dns(void *arg, const struct dns_answer *a)
 {
 	struct decide_run *r = arg;
-	enum rc rc = dns_status_rc(a->status);
+	enum rc rc = a->status == DNS_INVALID ? RC_OK : dns_status_rc(a->status);
 	struct str value = str_c(dns_status_text(a->status));
 	struct buf lines;
 
-	r->dns = NULL;
+	r->wait->dns = NULL;
 	buf_init(&lines, VALUE_MAX);
 	for (size_t i = 0; rc == RC_OK && i < a->n; i++)
 		rc = put_record(&lines, &a->records[i]);
@@ -83,6 +94,14 @@ on_dns(void *arg, const struct dns_answer *a)
 		value = arena_str(r->mem, buf_view(&lines));
 	buf_fini(&lines);
 	answer(r, rc, value.p != NULL ? value : STR(""));
+}
+
+/* ---- delays ---- */
+
+static void
+on_delay(void *arg)
+{
+	answer(arg, RC_OK, STR(""));
 }
 
 /* ---- asking ---- */
@@ -93,12 +112,18 @@ can_fetch(const struct decide_run *r)
 	const struct decide_sources *s = decide_sources(r->d);
 	const struct ask_question *q = &r->ask.wanted;
 	enum dns_type unused;
+	uint64_t seconds;
 
 	switch (q->kind) {
 	case ASK_MAP:
 		return s->lookup != NULL;
 	case ASK_DNS:
 		return s->resolver != NULL && dns_type_of(q->source, &unused);
+	case ASK_POLICY:
+	case ASK_VERIFY:
+		return false;
+	case ASK_DELAY:
+		return s->loop != NULL && str_u64(q->key, DELAY_MAX_S, &seconds) == RC_OK;
 	}
 	return false;
 }
@@ -112,12 +137,24 @@ fetch(struct decide_run *r)
 		.table = q->source, .key = q->key, .flags = decide_map_flags(q->flags)
 	};
 	enum dns_type type = DNS_A;
+	uint64_t seconds = 0;
 
-	if (q->kind == ASK_MAP) {
-		r->query = lookup_client_ask(s->lookup, &question, on_found, r);
-	} else {
+	switch (q->kind) {
+	case ASK_MAP:
+		r->wait->lookup = lookup_client_ask(s->lookup, &question, on_found, r);
+		break;
+	case ASK_DNS:
 		(void)dns_type_of(q->source, &type);
-		r->dns = net_resolve(s->resolver, q->key, type, on_dns, r);
+		r->wait->dns = net_resolve(s->resolver, q->key, type, on_dns, r);
+		break;
+	case ASK_POLICY: /* can_fetch() said no */
+	case ASK_VERIFY:
+		break;
+	case ASK_DELAY:
+		(void)!str_u64(q->key, DELAY_MAX_S, &seconds);
+		loop_timer_set(s->loop, &r->wait->delay,
+		    loop_now_us(s->loop) + (int64_t)seconds * US_PER_SEC);
+		break;
 	}
 }
 
@@ -141,6 +178,7 @@ end(struct decide_run *r, enum rc rc)
 
 	/* The callee may free `r`, and what it is in. */
 	r->mem = NULL;
+	r->wait = NULL;
 	r->done(r->arg, rc);
 	arena_free(&mem);
 }
@@ -178,12 +216,15 @@ decide_run_start(struct decide_run *r, struct arena *scratch)
 		return rc;
 	r->mem = arena_new(RUN_MEM_MAX);
 	decide_begin(r->d, &r->ask, r->mem, now_us);
-	loop_task_init(&r->soon, on_over, r);
+	r->wait = arena_get(r->mem, sizeof(*r->wait));
+	assert(r->wait != NULL); /* the first of its arena */
+	loop_task_init(&r->wait->soon, on_over, r);
+	loop_timer_init(&r->wait->delay, on_delay, r);
 	r->rc = run(r);
 	if (r->rc == RC_MORE)
 		fetch(r);
 	else /* this memory has another limit */
-		loop_soon(s->loop, &r->soon);
+		loop_soon(s->loop, &r->wait->soon);
 	return RC_MORE;
 }
 
@@ -192,9 +233,11 @@ decide_run_cancel(struct decide_run *r)
 {
 	if (r->mem == NULL)
 		return;
-	lookup_client_cancel(&r->query);
-	net_query_cancel(&r->dns);
-	loop_soon_cancel(decide_sources(r->d)->loop, &r->soon);
+	lookup_client_cancel(&r->wait->lookup);
+	net_query_cancel(&r->wait->dns);
+	loop_timer_cancel(decide_sources(r->d)->loop, &r->wait->delay);
+	loop_soon_cancel(decide_sources(r->d)->loop, &r->wait->soon);
+	r->wait = NULL;
 	arena_free(&r->mem);
 }
 

@@ -341,7 +341,8 @@ decisions_wait(void **state)
 	assert_false(decide_run_is_waiting(&d.run));
 
 	serve(&s);
-	decide_use(tables, s.loop, s.client, NULL);
+	decide_use(
+	    tables, &(struct decide_sources){ .loop = s.loop, .lookup = s.client });
 	arena_reset(scratch);
 	assert_int_equal(decide_run_start(&d.run, scratch), RC_MORE);
 	assert_true(decide_run_is_waiting(&d.run));

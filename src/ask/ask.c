@@ -100,6 +100,14 @@ ask_map(struct ask *a, struct str table, struct str key, unsigned flags, struct 
 }
 
 enum rc
+ask_dns(struct ask *a, const char *type, struct str name, struct str *out)
+{
+	const struct ask_question q = { ASK_DNS, 0, str_c(type), name };
+
+	return ask_get(a, &q, out);
+}
+
+enum rc
 ask_tables(struct ask *a, const struct ask_tables *t, struct str key, unsigned flags,
     struct str *out)
 {
@@ -143,6 +151,24 @@ ask_trouble(const struct ask *a, struct arena *mem)
 	return trouble_limit;
 }
 
+static const char *
+kind_name(enum ask_kind kind)
+{
+	switch (kind) {
+	case ASK_MAP:
+		return "map";
+	case ASK_DNS:
+		return "dns";
+	case ASK_POLICY:
+		return "policy";
+	case ASK_VERIFY:
+		return "verify";
+	case ASK_DELAY:
+		return "delay";
+	}
+	return "?";
+}
+
 enum rc
 ask_explain(const struct ask *a, struct buf *to)
 {
@@ -151,9 +177,9 @@ ask_explain(const struct ask *a, struct buf *to)
 		const char *what = k->rc == RC_NONE   ? " (not found)"
 				   : k->rc == RC_TEMP ? " (trouble) "
 						      : " = ";
-		enum rc rc = buf_printf(to, "%s %.*s %.*s%s%.*s\n",
-		    k->q.kind == ASK_MAP ? "map" : "dns", STR_ARG(k->q.source),
-		    STR_ARG(k->q.key), what, STR_ARG(k->value));
+		struct str key = str_head(k->q.key, str_find(k->q.key, '\n'));
+		enum rc rc = buf_printf(to, "%s %.*s %.*s%s%.*s\n", kind_name(k->q.kind),
+		    STR_ARG(k->q.source), STR_ARG(key), what, STR_ARG(k->value));
 
 		if (rc != RC_OK)
 			return rc;

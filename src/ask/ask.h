@@ -15,7 +15,24 @@
 
 enum ask_kind {
 	ASK_MAP, /* source: "type:name" of a table */
-	ASK_DNS, /* source: record type, "MX", "A", "TXT" …; value: one record a line */
+	/* source: record type, "A" "AAAA" "MX" "NS" "TXT" "PTR" …; key: the name. RC_OK:
+	 * one record a line, at most 100: "192.0.2.1", "10 mx.example", "0 ." for
+	 * RFC 7505's null MX, "ns.example"; CNAMEs were followed. RC_OK without any: the
+	 * answer, or the name, is not usable (malformed); asking again will not help.
+	 * RC_NONE: no such name, or nothing of this type; RC_TEMP: could not find out. */
+	ASK_DNS,
+	/* source: the service as it stands in check_policy_service,
+	 * "inet:127.0.0.1:10031" or "{ unix:private/policy, timeout = 10s }"; key: the
+	 * whole request with its empty last line. RC_OK: what stands behind `action=`,
+	 * which is the default action when the service could not be asked. Never RC_NONE.
+	 */
+	ASK_POLICY,
+	/* source: "sender" or "recipient"; key: the address, external form. RC_OK:
+	 * "STATUS DSN TEXT"; STATUS 0: deliverable, 1: deferred, 2: undeliverable, 3: the
+	 * probe is still under way. RC_TEMP: the verification service has trouble. */
+	ASK_VERIFY,
+	/* key: seconds; RC_OK and an empty value when they are over. */
+	ASK_DELAY,
 };
 
 enum ask_flag {
@@ -30,6 +47,9 @@ enum ask_flag {
 	/* And tables that others could forge are refused. */
 	ASK_PARANOID = 8,
 };
+/* In the flags: the same question once more, because the answer may be another by now
+ * (`n` up to 1000). */
+#define ASK_AGAIN(n) ((unsigned)(n) << 8)
 
 struct ask_question {
 	enum ask_kind kind;
@@ -70,6 +90,9 @@ void ask_reset(struct ask *a, struct arena *mem);
 MUST_USE enum rc ask_get(struct ask *a, const struct ask_question *q, struct str *out);
 MUST_USE enum rc ask_map(
     struct ask *a, struct str table, struct str key, unsigned flags, struct str *out);
+/* `type` must be a string that lives on ("MX"). */
+MUST_USE enum rc ask_dns(
+    struct ask *a, const char *type, struct str name, struct str *out);
 /* Asks the tables one after the other until one knows the key. */
 struct ask_tables {
 	const struct str *v;
@@ -92,6 +115,7 @@ void ask_answer(struct ask *a, enum rc rc, struct str value);
 /* What the last RC_TEMP answer was about: "table:key: reason"; empty if there was none.
  */
 struct str ask_trouble(const struct ask *a, struct arena *mem);
-/* The transcript, one line per question: `map hash:/x key = value`. For `explain`. */
+/* The transcript, one line per question: `map hash:/x key = value`, a request to a policy
+ * service shortened to its first line. For `explain`. */
 MUST_USE enum rc ask_explain(const struct ask *a, struct buf *to);
 #endif

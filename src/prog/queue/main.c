@@ -47,7 +47,8 @@ read_conf(struct queue *q, struct err *e)
 		    "- adjusting bounce_queue_lifetime");
 		c.bounce_queue_lifetime_us = c.maximal_queue_lifetime_us;
 	}
-	decide_use(d, q->w.loop, worker_lookup(&q->w), NULL);
+	decide_use(d, &(struct decide_sources){
+			  .loop = q->w.loop, .lookup = worker_lookup(&q->w) });
 	if (q->decide != NULL)
 		routing_suspend(q);
 	decide_free(&q->decide);

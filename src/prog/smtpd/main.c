@@ -175,7 +175,11 @@ init(struct smtpd *d, struct worker *w, struct err *e)
 	if (rc == RC_OK)
 		rc = make_resolver(d, e);
 	for (size_t i = 0; rc == RC_OK && i < d->n_services; i++)
-		decide_use(d->services[i].decide, d->loop, worker_lookup(w), d->resolver);
+		decide_use(
+		    d->services[i].decide, &(struct decide_sources){ .loop = d->loop,
+					       .lookup = worker_lookup(w),
+					       .resolver = d->resolver,
+					       .submit = d->submit });
 	return rc;
 }
 

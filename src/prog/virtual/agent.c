@@ -189,7 +189,8 @@ agent_init(struct virtual *v, struct os_sandbox *box, struct err *e)
 	req.soft_bounce = conf_get(v->w.snapshot, NULL, STR("soft_bounce"), v->w.mem,
 			      &soft, NULL) == RC_OK &&
 			  str_iis(soft, "yes");
-	decide_use(v->decide, v->w.loop, worker_lookup(&v->w), NULL);
+	decide_use(v->decide, &(struct decide_sources){
+				  .loop = v->w.loop, .lookup = worker_lookup(&v->w) });
 	fill_sandbox(v, box);
 	v->delivery = delivery_new(&req);
 	return RC_OK;
