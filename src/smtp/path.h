@@ -19,6 +19,9 @@ struct smtp_mail_args {
 	int64_t size_bytes; /* SIZE; 0: not said */
 	enum smtp_ret ret;
 	enum smtp_body body;
+	bool smtputf8;
+	struct str verp; /* XVERP: its two delimiters, or the default ones; empty: none */
+	struct str auth; /* AUTH=, as it came; empty: none */
 };
 
 struct smtp_rcpt_args {
@@ -28,9 +31,13 @@ struct smtp_rcpt_args {
 };
 
 struct smtp_path_conf {
-	bool strict;  /* strict_rfc821_envelopes */
-	bool has_dsn; /* RET, ENVID, NOTIFY and ORCPT may be used */
-	bool utf8_ok; /* smtputf8_enable: addresses may have bytes above 127 */
+	bool strict;      /* strict_rfc821_envelopes */
+	bool has_dsn;     /* RET, ENVID, NOTIFY and ORCPT may be used */
+	bool utf8_ok;     /* smtputf8_enable: addresses may have bytes above 127 */
+	bool has_utf8;    /* SMTPUTF8 may be used as a parameter */
+	bool utf8_needed; /* strict_smtputf8, and no SMTPUTF8 was said */
+	bool has_verp;    /* XVERP may be used */
+	struct str verp_delimiters, verp_filter; /* default, and what is allowed */
 };
 
 /* Why arguments were refused. */

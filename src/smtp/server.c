@@ -164,6 +164,12 @@ smtp_server_next(struct smtp_server *s, struct smtp_fx *out)
 	return true;
 }
 
+enum smtp_newline
+srv_newline(const struct smtp_server *s)
+{
+	return s->rights.may_bare_lf ? SMTP_NEWLINE_NO : s->conf->newline;
+}
+
 /* ---- transactions and commands ---- */
 
 void
@@ -200,7 +206,7 @@ srv_done(struct smtp_server *s, bool ok)
 
 struct smtp_server *
 smtp_server_new(const struct smtp_server_conf *conf, const struct smtp_client_id *client,
-    int64_t now_us)
+    const struct smtp_client_rights *rights, int64_t now_us)
 {
 	size_t n = client->name.n + client->addr.n + client->port.n + 4;
 	struct smtp_server *s = mem_get(sizeof(*s) + n);
@@ -215,6 +221,7 @@ smtp_server_new(const struct smtp_server_conf *conf, const struct smtp_client_id
 	s->namaddr = str_head((struct str){ p, n - 1 },
 	    conf->log_port ? n : client->name.n + client->addr.n + 2);
 	s->conf = conf;
+	s->rights = *rights;
 	s->where = "CONNECT";
 	s->now_us = now_us;
 	buf_init(&s->text, TEXT_MAX);
@@ -417,6 +424,8 @@ smtp_server_view(const struct smtp_server *s)
 		.n_rcpt = s->tx.n_rcpt,
 		.content_bytes = s->tx.size,
 		.in_data = s->state == SRV_DATA,
+		.is_pipelining = s->ill_pipelining,
+		.where = s->where == NULL ? STR("") : str_c(s->where),
 	};
 }
 

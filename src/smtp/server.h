@@ -38,17 +38,21 @@ struct smtp_server_conf {
 	bool per_request_deadline; /* smtpd_per_request_deadline */
 	int64_t min_data_rate;     /* smtpd_min_data_rate, bytes a second */
 	bool helo_required, disable_vrfy, strict_envelopes, forbid_unauth_pipelining;
-	bool log_port;  /* smtpd_client_port_logging */
-	bool needs_tls; /* smtpd_tls_security_level = encrypt: nothing goes without */
-	bool utf8_ok;   /* smtputf8_enable: bytes above 127 in commands are UTF-8, or
-			   refused */
-	unsigned hide;  /* bits of enum smtp_ehlo: smtpd_discard_ehlo_keywords */
-	enum smtp_newline
-	    newline; /* smtpd_forbid_bare_newline, or NO for excluded clients */
+	bool log_port;    /* smtpd_client_port_logging */
+	bool needs_tls;   /* smtpd_tls_security_level = encrypt: nothing goes without */
+	bool utf8_ok;     /* smtputf8_enable: bytes above 127 in commands are UTF-8, or
+			     refused */
+	bool strict_utf8; /* strict_smtputf8: such addresses only with SMTPUTF8 */
+	bool soft_bounce; /* every 5xx reply goes out as 4xx */
+	bool filters_commands; /* smtpd_command_filter is set: FILTER_COMMAND is asked */
+	bool forbids_by_table; /* smtpd_forbidden_commands has tables: CHECK_COMMAND */
+	enum smtp_newline newline;     /* smtpd_forbid_bare_newline */
 	struct str newline_code;       /* smtpd_forbid_bare_newline_reject_code, "550" */
 	struct str forbidden_commands; /* smtpd_forbidden_commands: names; tables by
 					  default rule */
 	struct str noop_commands;      /* smtpd_noop_commands */
+	struct str verp_delimiters;    /* default_verp_delimiters, "+=" */
+	struct str verp_filter;        /* verp_delimiter_filter, "-=+" */
 };
 
 enum smtp_ehlo {
@@ -59,11 +63,43 @@ enum smtp_ehlo {
 	SMTP_EHLO_8BITMIME = 16,
 	SMTP_EHLO_DSN = 32,
 	SMTP_EHLO_SILENT = 64, /* "silent-discard": do not log that some are hidden */
+	SMTP_EHLO_ETRN = 128,
+	SMTP_EHLO_VERP = 256,
+	SMTP_EHLO_XCLIENT = 512,
+	SMTP_EHLO_XFORWARD = 1024,
+	SMTP_EHLO_UTF8 = 2048, /* SMTPUTF8 */
+	SMTP_EHLO_CHUNKING = 4096,
+	/* Of extensions that this server does not have; logged as discarded all the same.
+	 */
+	SMTP_EHLO_STARTTLS = 8192,
+	SMTP_EHLO_AUTH = 16384,
+	SMTP_EHLO_REQUIRETLS = 32768,
 };
 
-/* smtpd_discard_ehlo_keywords: names separated by blanks or commas; unknown ones (those
- * of extensions that this server does not have) are ignored. */
-unsigned smtp_ehlo_bits(struct str names);
+/* smtpd_discard_ehlo_keywords: names separated by blanks or commas. A name that is none
+ * goes to *unknown when that is not NULL (Postfix warns of it). */
+unsigned smtp_ehlo_bits(struct str names, struct str *unknown);
+
+/* What one client may do, computed by the shell when it connects; copied. */
+struct smtp_client_rights {
+	bool may_xclient;  /* smtpd_authorized_xclient_hosts */
+	bool may_xforward; /* smtpd_authorized_xforward_hosts */
+	bool may_verp;     /* smtpd_authorized_verp_clients */
+	bool may_bare_lf; /* smtpd_forbid_bare_newline_exclusions: newline is NO for it */
+	unsigned hide;    /* bits of enum smtp_ehlo: smtpd_discard_ehlo_keywords, or what
+			   * smtpd_discard_ehlo_keyword_address_maps say */
+};
+
+/* What XCLIENT or XFORWARD tell. Values are decoded. `.p` is NULL when an attribute was
+ * not given; one that was given as [UNAVAILABLE] is "unknown" (names, addresses, ports)
+ * or empty (the others). For XFORWARD they add up until the transaction ends. */
+struct smtp_client_attrs {
+	struct str name, reverse_name, addr, port, proto, helo;
+	struct str login, dest_addr, dest_port; /* XCLIENT only */
+	struct str ident, source;               /* XFORWARD only; source: LOCAL, REMOTE */
+	/* [TEMPUNAVAIL] was given: the name is "unknown", but may be known later. */
+	bool name_is_temp, reverse_name_is_temp;
+};
 
 struct smtp_client_id {
 	struct str name; /* "localhost" or "unknown" */
@@ -79,11 +115,22 @@ enum smtp_fx_type {
 	SMTP_FX_CHECK_HELO,   /* `data`: the name it gives */
 	SMTP_FX_CHECK_MAIL,   /* view()->mail: sender and its parameters */
 	SMTP_FX_CHECK_RCPT,   /* `rcpt`. Answering OK means: it is in the envelope. The
-			       * first OK   opens the transaction: the answer brings its
-			       * queue   id. */
-	SMTP_FX_CHECK_DATA,   /* before the 354 */
+			       * first OK opens the transaction: the answer brings its
+			       * queue id, unless CHECK_MAIL's did
+			       * (smtpd_delay_open_until_valid_rcpt = no). */
+	SMTP_FX_CHECK_DATA,   /* before the 354, or the first chunk of BDAT */
 	SMTP_FX_CHECK_VRFY,   /* `data`: the address */
-	SMTP_FX_COMMIT,       /* end of data: make the message durable */
+	SMTP_FX_CHECK_ETRN, /* `data`: the domain, whose queue is to be flushed; the reply
+			     * of an RC_OK answer stands for "250 Queuing started" */
+	SMTP_FX_XCLIENT,    /* view()->xclient: somebody else is the client. The answer's
+			     * `client` and `rights` begin the session anew, with
+			     * CHECK_CLIENT and a greeting; RC_PERM: 501 by default */
+	SMTP_FX_FILTER_COMMAND, /* conf.filters_commands. `data`: the line; the answer's
+				 * `reply` replaces it unless empty. RC_TEMP: 421 */
+	SMTP_FX_CHECK_COMMAND,  /* conf.forbids_by_table. `data`: the word of a command
+				 * that  SMTP does not have. RC_PERM: it is forbidden;
+				 * RC_TEMP:  421 */
+	SMTP_FX_COMMIT,         /* end of data: make the message durable */
 	/* No answer to these. */
 	SMTP_FX_STORE, /* append `data` to the content: dots unstuffed, line ends as the
 			* client sent them, cut anywhere */
@@ -105,14 +152,16 @@ struct smtp_fx {
  *   RC_OK    yes. `reply` replaces the usual text when not empty (VRFY: "252 2.0.0 …").
  *   RC_TEMP, RC_PERM   no: `reply` is what the client gets, whole, e.g. "554 5.7.1 <a@b>:
  * Relay access denied". Empty: the usual text. A 421 or 521 also hangs up. `queue_id`
- * goes with RC_OK to the first accepted recipient. `log_verb`: the word of the log line,
- * usually empty for "reject"; `log_quiet`: the shell has logged it itself. */
+ * goes with RC_OK to the first accepted recipient (or MAIL). `log_verb`: the word of the
+ * log line, usually empty for "reject"; `log_quiet`: the shell has logged it itself. */
 struct smtp_answer {
 	enum rc rc;
 	struct str reply;
 	struct str queue_id;
 	struct str log_verb;
 	bool log_quiet;
+	const struct smtp_client_id *client;     /* XCLIENT only; both are copied */
+	const struct smtp_client_rights *rights; /* XCLIENT only */
 };
 
 /* What the session knows now; everything is valid until the next push. */
@@ -125,12 +174,20 @@ struct smtp_server_view {
 	uint32_t n_rcpt;                   /* accepted */
 	int64_t content_bytes;             /* stored so far */
 	bool in_data;                      /* the content is coming */
+	bool is_bdat;                      /* ... with BDAT */
+	bool is_pipelining;                /* it was caught pipelining out of order */
+	bool is_smtputf8;                  /* the SMTPUTF8 of MAIL, or of this VRFY */
+	struct str where; /* "CONNECT" "HELO" "EHLO" "MAIL" "RCPT" "DATA" "BDAT"
+			   * "END-OF-MESSAGE" "VRFY" "ETRN" … */
+	const struct smtp_client_attrs *xforward; /* NULL: nothing was forwarded */
+	const struct smtp_client_attrs *xclient;  /* while XCLIENT is asked */
 };
 
-/* `client` is copied. The first effects are the log line "connect from …" and
- * CHECK_CLIENT. */
+/* `client` and `rights` are copied. The first effects are the log line "connect from …"
+ * and CHECK_CLIENT. */
 struct smtp_server *smtp_server_new(const struct smtp_server_conf *conf,
-    const struct smtp_client_id *client, int64_t now_us);
+    const struct smtp_client_id *client, const struct smtp_client_rights *rights,
+    int64_t now_us);
 void smtp_server_free(struct smtp_server **s);
 
 /* Bytes that arrived before the greeting, when there are any: call while CHECK_CLIENT is

@@ -72,7 +72,7 @@ log_hidden(struct smtp_server *s)
 		{ SMTP_EHLO_VRFY, " VRFY" }, { SMTP_EHLO_STATUS, " ENHANCEDSTATUSCODES" },
 		{ SMTP_EHLO_DSN, " DSN" } };
 	char text[100] = "";
-	unsigned hide = s->conf->hide;
+	unsigned hide = s->rights.hide;
 	size_t n = 0;
 
 	if ((hide & SMTP_EHLO_SILENT) != 0)
@@ -93,22 +93,22 @@ greet_esmtp(struct smtp_server *s)
 	char line[8][80];
 	int n = 0;
 
-	if ((c->hide & SMTP_EHLO_PIPELINING) == 0)
+	if ((s->rights.hide & SMTP_EHLO_PIPELINING) == 0)
 		(void)strcpy(line[n++], "PIPELINING");
-	if ((c->hide & SMTP_EHLO_SIZE) == 0) {
+	if ((s->rights.hide & SMTP_EHLO_SIZE) == 0) {
 		if (c->size_limit > 0)
 			(void)snprintf(line[n++], sizeof(line[0]), "SIZE %lld",
 			    (long long)c->size_limit);
 		else
 			(void)strcpy(line[n++], "SIZE");
 	}
-	if ((c->hide & SMTP_EHLO_VRFY) == 0 && !c->disable_vrfy)
+	if ((s->rights.hide & SMTP_EHLO_VRFY) == 0 && !c->disable_vrfy)
 		(void)strcpy(line[n++], "VRFY");
-	if ((c->hide & SMTP_EHLO_STATUS) == 0)
+	if ((s->rights.hide & SMTP_EHLO_STATUS) == 0)
 		(void)strcpy(line[n++], "ENHANCEDSTATUSCODES");
-	if ((c->hide & SMTP_EHLO_8BITMIME) == 0)
+	if ((s->rights.hide & SMTP_EHLO_8BITMIME) == 0)
 		(void)strcpy(line[n++], "8BITMIME");
-	if ((c->hide & SMTP_EHLO_DSN) == 0)
+	if ((s->rights.hide & SMTP_EHLO_DSN) == 0)
 		(void)strcpy(line[n++], "DSN");
 	srv_replyf(s, "250%c%.*s", n > 0 ? '-' : ' ', STR_ARG(c->hostname));
 	for (int i = 0; i < n; i++)
@@ -134,7 +134,7 @@ path_conf(const struct smtp_server *s)
 {
 	return (struct smtp_path_conf){
 		.strict = s->conf->strict_envelopes,
-		.has_dsn = (s->conf->hide & SMTP_EHLO_DSN) == 0,
+		.has_dsn = (s->rights.hide & SMTP_EHLO_DSN) == 0,
 		.utf8_ok = s->conf->utf8_ok,
 	};
 }
@@ -403,7 +403,7 @@ srv_answer_command(struct smtp_server *s, const struct smtp_answer *a)
 /* ---- names of extensions ---- */
 
 unsigned
-smtp_ehlo_bits(struct str names)
+smtp_ehlo_bits(struct str names, struct str *unknown)
 {
 	static const struct {
 		const char *name;
@@ -411,13 +411,23 @@ smtp_ehlo_bits(struct str names)
 	} table[] = { { "pipelining", SMTP_EHLO_PIPELINING }, { "size", SMTP_EHLO_SIZE },
 		{ "vrfy", SMTP_EHLO_VRFY }, { "enhancedstatuscodes", SMTP_EHLO_STATUS },
 		{ "8bitmime", SMTP_EHLO_8BITMIME }, { "dsn", SMTP_EHLO_DSN },
-		{ "silent-discard", SMTP_EHLO_SILENT } };
+		{ "silent-discard", SMTP_EHLO_SILENT }, { "etrn", SMTP_EHLO_ETRN },
+		{ "verp", SMTP_EHLO_VERP }, { "xclient", SMTP_EHLO_XCLIENT },
+		{ "xforward", SMTP_EHLO_XFORWARD }, { "smtputf8", SMTP_EHLO_UTF8 },
+		{ "chunking", SMTP_EHLO_CHUNKING }, { "starttls", SMTP_EHLO_STARTTLS },
+		{ "auth", SMTP_EHLO_AUTH }, { "requiretls", SMTP_EHLO_REQUIRETLS } };
 	unsigned bits = 0;
 	struct str word;
 
-	while (str_token(&names, " \t\r\n,", &word))
-		for (size_t i = 0; i < ARRAY_LEN(table); i++)
-			if (str_iis(word, table[i].name))
-				bits |= table[i].bit;
+	while (str_token(&names, " \t\r\n,", &word)) {
+		size_t i = 0;
+
+		while (i < ARRAY_LEN(table) && !str_iis(word, table[i].name))
+			i++;
+		if (i < ARRAY_LEN(table))
+			bits |= table[i].bit;
+		else if (unknown != NULL)
+			*unknown = word;
+	}
 	return bits;
 }

@@ -53,7 +53,7 @@ store(struct smtp_server *s, struct str piece)
 	const char *nl = memrchr(piece.p, '\n', piece.n);
 
 	assert(piece.n > 0);
-	if (c->newline >= SMTP_NEWLINE_REJECT && !s->tx.has_bare_lf)
+	if (srv_newline(s) >= SMTP_NEWLINE_REJECT && !s->tx.has_bare_lf)
 		look_for_bare_lf(s, piece);
 	s->tx.size += (int64_t)piece.n;
 	s->tx.size_tail =
@@ -131,7 +131,7 @@ enum dot {
 static enum dot
 look_at_dot(const struct smtp_server *s, struct str in, bool is_all, size_t *used)
 {
-	bool strict = s->conf->newline != SMTP_NEWLINE_NO;
+	bool strict = srv_newline(s) != SMTP_NEWLINE_NO;
 	size_t n = 1;
 
 	while (n < in.n && in.p[n] == '\r')
@@ -162,9 +162,9 @@ end_of_data(struct smtp_server *s)
 
 	s->state = SRV_COMMAND;
 	s->where = "END-OF-MESSAGE"; /* compat */
-	if (s->tx.has_bare_lf && c->newline == SMTP_NEWLINE_NOTE)
+	if (s->tx.has_bare_lf && srv_newline(s) == SMTP_NEWLINE_NOTE)
 		srv_log_what(s, STR("note"), STR("bare <LF> received"));
-	if (s->tx.has_bare_lf && c->newline == SMTP_NEWLINE_REJECT) {
+	if (s->tx.has_bare_lf && srv_newline(s) == SMTP_NEWLINE_REJECT) {
 		srv_log_what(s, STR("reject"), STR("bare <LF> received"));
 		srv_replyf(s, "%.*s 5.5.2 %.*s Error: bare <LF> received",
 		    STR_ARG(c->newline_code), STR_ARG(c->hostname));

@@ -83,6 +83,7 @@ struct srv_fx {
 
 struct smtp_server {
 	const struct smtp_server_conf *conf;
+	struct smtp_client_rights rights;
 	struct smtp_client_id client;
 	struct str namaddr; /* "localhost[127.0.0.1]" */
 	const char *where;  /* "CONNECT", "RCPT": what log lines name; NULL: nothing */
@@ -127,6 +128,9 @@ void srv_reset(struct smtp_server *s, bool abort);
 void srv_close(struct smtp_server *s);
 /* The clock for one more request starts now. */
 void srv_request_start(struct smtp_server *s);
+
+/* What a bare LF means for this client. */
+enum smtp_newline srv_newline(const struct smtp_server *s);
 
 /* ---- server_cmd.c ---- */
 enum srv_command_flag {

@@ -150,9 +150,9 @@ is_utf8(struct str s)
 static bool
 refuse_bare_lf(struct smtp_server *s)
 {
-	if (s->conf->newline == SMTP_NEWLINE_NOTE)
+	if (srv_newline(s) == SMTP_NEWLINE_NOTE)
 		srv_log_what(s, STR("note"), STR("bare <LF> received"));
-	if (s->conf->newline != SMTP_NEWLINE_REJECT)
+	if (srv_newline(s) != SMTP_NEWLINE_REJECT)
 		return false;
 	srv_log_what(s, STR("reject"), STR("bare <LF> received"));
 	srv_replyf(s, "%.*s 5.5.2 %.*s Error: bare <LF> received",

@@ -120,7 +120,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct str rest;
 
 	rest = size > 2 ? (struct str){ (const char *)data + 2, size - 2 } : STR("");
-	r.s = smtp_server_new(&conf, &id, r.now);
+	r.s = smtp_server_new(&conf, &id, &(struct smtp_client_rights){ 0 }, r.now);
 	while (rest.n > 0 && !r.closed) {
 		size_t n = str_find(rest, '\1');
 

@@ -11,6 +11,7 @@ struct player {
 	struct buf *trace;
 	struct smtp_server_conf conf;
 	struct smtp_client_id id;
+	struct smtp_client_rights rights;
 	struct smtp_server *s;
 	struct buf in, out, content;
 	struct str ask; /* names of questions that the story answers */
@@ -28,6 +29,10 @@ static const char *const question_names[] = {
 	[SMTP_FX_CHECK_RCPT] = "rcpt",
 	[SMTP_FX_CHECK_DATA] = "data",
 	[SMTP_FX_CHECK_VRFY] = "vrfy",
+	[SMTP_FX_CHECK_ETRN] = "etrn",
+	[SMTP_FX_XCLIENT] = "xclient",
+	[SMTP_FX_FILTER_COMMAND] = "filter",
+	[SMTP_FX_CHECK_COMMAND] = "command",
 	[SMTP_FX_COMMIT] = "commit",
 };
 
@@ -111,6 +116,10 @@ carry_out(struct player *p, const struct smtp_fx *fx)
 	case SMTP_FX_CHECK_RCPT:
 	case SMTP_FX_CHECK_DATA:
 	case SMTP_FX_CHECK_VRFY:
+	case SMTP_FX_CHECK_ETRN:
+	case SMTP_FX_XCLIENT:
+	case SMTP_FX_FILTER_COMMAND:
+	case SMTP_FX_CHECK_COMMAND:
 	case SMTP_FX_COMMIT:
 		question(p, fx);
 		break;
@@ -294,7 +303,7 @@ set(struct player *p, struct str name, struct str v)
 	else if (str_is(name, "rate"))
 		c->min_data_rate = (int64_t)scenario_number(v);
 	else if (str_is(name, "hide"))
-		c->hide = smtp_ehlo_bits(v);
+		p->rights.hide = smtp_ehlo_bits(v, NULL);
 	else if (str_is(name, "noop"))
 		c->noop_commands = v;
 	else if (str_is(name, "newline"))
@@ -344,7 +353,7 @@ play_server(const struct scenario *scn, const struct variant *v, struct buf *tra
 			continue;
 		}
 		if (p.s == NULL) {
-			p.s = smtp_server_new(&p.conf, &p.id, p.now);
+			p.s = smtp_server_new(&p.conf, &p.id, &p.rights, p.now);
 			run(&p);
 		}
 		step(&p, line);

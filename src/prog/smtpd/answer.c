@@ -87,7 +87,7 @@ log_notes(struct conn *c, const struct access_note *n)
 		if (n->what == ACCESS_WARNING)
 			log_warn(c->service->entry->log, "%.*s", STR_ARG(n->text));
 		else
-			smtp_server_note(c->session, STR("reject_warning"), n->text);
+			smtp_server_note(c->session, str_c(n->verb), n->text);
 	}
 }
 
@@ -288,6 +288,14 @@ answer_question(struct conn *c, const struct smtp_fx *fx)
 		break;
 	case SMTP_FX_COMMIT:
 		check(c, fx, &end_stages, commit);
+		break;
+	case SMTP_FX_CHECK_ETRN:
+		refuse(c, STR("458 4.0.0 Unable to queue messages"));
+		break;
+	case SMTP_FX_XCLIENT: /* nobody has the right to it yet */
+	case SMTP_FX_FILTER_COMMAND:
+	case SMTP_FX_CHECK_COMMAND:
+		refuse(c, STR("550 5.7.0 Error: insufficient authorization"));
 		break;
 	case SMTP_FX_SEND:
 	case SMTP_FX_LOG:

@@ -131,6 +131,10 @@ carry_out(struct conn *c, const struct smtp_fx *fx)
 	case SMTP_FX_CHECK_RCPT:
 	case SMTP_FX_CHECK_DATA:
 	case SMTP_FX_CHECK_VRFY:
+	case SMTP_FX_CHECK_ETRN:
+	case SMTP_FX_XCLIENT:
+	case SMTP_FX_FILTER_COMMAND:
+	case SMTP_FX_CHECK_COMMAND:
 		answer_question(c, fx);
 		break;
 	}
@@ -333,10 +337,10 @@ begin(struct conn *c, const struct net_client_name *name, struct str port)
 	char text[ADDR_IP_TEXT_MAX];
 	struct smtp_client_id id = { .name = name->name, .port = port };
 	bool stressed = s->max_sessions > 0 && s->n_sessions >= s->max_sessions;
-	bool bare_ok;
+	struct smtp_client_rights rights = s->rights;
 
 	id.addr = addr_ip_format(&c->addr, text);
-	bare_ok = match_list_has(&s->bare_lf_ok, id.name, &c->addr);
+	rights.may_bare_lf = match_list_has(&s->bare_lf_ok, id.name, &c->addr);
 	if (name->warning.n > 0)
 		log_warn(s->entry->log, "%.*s", STR_ARG(name->warning));
 	if (!str_eq(name->reverse_name, name->name)) {
@@ -344,7 +348,7 @@ begin(struct conn *c, const struct net_client_name *name, struct str port)
 		memcpy(c->reverse_name, name->reverse_name.p, name->reverse_name.n);
 	}
 	c->session = smtp_server_new(
-	    &s->server[stressed][bare_ok], &id, loop_now_us(s->smtpd->loop));
+	    &s->server[stressed], &id, &rights, loop_now_us(s->smtpd->loop));
 }
 
 /* Whether the client spoke before it was greeted shows only now; one look, because bytes

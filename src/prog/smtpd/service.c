@@ -34,7 +34,7 @@ newline_mode(struct str v, enum smtp_newline *out, struct err *e)
 }
 
 static enum rc
-fill_server(struct service *s, const struct conf_smtpd *c, struct smtp_server_conf out[2],
+fill_server(struct service *s, const struct conf_smtpd *c, struct smtp_server_conf *out,
     struct err *e)
 {
 	enum smtp_newline newline;
@@ -42,7 +42,7 @@ fill_server(struct service *s, const struct conf_smtpd *c, struct smtp_server_co
 
 	if (rc != RC_OK)
 		return rc;
-	out[0] = (struct smtp_server_conf){
+	*out = (struct smtp_server_conf){
 		.hostname = c->myhostname,
 		.banner = c->smtpd_banner,
 		.size_limit = c->message_size_limit_bytes,
@@ -63,15 +63,13 @@ fill_server(struct service *s, const struct conf_smtpd *c, struct smtp_server_co
 		.utf8_ok = c->smtputf8_enable,
 		.log_port = c->smtpd_client_port_logging,
 		.needs_tls = s->needs_tls,
-		.hide = smtp_ehlo_bits(c->smtpd_discard_ehlo_keywords),
 		.newline = newline,
 		.forbidden_commands = c->smtpd_forbidden_commands,
 		.noop_commands = c->smtpd_noop_commands,
 	};
-	out[0].newline_code = arena_printf(s->smtpd->w->mem, "%lld",
+	out->newline_code = arena_printf(s->smtpd->w->mem, "%lld",
 	    (long long)c->smtpd_forbid_bare_newline_reject_code);
-	out[1] = out[0];
-	out[1].newline = SMTP_NEWLINE_NO;
+	s->rights.hide = smtp_ehlo_bits(c->smtpd_discard_ehlo_keywords, NULL);
 	return RC_OK;
 }
 
@@ -192,12 +190,12 @@ fill(struct service *s, struct err *e)
 		    s->conf.smtpd_forbid_bare_newline_exclusions);
 	}
 	if (rc == RC_OK)
-		rc = fill_server(s, &s->conf, s->server[0], e);
+		rc = fill_server(s, &s->conf, &s->server[0], e);
 	stressed.stress = STR("yes"); /* compat: ${stress?{10}:{300}} */
 	if (rc == RC_OK)
 		rc = conf_fill_smtpd(w->snapshot, &stressed, w->mem, &conf, e);
 	if (rc == RC_OK)
-		rc = fill_server(s, &conf, s->server[1], e);
+		rc = fill_server(s, &conf, &s->server[1], e);
 	if (rc == RC_OK)
 		rc = match_list_parse(s->conf.smtpd_forbid_bare_newline_exclusions,
 		    &match_files_os, w->mem, &s->bare_lf_ok, e);

@@ -61,7 +61,8 @@ struct service {
 	struct smtpd *smtpd;
 	const struct worker_service *entry;
 	struct conf_smtpd conf;
-	struct smtp_server_conf server[2][2]; /* [is_stressed][may send bare LF] */
+	struct smtp_server_conf server[2]; /* [is_stressed] */
+	struct smtp_client_rights rights;  /* of every client, before lists are asked */
 	struct ingest_conf ingest;
 	struct decide *decide;
 	struct match_list bare_lf_ok;
