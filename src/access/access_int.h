@@ -2,7 +2,7 @@
 #define ACCESS_ACCESS_INT_H
 #include "access/access.h"
 
-/* One evaluation of one stage. */
+/* What restrictions are written against. One evaluation of one stage. */
 struct access_eval {
 	struct ask *a;
 	const struct access_conf *c;
@@ -11,13 +11,24 @@ struct access_eval {
 	struct access_state state; /* a copy; the caller's changes only at the end */
 	struct access_verdict v;
 	struct access_note **note_end;
+	struct access_trace **trace_end;
+	struct access_text **prepend_end, **bcc_end;
 	struct str defer_if_reject; /* reply that replaces a 5xx in this list, or empty */
-	bool is_warning; /* warn_if_reject stands before the present restriction */
-	bool failed; /* the verdict is our own trouble: warn_if_reject does not soften it
-		      */
+	/* Changed while the list in a table's result runs: what the generic restrictions
+	 * say was refused. */
+	struct str subject;
+	const char *cls;
+	const struct access_restriction
+	    *bare;                      /* what a bare table means; NULL: nothing */
+	const struct access_item *item; /* the present one: name and argument */
+	unsigned depth;                 /* of classes and results */
+	unsigned warning_depth; /* warn_if_reject is in force: set at this depth + 1 */
+	bool failed;  /* the verdict is our own trouble: warn_if_reject does not soften it
+		       */
+	bool is_over; /* nothing more of any list is evaluated: our own trouble */
 };
 
-/* A restriction. Leaves ev->v.what alone for "no opinion".
+/* A restriction. Leaves ev->v.what alone for "no opinion". Its argument is ev->item->arg.
  * Returns: RC_OK, or RC_MORE. */
 typedef enum rc access_fn(struct access_eval *ev);
 
@@ -27,6 +38,10 @@ enum access_flag {
 	ACCESS_ENDS_LIST = 4,     /* nothing behind it is ever reached */
 	ACCESS_FOR_RECIPIENT = 8, /* without a recipient it has no opinion */
 	ACCESS_PREFIX = 16,       /* warn_if_reject */
+	ACCESS_TABLE_ARG = 32,    /* the argument is a table to open */
+	ACCESS_FOR_SENDER = 64,   /* without a sender, or with <>, it has no opinion */
+	ACCESS_FOR_HELO = 128,    /* without HELO it has no opinion */
+	ACCESS_REMOVED = 256,     /* compat: known, warned of and answered with 451 */
 };
 
 struct access_restriction {
@@ -36,35 +51,113 @@ struct access_restriction {
 };
 
 struct access_item {
-	const struct access_restriction *r; /* NULL: nobody knows this name */
+	const struct access_restriction *r; /* NULL: nobody knows this name, or a class */
+	const struct access_class *cls;     /* of smtpd_restriction_classes, or NULL */
+	bool is_bare;                       /* a table without a name: arg is the table */
 	struct str name, arg;
 };
 
 /* NULL: unknown. Case folded. */
 const struct access_restriction *access_restriction_find(struct str name);
+/* What `type:table` alone means in that list; NULL: an error. */
+const struct access_restriction *access_bare_table(enum access_stage stage);
 
-/* Sets the verdict to a reject of this restriction. `code` decides the first digit of
- * `dsn`, which is given without it: ".7.1". The text is "<what>: " and the words. */
+/* ---- replies ---- */
+
+/* The classes of replies, compat. */
+#define ACCESS_CLS_CLIENT    "Client host"
+#define ACCESS_CLS_REVERSE   "Unverified Client host"
+#define ACCESS_CLS_CCERT     "Client certificate"
+#define ACCESS_CLS_SASL      "SASL login name"
+#define ACCESS_CLS_HELO      "Helo command"
+#define ACCESS_CLS_SENDER    "Sender address"
+#define ACCESS_CLS_RECIPIENT "Recipient address"
+#define ACCESS_CLS_ETRN      "Etrn command"
+
+/* "<code> <dsn> <subject>: <cls> rejected: <words>". `code` decides the first digit of
+ * the status. */
 struct access_reply {
 	unsigned code;
-	const char *dsn;
+	const char *dsn; /* ".7.1"; NULL: the status is at the front of `words` */
 	struct str words;
-	struct str subject; /* NULL: the stage's */
+	struct str subject; /* .p NULL: the list's (ev->subject) */
+	const char *cls;    /* NULL: no "<cls> rejected: " before the words */
+	bool is_bare;       /* not even "<subject>: " */
 };
+/* Sets the verdict to a reject. */
 enum rc access_reject(struct access_eval *ev, const struct access_reply *r);
-/* "CLASS rejected: text" in the arena. */
-struct str access_rejected(struct access_eval *ev, const char *text);
-/* 451 4.3.0 <what>: Temporary lookup failure, and why, as a warning. */
+/* DEFER_IF_PERMIT and DEFER_IF_REJECT: the reply waits for how the lists end. The first
+ * one is kept. Under warn_if_reject it is only noted. */
+enum rc access_defer_if_permit(struct access_eval *ev, const struct access_reply *r);
+enum rc access_defer_if_reject(struct access_eval *ev, const struct access_reply *r);
+/* A *_tempfail_action: `waits` for the lists' end, or defers at once. */
+enum rc access_tempfail(struct access_eval *ev, bool waits, const struct access_reply *r);
+/* 451 4.3.0 <subject>: Temporary lookup failure, and why, as a warning. */
 void access_lookup_trouble(struct access_eval *ev);
-/* 451 4.3.5 Server configuration error. */
+/* 451 4.3.5 Server configuration error; nothing more is evaluated. */
 void access_config_trouble(struct access_eval *ev);
+/* Ends the list with OK; logged when smtpd_log_access_permit_actions wants it. */
 enum rc access_permit(struct access_eval *ev);
 void access_warn(struct access_eval *ev, struct str text);
+/* A line of the session's frame: "info", "hold" … Not for rejects. */
+void access_log(struct access_eval *ev, const char *verb, struct str text);
 /* compat: replies show addresses without quotes. */
 struct str access_shown(const struct access_eval *ev, struct str address);
+/* name[addr] */
+struct str access_client(const struct access_eval *ev);
+
+/* "CLASS rejected: text" in the arena. */
+struct str access_rejected(struct access_eval *ev, const char *text);
 /* What the stage is about: name[addr], the helo name, an address. */
 struct str access_subject(const struct access_eval *ev);
 
+/* ---- tables ---- */
+
+/* Where an action comes from, for replies and logs. */
+struct access_source {
+	struct str table;   /* "hash:/etc/postfix/access", a policy service */
+	struct str datum;   /* the key that was found; "policy query" */
+	struct str subject; /* in replies and lists: an address, name[addr] … */
+	const char *cls;    /* ACCESS_CLS_… */
+	bool no_ok;         /* OK is refused as a mistake: 451 4.3.5 ("OK not allowed") */
+};
+/* An access(5) action, or a policy service's. Sets the verdict, effects and notes.
+ * Returns: RC_OK (the verdict may be ACCESS_DUNNO), RC_MORE. */
+MUST_USE enum rc access_apply(
+    struct access_eval *ev, const struct access_source *from, struct str action);
+/* Looks `key` up in from->table, ASK_… `flags`, and applies what it says; from->datum is
+ * not read. A table's trouble is applied as 451 4.3.5.
+ * Returns: RC_OK found and applied; RC_NONE not there; RC_MORE. */
+MUST_USE enum rc access_find(struct access_eval *ev, const struct access_source *from,
+    struct str key, unsigned flags);
+/* The searches of access(5), same results: a domain and its parents; an address and its
+ * networks; a mail address. */
+MUST_USE enum rc access_find_domain(
+    struct access_eval *ev, const struct access_source *from, struct str domain);
+MUST_USE enum rc access_find_addr(
+    struct access_eval *ev, const struct access_source *from, struct str addr);
+MUST_USE enum rc access_find_mail(
+    struct access_eval *ev, const struct access_source *from, struct str address);
+
+/* ---- recipients ---- */
+
+/* Where the recipient goes. RC_OK; RC_MORE; RC_TEMP: the verdict is set. */
+MUST_USE enum rc access_resolve_recipient(struct access_eval *ev, struct route *out);
+/* Whether we are the right place for a recipient that goes there. */
+bool access_is_auth_destination(const struct access_eval *ev, const struct route *r);
+
+/* ---- restrictions that are not in restrictions.c ---- */
+
 /* Used as restrictions and at the end of a stage. */
 access_fn access_unlisted_recipient, access_unlisted_sender;
+/* tables.c */
+access_fn access_check_client, access_check_reverse_client, access_check_helo,
+    access_check_sender, access_check_recipient, access_check_etrn, access_check_sasl,
+    access_check_ccert;
+/* names.c */
+access_fn access_unknown_client, access_unknown_reverse_client, access_invalid_helo,
+    access_non_fqdn_helo, access_non_fqdn_sender, access_non_fqdn_recipient;
+/* login.c */
+access_fn access_login_mismatch, access_login_mismatch_auth, access_login_mismatch_known,
+    access_login_mismatch_unauth;
 #endif

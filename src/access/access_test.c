@@ -13,7 +13,8 @@ static char tables[] = "hash:vbox a@vbox.test = a/\n"
 static void
 set(struct access_conf *c, enum access_stage stage, const char *text, struct arena *mem)
 {
-	assert_int_equal(access_compile(str_c(text), mem, &c->list[stage], NULL), RC_OK);
+	assert_int_equal(
+	    access_compile(str_c(text), NULL, mem, &c->list[stage], NULL), RC_OK);
 }
 
 static void

@@ -13,7 +13,7 @@ static enum rc
 reject(struct access_eval *ev)
 {
 	const struct access_reply r = { ev->c->reject_code, ".7.1",
-		access_rejected(ev, "Access denied"), { NULL, 0 } };
+		access_rejected(ev, "Access denied"), { NULL, 0 }, NULL, false };
 
 	return access_reject(ev, &r);
 }
@@ -22,7 +22,7 @@ static enum rc
 defer(struct access_eval *ev)
 {
 	const struct access_reply r = { ev->c->defer_code, ".3.2",
-		access_rejected(ev, "Try again later"), { NULL, 0 } };
+		access_rejected(ev, "Try again later"), { NULL, 0 }, NULL, false };
 
 	return access_reject(ev, &r);
 }
@@ -33,7 +33,7 @@ keep_deferral(struct access_eval *ev, const char *words, struct str *to)
 {
 	struct str subject = access_subject(ev), text = access_rejected(ev, words);
 
-	if (ev->is_warning || to->n > 0)
+	if (ev->warning_depth > 0 || to->n > 0)
 		return RC_OK;
 	*to = arena_printf(
 	    ev->a->mem, "450 4.7.0 <%.*s>: %.*s", STR_ARG(subject), STR_ARG(text));
@@ -129,7 +129,7 @@ static enum rc
 deny_relay(struct access_eval *ev, unsigned code)
 {
 	const struct access_reply reply = { code, ".7.1", STR_INIT("Relay access denied"),
-		ev->q->recipient };
+		ev->q->recipient, NULL, false };
 	struct route r;
 	enum rc rc = resolve_recipient(ev, &r);
 
@@ -203,7 +203,7 @@ access_unlisted_recipient(struct access_eval *ev)
 	if (ev->state.unlisted_done)
 		return RC_OK;
 	rc = reject_unlisted(ev, false, ev->q->recipient);
-	if (rc == RC_OK && !ev->is_warning)
+	if (rc == RC_OK && ev->warning_depth == 0)
 		ev->state.unlisted_done = true;
 	return rc;
 }

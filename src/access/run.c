@@ -58,13 +58,14 @@ access_subject(const struct access_eval *ev)
 }
 
 static void
-add_note(struct access_eval *ev, int what, struct str text)
+add_note(struct access_eval *ev, const char *verb, struct str text)
 {
 	struct access_note *n = arena_get(ev->a->mem, sizeof(*n));
 
 	if (n == NULL)
 		return; /* one log line less */
-	n->what = what;
+	n->what = verb != NULL ? ACCESS_LINE : ACCESS_WARNING;
+	n->verb = verb;
 	n->text = text;
 	*ev->note_end = n;
 	ev->note_end = &n->next;
@@ -73,7 +74,7 @@ add_note(struct access_eval *ev, int what, struct str text)
 void
 access_warn(struct access_eval *ev, struct str text)
 {
-	add_note(ev, ACCESS_WARNING, text);
+	add_note(ev, NULL, text);
 }
 
 enum rc
@@ -159,8 +160,8 @@ soften(struct access_eval *ev)
 {
 	if (ev->v.what != ACCESS_REJECT)
 		return;
-	if (ev->is_warning && !ev->failed) {
-		add_note(ev, ACCESS_REJECT_WARNING, ev->v.reply);
+	if (ev->warning_depth > 0 && !ev->failed) {
+		add_note(ev, "reject_warning", ev->v.reply);
 		ev->v.what = ACCESS_DUNNO;
 		ev->v.reply = (struct str){ NULL, 0 };
 	} else if (ev->defer_if_reject.n > 0 && ev->v.reply.p[0] == '5') {
@@ -171,7 +172,8 @@ soften(struct access_eval *ev)
 static void
 warn_unreachable(struct access_eval *ev, const struct access_list *l, unsigned i)
 {
-	if ((l->v[i].r->flags & ACCESS_ENDS_LIST) != 0 && i + 1 < l->n && !ev->is_warning)
+	if ((l->v[i].r->flags & ACCESS_ENDS_LIST) != 0 && i + 1 < l->n &&
+	    ev->warning_depth == 0)
 		access_warn(ev, arena_printf(ev->a->mem, /* compat */
 				    "restriction `%.*s' after `%.*s' is ignored",
 				    STR_ARG(l->v[i + 1].name), STR_ARG(l->v[i].name)));
@@ -184,12 +186,12 @@ run_list(struct access_eval *ev, enum access_stage which)
 	const struct access_list *l = &ev->c->list[which];
 
 	ev->defer_if_reject = (struct str){ NULL, 0 };
-	ev->is_warning = false;
+	ev->warning_depth = 0;
 	for (unsigned i = 0; i < l->n && ev->v.what == ACCESS_DUNNO; i++) {
 		enum rc rc;
 
 		if (l->v[i].r != NULL && (l->v[i].r->flags & ACCESS_PREFIX) != 0) {
-			ev->is_warning = true;
+			ev->warning_depth = 1;
 			continue;
 		}
 		rc = run_item(ev, &l->v[i]);
@@ -198,11 +200,11 @@ run_list(struct access_eval *ev, enum access_stage which)
 		soften(ev);
 		if (ev->v.what != ACCESS_DUNNO && l->v[i].r != NULL)
 			warn_unreachable(ev, l, i);
-		ev->is_warning = false;
+		ev->warning_depth = 0;
 		if (ev->defer_if_reject.n > 0 && ev->state.defer_if_permit.n > 0)
 			break; /* whatever comes, the answer is a deferral */
 	}
-	ev->is_warning = false;
+	ev->warning_depth = 0;
 	return RC_OK;
 }
 

@@ -292,8 +292,8 @@ compile_lists(struct decide *d, const struct conf_access *c, struct err *e)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
-		enum rc rc = access_compile(
-		    lists[i].text, d->mem, &d->access.list[lists[i].stage], e);
+		enum rc rc = access_compile(lists[i].text, NULL, d->mem,
+		    &d->access.list[lists[i].stage], e);
 
 		if (rc != RC_OK)
 			return err_in(e, rc, "parameter %s", lists[i].name);

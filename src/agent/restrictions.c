@@ -59,7 +59,7 @@ warn_setting(const struct setting *at)
 
 	/* What is malformed is an error, and said elsewhere. */
 	if (conf_expand(at->s, at->service, at->value, mem, &text, NULL) == RC_OK &&
-	    access_compile(text, mem, &list, NULL) == RC_OK)
+	    access_compile(text, NULL, mem, &list, NULL) == RC_OK)
 		while (access_missing(&list, &i, &name, &is_known) == RC_OK)
 			if (!is_class(at, name, mem))
 				log_warn(at->log,
