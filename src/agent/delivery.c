@@ -158,7 +158,7 @@ copy_job(struct arena *mem, struct wire_job *m)
 {
 	struct str *all[] = { &m->qid, &m->service, &m->nexthop, &m->sender, &m->envid,
 		&m->client_name, &m->client_addr, &m->client_port, &m->client_proto,
-		&m->client_helo, &m->reason, &m->content };
+		&m->client_helo, &m->filter, &m->verp, &m->reason, &m->content };
 
 	for (size_t i = 0; i < ARRAY_LEN(all); i++)
 		if (!copy_str(mem, all[i]))

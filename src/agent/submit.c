@@ -2,6 +2,7 @@
  * that queue has not answered; survives queue: every new channel is a new epoch, and what
  * belonged to the old one is answered RC_TEMP. */
 #include "agent/submit.h"
+#include "agent/verify_client.h"
 #include <stdlib.h>
 #include "base/hmap.h"
 #include "ipc/channel.h"
@@ -16,15 +17,22 @@
 
 enum { PENDING_OUT_MAX = 24 << 20 };
 
+enum request_kind { REQUEST_STAGE, REQUEST_PUT, REQUEST_VERIFY, REQUEST_FLUSH };
+
 /* One question to queue. */
 struct request {
 	struct hmap_node by_number;
 	uint32_t number;
 	uint32_t epoch;
-	submit_stage_fn *stage_done; /* one of the two; both NULL: forgotten */
-	submit_put_fn *put_done;
+	enum request_kind kind;
+	bool is_forgotten;
+	union { /* by kind */
+		submit_stage_fn *stage;
+		submit_put_fn *put;
+		verify_done_fn *verify;
+		submit_flush_fn *flush;
+	} done;
 	void *arg;
-	bool is_stage;
 };
 
 struct range {
@@ -74,28 +82,59 @@ request_find(struct submit *s, uint32_t number)
 	return NULL;
 }
 
-static struct request *
-request_new(struct submit *s, void *arg)
+static void
+request_init(struct submit *s, struct request *r, enum request_kind kind, void *arg)
 {
-	struct request *r = mem_get(sizeof(*r));
-
 	do
 		s->last_request++;
 	while (s->last_request == 0 || request_find(s, s->last_request) != NULL);
 	r->number = s->last_request;
 	r->epoch = s->epoch;
+	r->kind = kind;
 	r->arg = arg;
 	hmap_put(&s->requests, hmap_hash_u64(&s->requests, r->number), &r->by_number);
+}
+
+static struct request *
+request_new(struct submit *s, enum request_kind kind, void *arg)
+{
+	struct request *r = mem_get(sizeof(*r));
+
+	request_init(s, r, kind, arg);
 	return r;
 }
 
+/* What queue said; what does not belong to the kind of the request is empty. */
+struct reply {
+	enum rc rc;
+	int fd;
+	uint32_t number;
+	struct str text;
+};
+
 static void
-request_answer(struct request *r, enum rc rc, int fd, uint32_t number, struct str text)
+request_answer(struct request *r, const struct reply *a)
 {
-	if (r->stage_done != NULL)
-		r->stage_done(r->arg, rc, fd, number, text);
-	else if (r->put_done != NULL)
-		r->put_done(r->arg, rc, text);
+	void *arg = r->arg;
+
+	if (r->is_forgotten) {
+		free(r);
+		return;
+	}
+	switch (r->kind) {
+	case REQUEST_STAGE:
+		r->done.stage(arg, a->rc, a->fd, a->number, a->text);
+		break;
+	case REQUEST_PUT:
+		r->done.put(arg, a->rc, a->text);
+		break;
+	case REQUEST_VERIFY:
+		r->done.verify(arg, a->rc, a->text);
+		break;
+	case REQUEST_FLUSH:
+		r->done.flush(arg, a->rc);
+		break;
+	}
 	free(r);
 }
 
@@ -104,6 +143,9 @@ request_answer(struct request *r, enum rc rc, int fd, uint32_t number, struct st
 static void
 answer_all(struct submit *s)
 {
+	static const struct reply gone = {
+		.rc = RC_TEMP, .fd = -1, .text = STR_INIT(TEXT_NO_QUEUE)
+	};
 	struct hmap old = s->requests;
 	struct hmap_node *n;
 	uint64_t seed[2];
@@ -111,8 +153,7 @@ answer_all(struct submit *s)
 	os_random_seed(seed);
 	hmap_init(&s->requests, seed);
 	while ((n = hmap_drain(&old)) != NULL)
-		request_answer(CONTAINER_OF(n, struct request, by_number), RC_TEMP, -1, 0,
-		    STR(TEXT_NO_QUEUE));
+		request_answer(CONTAINER_OF(n, struct request, by_number), &gone);
 	hmap_fini(&old);
 }
 
@@ -206,41 +247,82 @@ submit_on_ready(struct submit *s, void (*ready)(void *arg), void *arg)
 
 /* ---- stage files and puts ---- */
 
+/* The request that this answers, taken out; NULL: queue makes no sense, and is left. */
+static struct request *
+take(struct submit *s, uint32_t number, enum request_kind kind)
+{
+	struct request *r = request_find(s, number);
+
+	if (r == NULL || r->kind != kind) {
+		ipc_channel_finish(s->ch);
+		return NULL;
+	}
+	hmap_remove(&s->requests, &r->by_number);
+	return r;
+}
+
 static void
 on_stage(void *arg, const struct wire_stage *m)
 {
 	struct submit *s = arg;
-	struct request *r = request_find(s, m->request);
-	enum rc rc = m->rc == RC_OK && m->file >= 0 ? RC_OK : RC_TEMP;
-	int fd = m->file;
+	struct request *r = take(s, m->request, REQUEST_STAGE);
+	struct reply a = { .rc = m->rc == RC_OK && m->file >= 0 ? RC_OK : RC_TEMP,
+		.fd = m->file,
+		.number = m->number,
+		.text = m->text };
 
-	if (r == NULL || !r->is_stage) {
-		os_fd_close(&fd);
-		ipc_channel_finish(s->ch);
+	if (r == NULL) {
+		os_fd_close(&a.fd);
 		return;
 	}
-	hmap_remove(&s->requests, &r->by_number);
-	if (r->stage_done == NULL || rc != RC_OK) {
-		os_fd_close(&fd);
-		if (rc == RC_OK)
+	if (r->is_forgotten || a.rc != RC_OK) {
+		os_fd_close(&a.fd);
+		if (a.rc == RC_OK)
 			submit_stage_drop(s, m->number, s->epoch);
 	}
-	request_answer(r, rc, fd, m->number, m->text);
+	request_answer(r, &a);
 }
 
 static void
 on_put_done(void *arg, const struct wire_put_done *m)
 {
 	struct submit *s = arg;
-	struct request *r = request_find(s, m->request);
-	enum rc rc = m->rc == RC_OK ? RC_OK : m->rc == RC_PERM ? RC_PERM : RC_TEMP;
+	struct request *r = take(s, m->request, REQUEST_PUT);
+	struct reply a = { .rc = m->rc == RC_OK     ? RC_OK
+				 : m->rc == RC_PERM ? RC_PERM
+						    : RC_TEMP,
+		.fd = -1,
+		.text = m->text };
 
-	if (r == NULL || r->is_stage) {
-		ipc_channel_finish(s->ch);
-		return;
-	}
-	hmap_remove(&s->requests, &r->by_number);
-	request_answer(r, rc, -1, 0, m->text);
+	if (r != NULL)
+		request_answer(r, &a);
+}
+
+static void
+on_verified(void *arg, const struct wire_verified *m)
+{
+	struct submit *s = arg;
+	struct request *r = take(s, m->request, REQUEST_VERIFY);
+	struct reply a = {
+		.rc = m->rc == RC_OK ? RC_OK : RC_TEMP, .fd = -1, .text = m->value
+	};
+
+	if (r != NULL)
+		request_answer(r, &a);
+}
+
+static void
+on_flush_site_done(void *arg, const struct wire_flush_site_done *m)
+{
+	struct submit *s = arg;
+	struct request *r = take(s, m->request, REQUEST_FLUSH);
+	struct reply a = { .rc = m->rc == RC_OK     ? RC_OK
+				 : m->rc == RC_NONE ? RC_NONE
+						    : RC_TEMP,
+		.fd = -1 };
+
+	if (r != NULL)
+		request_answer(r, &a);
 }
 
 uint32_t
@@ -251,9 +333,8 @@ submit_stage_open(struct submit *s, submit_stage_fn *done, void *arg)
 
 	if (s->ch == NULL)
 		return 0;
-	r = request_new(s, arg);
-	r->is_stage = true;
-	r->stage_done = done;
+	r = request_new(s, REQUEST_STAGE, arg);
+	r->done.stage = done;
 	m.request = r->number;
 	ipc_send_stage_open(s->ch, &m);
 	return m.request;
@@ -283,8 +364,8 @@ submit_put(struct submit *s, struct wire_put *put, uint32_t epoch, submit_put_fn
 	if (s->ch == NULL || epoch != s->epoch ||
 	    ipc_channel_pending(s->ch) > PENDING_OUT_MAX)
 		return 0;
-	r = request_new(s, arg);
-	r->put_done = done;
+	r = request_new(s, REQUEST_PUT, arg);
+	r->done.put = done;
 	put->request = r->number;
 	ipc_send_put(s->ch, put);
 	return put->request;
@@ -295,10 +376,55 @@ submit_forget(struct submit *s, uint32_t request)
 {
 	struct request *r = request_find(s, request);
 
-	if (r == NULL)
-		return;
-	r->stage_done = NULL;
-	r->put_done = NULL;
+	if (r != NULL)
+		r->is_forgotten = true;
+}
+
+/* ---- addresses and destinations ---- */
+
+/* A request by another name: it lives until it is answered, and its owner may leave. */
+struct verify_query {
+	struct request r; /* first: freed as one */
+};
+
+struct verify_query *
+verify_client_ask(
+    struct submit *s, struct str address, bool is_sender, verify_done_fn *done, void *arg)
+{
+	struct wire_verify m = { .is_sender = is_sender, .address = address };
+	struct verify_query *q;
+
+	if (s->ch == NULL)
+		return NULL;
+	q = mem_get(sizeof(*q));
+	request_init(s, &q->r, REQUEST_VERIFY, arg);
+	q->r.done.verify = done;
+	m.request = q->r.number;
+	ipc_send_verify(s->ch, &m);
+	return q;
+}
+
+void
+verify_client_cancel(struct verify_query **q)
+{
+	if (*q != NULL)
+		(*q)->r.is_forgotten = true;
+	*q = NULL;
+}
+
+uint32_t
+submit_flush_site(struct submit *s, struct str domain, submit_flush_fn *done, void *arg)
+{
+	struct wire_flush_site m = { .domain = domain };
+	struct request *r;
+
+	if (s->ch == NULL)
+		return 0;
+	r = request_new(s, REQUEST_FLUSH, arg);
+	r->done.flush = done;
+	m.request = r->number;
+	ipc_send_flush_site(s->ch, &m);
+	return m.request;
 }
 
 /* ---- the channel ---- */
@@ -332,6 +458,8 @@ submit_connect(struct submit *s, int channel_fd)
 		.on_state = on_state,
 		.on_stage = on_stage,
 		.on_put_done = on_put_done,
+		.on_verified = on_verified,
+		.on_flush_site_done = on_flush_site_done,
 	};
 	struct ipc_channel_conf conf = {
 		.me = WIRE_SUBMITTER,

@@ -53,4 +53,12 @@ MUST_USE uint32_t submit_put(struct submit *s, struct wire_put *put, uint32_t ep
 /* `done` of this request will not be called; a put that was sent still happens, a stage
  * file that comes is given back. */
 void submit_forget(struct submit *s, uint32_t request);
+
+/* ETRN: asks that the deferred mail for `domain` (a name, or "[address]"; at most 500
+ * bytes) be tried now; `done` is called later, once. RC_OK: it will be (also when there
+ * is none); RC_NONE: fast_flush_domains does not list it; RC_TEMP: queue is away. Returns
+ * the request for submit_forget(), 0: cannot ask now; `done` will not be called. */
+typedef void submit_flush_fn(void *arg, enum rc rc);
+MUST_USE uint32_t submit_flush_site(
+    struct submit *s, struct str domain, submit_flush_fn *done, void *arg);
 #endif

@@ -9,6 +9,8 @@
 #define FLAG_LONG 1u
 #define FLAG_HELD 2u
 #define VERSION   1u
+/* As 1, with two more strings: most messages have neither, and pay nothing. */
+#define VERSION_ROUTED 2u
 
 /* ---- envelope ---- */
 
@@ -16,7 +18,8 @@ static bool
 too_long(const struct spool_message *m)
 {
 	const struct str all[] = { m->sender, m->envid, m->origin, m->client_name,
-		m->client_addr, m->client_port, m->client_proto, m->client_helo };
+		m->client_addr, m->client_port, m->client_proto, m->client_helo,
+		m->filter, m->verp };
 
 	for (size_t i = 0; i < ARRAY_LEN(all); i++)
 		if (all[i].n > SPOOL_STR_MAX)
@@ -34,9 +37,11 @@ spool_envelope_encode(const struct spool_message *m, struct buf *to)
 {
 	struct wire_wr w = wire_wr(to);
 
+	bool is_routed = m->filter.n > 0 || m->verp.n > 0;
+
 	if (too_long(m))
 		return RC_PERM;
-	wire_wr_uint(&w, 1, VERSION);
+	wire_wr_uint(&w, 1, is_routed ? VERSION_ROUTED : VERSION);
 	wire_wr_uint(&w, 1, (m->is_long ? FLAG_LONG : 0) | (m->is_held ? FLAG_HELD : 0));
 	wire_wr_uint(&w, 2, m->ret);
 	wire_wr_uint(&w, 4, m->facts);
@@ -53,6 +58,10 @@ spool_envelope_encode(const struct spool_message *m, struct buf *to)
 	wire_wr_str(&w, m->client_port);
 	wire_wr_str(&w, m->client_proto);
 	wire_wr_str(&w, m->client_helo);
+	if (is_routed) {
+		wire_wr_str(&w, m->filter);
+		wire_wr_str(&w, m->verp);
+	}
 	for (size_t i = 0; i < m->n_rcpts; i++) {
 		wire_wr_uint(&w, 1, m->rcpts[i].notify);
 		wire_wr_str(&w, m->rcpts[i].address);
@@ -62,12 +71,13 @@ spool_envelope_encode(const struct spool_message *m, struct buf *to)
 	return wire_wr_end(&w);
 }
 
-static void
+/* Returns the version. */
+static unsigned
 rd_fixed(struct wire_rd *r, struct spool_message *m)
 {
-	unsigned flags;
+	unsigned flags, version = (unsigned)wire_rd_uint(r, 1);
 
-	if (wire_rd_uint(r, 1) != VERSION)
+	if (version != VERSION && version != VERSION_ROUTED)
 		r->bad = true;
 	flags = (unsigned)wire_rd_uint(r, 1);
 	m->is_long = (flags & FLAG_LONG) != 0;
@@ -81,6 +91,7 @@ rd_fixed(struct wire_rd *r, struct spool_message *m)
 	m->n_rcpts = (size_t)wire_rd_uint(r, 4);
 	if (m->n_rcpts > SPOOL_RCPTS_MAX || m->size_bytes > INT64_MAX)
 		r->bad = true;
+	return version;
 }
 
 enum rc
@@ -89,7 +100,7 @@ envelope_peek(struct str in, struct spool_message *out)
 	struct wire_rd r = wire_rd(in);
 	struct spool_message m = { 0 };
 
-	rd_fixed(&r, &m);
+	(void)rd_fixed(&r, &m);
 	if (r.bad)
 		return RC_PERM;
 	*out = m;
@@ -105,8 +116,8 @@ spool_envelope_decode(struct str in, struct arena *mem, struct spool_message *ou
 	struct wire_rd r = wire_rd(in);
 	struct spool_message m = { 0 };
 	struct spool_rcpt *rcpts;
+	unsigned version = rd_fixed(&r, &m);
 
-	rd_fixed(&r, &m);
 	m.sender = wire_rd_str(&r, SPOOL_STR_MAX);
 	m.envid = wire_rd_str(&r, SPOOL_STR_MAX);
 	m.origin = wire_rd_str(&r, SPOOL_STR_MAX);
@@ -115,6 +126,10 @@ spool_envelope_decode(struct str in, struct arena *mem, struct spool_message *ou
 	m.client_port = wire_rd_str(&r, SPOOL_STR_MAX);
 	m.client_proto = wire_rd_str(&r, SPOOL_STR_MAX);
 	m.client_helo = wire_rd_str(&r, SPOOL_STR_MAX);
+	if (version == VERSION_ROUTED) {
+		m.filter = wire_rd_str(&r, SPOOL_STR_MAX);
+		m.verp = wire_rd_str(&r, SPOOL_STR_MAX);
+	}
 	if (r.bad || m.n_rcpts > in.n / RCPT_MIN)
 		return RC_PERM;
 	rcpts = arena_array(mem, m.n_rcpts + 1, sizeof(*rcpts));

@@ -23,14 +23,20 @@ enum message_fact {
 	MESSAGE_HAS_LONG_LINES = 4, /* longer than 998 bytes without CRLF */
 	MESSAGE_HAS_DOT_LINES = 8,  /* a line begins with ".": SMTP must double it */
 	MESSAGE_HAS_NUL = 16,
-	MESSAGE_IS_MIME = 32,        /* MIME-Version is there */
-	MESSAGE_SAID_8BITMIME = 64,  /* BODY=8BITMIME */
-	MESSAGE_SAID_SMTPUTF8 = 128, /* SMTPUTF8 */
-	MESSAGE_IS_NOTICE = 256,     /* a bounce or other notice of ours */
+	MESSAGE_IS_MIME = 32,       /* MIME-Version is there */
+	MESSAGE_SAID_8BITMIME = 64, /* BODY=8BITMIME */
+	/* Said SMTPUTF8, or smtputf8_autodetect_classes found it: what follows may need a
+	 * server that offers it. */
+	MESSAGE_SMTPUTF8 = 128,
+	MESSAGE_IS_NOTICE = 256, /* a bounce or other notice of ours */
 	MESSAGE_IS_LOCAL =
 	    512, /* came by sendmail(1) or from ourselves, not from the net */
 	MESSAGE_IS_PROBE = 1024,    /* address verification: nothing is delivered */
 	MESSAGE_HAS_BARE_LF = 2048, /* line ends were repaired on the way in */
+	/* sendmail -v and -bv: what became of each recipient is reported to the sender;
+	 * with the latter nothing is delivered. */
+	MESSAGE_IS_REPORT = 4096,
+	MESSAGE_VERIFY_ONLY = 8192,
 };
 
 struct spool_rcpt {
@@ -51,6 +57,8 @@ struct spool_message {
 	uint32_t facts;    /* enum message_fact */
 	struct str origin; /* "smtpd", "pickup", "bounce" */
 	struct str client_name, client_addr, client_port, client_proto, client_helo;
+	struct str filter; /* "transport:nexthop" for all recipients; empty: routed */
+	struct str verp; /* VERP delimiters; empty: each recipient has the same sender */
 	const struct spool_rcpt *rcpts;
 	size_t n_rcpts;
 	uint64_t size_bytes; /* of the content with CRLF line ends */

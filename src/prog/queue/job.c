@@ -194,6 +194,8 @@ queue_job_send(struct job *j, struct agent *g)
 		.client_port = m->client_port,
 		.client_proto = m->client_proto,
 		.client_helo = m->client_helo,
+		.filter = m->filter,
+		.verp = m->verp,
 		.reason = j->kind == JOB_NOTICE ? str_c(news_name(j->news))
 						: j->entry->nexthop };
 	enum rc rc;

@@ -249,6 +249,8 @@ message_of(const struct wire_put *in, struct arena *mem, struct spool_message *o
 		.client_port = in->client_port,
 		.client_proto = in->client_proto,
 		.client_helo = in->client_helo,
+		.filter = in->filter,
+		.verp = in->verp,
 		.rcpts = v,
 		.n_rcpts = in->n_rcpts,
 		.size_bytes = in->size,
