@@ -6,13 +6,16 @@
  *	ingest_new -> ingest_begin -> ingest_content* -> ingest_commit -> done()
  *
  * or ingest_free at any time. Memory per message is bounded: SPOOL_INLINE_MAX inline, the
- *rest goes to a stage file. Alias expansion, bcc maps and milters will stand in
- *ingest_commit, before the put. */
+ * rest goes to a stage file. Decisions about headers and lines of the body run while the
+ * content comes; those about sender and recipients run in ingest_commit, before the put.
+ * Any of them may wait for tables. */
 #include "base/base.h"
 #include "mime/filter.h"
 
 struct conf_snapshot;
+struct decide;
 struct ingest;
+struct ingest_checks;
 struct log;
 struct loop;
 struct master_service;
@@ -31,14 +34,32 @@ struct ingest_conf {
 	bool always_complete;    /* always_add_missing_headers */
 	bool obsolete_from;      /* header_from_format = obsolete */
 	struct log *cleanup_log; /* tag ".../cleanup": message-id= lines */
+	/* The program's tables and its ways to ask others; NULL: none. */
+	struct decide *decide;
+	const struct ingest_checks *checks; /* header_checks and so on; NULL: none */
+	/* receive_override_options of the service that takes mail in. */
+	bool no_mappings, no_checks, no_milters;
 };
 
-/* Memory:  strings live in `mem`; cleanup_log is made on the sink of `log` and is the
- * caller's. Returns: RC_PERM a parameter is wrong. `service` may be NULL: main.cf alone.
- */
-MUST_USE enum rc ingest_conf_load(const struct conf_snapshot *snapshot,
-    const struct master_service *service, struct log *log, struct arena *mem,
-    struct ingest_conf *out, struct err *e);
+struct ingest_conf_request {
+	const struct conf_snapshot *snapshot;
+	const struct master_service
+	    *service; /* that takes mail in; NULL: main.cf alone */
+	struct log *log;
+	/* Opens the tables that are needed. NULL: who names tables all the same gets
+	 * every message refused with 4.3.0. */
+	struct decide *decide;
+	/* Notices and probes: what is checked and mapped is what
+	 * internal_mail_filter_classes says. */
+	bool is_internal;
+};
+
+/* What cleanup reads comes from the service that cleanup_service_name names, with its own
+ * overrides. Memory: strings live in `mem`; cleanup_log is made on the sink of `log` and
+ * is the caller's. Returns: RC_PERM a parameter is wrong. Blocks: on the disk (tables);
+ * call before the process is confined. */
+MUST_USE enum rc ingest_conf_load(const struct ingest_conf_request *req,
+    struct arena *mem, struct ingest_conf *out, struct err *e);
 
 struct ingest_rcpt {
 	struct str address; /* external form */
@@ -47,7 +68,8 @@ struct ingest_rcpt {
 	uint8_t notify;     /* enum dsn_notify, or-ed */
 };
 
-/* Who brought it. The views must stay valid until ingest_commit() returned. */
+/* Who brought it. The views must stay valid until done() or ingest_free(). With XFORWARD
+ * name, addr … are those that were forwarded. */
 struct ingest_client {
 	struct str origin;                        /* "smtpd", "pickup", "bounce" */
 	struct str name, addr, port, proto, helo; /* as logged: "unknown" or empty */
@@ -57,6 +79,13 @@ struct ingest_client {
 				 local_header_rewrite_clients */
 	struct str sender;    /* external form, empty for <>: for a missing From: */
 	struct str full_name; /* of the sender, for the same; often empty */
+	/* The first recipient, external form: for log lines about the content. */
+	struct str recipient;
+	/* Header lines to stand above Received:, without line ends (PREPEND). */
+	const struct str *prepend;
+	size_t n_prepend;
+	bool no_received; /* behind a content filter: XFORWARD was given */
+	bool is_smtputf8; /* MAIL said SMTPUTF8 */
 };
 
 struct ingest_envelope {
@@ -65,9 +94,19 @@ struct ingest_envelope {
 	uint8_t ret;    /* enum dsn_ret */
 	bool body_8bit; /* BODY=8BITMIME was given */
 	bool hold;
-	uint32_t job; /* bounce: whose notification this is; else 0 */
+	bool discard; /* thrown away, and the client hears 250 */
+	bool smtputf8;
+	bool is_probe;       /* of address verification: no content is checked */
+	bool is_report;      /* sendmail -v: a report of the delivery comes back */
+	bool is_verify_only; /* sendmail -bv: nothing is delivered */
+	uint32_t job;        /* bounce: whose notification this is; else 0 */
+	struct str filter;   /* "transport:nexthop", overrides content_filter; or empty */
+	struct str redirect; /* one address instead of all recipients; or empty */
+	struct str verp;     /* two delimiters, or empty */
 	const struct ingest_rcpt *rcpts;
 	size_t n_rcpts;
+	const struct ingest_rcpt *bcc; /* of access tables, besides rcpts */
+	size_t n_bcc;
 };
 
 /* Starts a message: takes a queue id. Its name can be logged at once (`client=`).
@@ -83,12 +122,14 @@ void ingest_free(struct ingest **in);
 struct str ingest_qid(const struct ingest *in);
 
 /* The content begins: writes Received: and readies the filter. `rcpt`: the only
- * recipient, or empty. Once, before the first ingest_content(). */
+ * recipient, or empty. Once, before the first ingest_content(). client->prepend is used
+ * during the call only. */
 void ingest_begin(struct ingest *in, const struct ingest_client *client, struct str rcpt);
 
 /* Content as sent, after dot unstuffing, in pieces of any size; all of it is always used.
- * Returns: RC_OK go on; RC_MORE too much is waiting for the stage file: stop reading
- *          until room() is called; RC_PERM or RC_TEMP failed (too large, hops, disk):
+ * Returns: RC_OK go on; RC_MORE too much is waiting for the stage file, or a decision
+ *          about a header or a line waits for others: stop reading until room() is
+ *          called; RC_PERM or RC_TEMP failed (too large, hops, refused, disk):
  *          sticky, the rest is swallowed and ingest_commit() gives the same answer.
  * Blocks:  on writes to the stage file (page cache).
  * Limits:  pieces of at most 1 MiB. */
@@ -97,13 +138,17 @@ void ingest_on_room(struct ingest *in, void (*room)(void *arg), void *arg);
 
 /* All content is in: stores it. `done` is called once, later, never from inside: RC_OK
  * it is on stable storage; RC_TEMP / RC_PERM with the reply's words in `text`, enhanced
- * code first ("4.3.0 Error: queue file write error"). `env` and its strings are used only
- * during the call. */
+ * code first ("4.3.0 Error: queue file write error"), or with a whole reply ("550 …").
+ * *env is copied; its arrays and strings must stay valid until done() or ingest_free(). A
+ * message that is to be discarded is RC_OK without a put. */
 typedef void ingest_done_fn(void *arg, enum rc rc, struct str text);
 void ingest_commit(struct ingest *in, const struct ingest_envelope *env,
     ingest_done_fn *done, void *arg);
 /* The SMTP code that goes before such a text: 552 for 5.3.4, 451 for 4.3.0 … (compat). */
 unsigned ingest_reply_code(struct str text);
+/* The reply to a text of done(): the text itself when it is whole, else with its code. */
+#define INGEST_REPLY_MAX 1000
+struct str ingest_reply(struct str text, char out[INGEST_REPLY_MAX]);
 
 /* Content bytes with CRLF so far. */
 uint64_t ingest_size(const struct ingest *in);

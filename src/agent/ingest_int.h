@@ -1,10 +1,111 @@
 #ifndef AGENT_INGEST_INT_H
 #define AGENT_INGEST_INT_H
-/* What ingest.c and ingest_text.c share. */
+/* One message inside: what the ingest_*.c files share.
+ *
+ *	ingest.c          id, memory, stage file, failure
+ *	ingest_content.c  the filter: from ingest_begin() to the end of the content
+ *	ingest_checks.c   header_checks and its relatives: decisions about the content
+ *	ingest_put.c      sender and recipients, and the put
+ *	ingest_text.c     texts that are added, configuration */
+#include "agent/decide.h"
 #include "agent/ingest.h"
 #include "base/arena.h"
 #include "base/buf.h"
+#include "loop/loop.h"
+#include "spool/queue_id.h"
 
+struct wire_put;
+
+#define TEXT_WRITE_ERROR "4.3.0 Error: queue file write error" /* compat */
+#define TEXT_TOO_BIG     "5.3.4 Error: message file too big"   /* compat */
+
+/* What header and body checks ask for, besides changing the text; later ones replace
+ * earlier ones. Strings live in in->mem. */
+struct ingest_effects {
+	struct str filter, redirect; /* or empty */
+	struct ingest_rcpt *bcc;
+	size_t n_bcc, cap_bcc;
+	bool hold, discard;
+};
+
+/* The envelope as it goes into the put: what became of ingest_envelope after mapping,
+ * expansion and the effects of checks. */
+struct ingest_final {
+	struct str sender;
+	const struct ingest_rcpt *rcpts;
+	size_t n_rcpts;
+	struct str filter, redirect, verp;
+	bool hold, discard;
+};
+
+struct ingest {
+	struct submit *submit;
+	struct loop *loop;
+	const struct ingest_conf *conf;
+	struct arena *mem; /* texts of the content, and what checks asked for */
+	struct queue_id qid;
+	uint64_t id;
+	int64_t arrival_us;
+	uint32_t epoch;
+
+	const struct ingest_client *client;
+	struct mime_start start;
+	struct mime_filter *filter;
+	struct buf held;
+	uint64_t size_bytes; /* of the stored content */
+	uint64_t sent_bytes; /* of what the client sent */
+	bool has_logged_id;
+
+	enum rc failed; /* RC_OK: not */
+	char why[512];
+
+	bool is_staged;         /* stage file asked for or here */
+	uint32_t stage_request; /* not 0: on its way */
+	int stage_fd;
+	uint32_t stage_number, stage_crc;
+	void (*room)(void *arg);
+	void *room_arg;
+	bool wants_room;
+
+	struct ingest_check *check; /* state of checks; NULL: nothing is checked */
+	struct ingest_effects fx;
+
+	/* ingest_commit() */
+	bool is_committed;
+	struct ingest_envelope env;
+	struct arena *env_mem; /* what depends on the number of recipients */
+	struct ingest_final final;
+	struct decide_run expand; /* the decision about sender and recipients */
+	struct wire_put *put;     /* waiting for the stage file */
+	uint32_t put_request;
+	ingest_done_fn *done;
+	void *done_arg;
+	struct loop_task later; /* tells `done` about a failure, or a discarded message */
+};
+
+/* ---- ingest.c ---- */
+/* The message cannot be stored: everything held is let go. The first failure counts.
+ * Returns: the failure. */
+enum rc ingest_fail(struct ingest *in, enum rc rc, const char *text);
+/* One piece of filtered content. */
+MUST_USE enum rc ingest_hold(struct ingest *in, struct str s);
+enum rc ingest_flush(struct ingest *in);
+/* Tells `done`, soon: in->failed, or RC_OK with nothing stored. */
+void ingest_tell(struct ingest *in);
+
+/* ---- ingest_content.c ---- */
+void ingest_log_id(struct ingest *in);
+
+/* ---- ingest_put.c ---- */
+/* All content is in and in->env is set: decides about sender and recipients, then puts;
+ * or fails. From here on everything ends in `done`. */
+void ingest_expand_start(struct ingest *in);
+/* The stage file is here, or failed; the put that waits for it goes on. */
+void ingest_put_go(struct ingest *in);
+/* The message goes away: decisions that wait are given up. */
+void ingest_put_cancel(struct ingest *in);
+
+/* ---- ingest_text.c ---- */
 /* "<20261122005909.QID@host>", or "<QID@host>" when queue ids are long. .p NULL: limit.
  */
 struct str ingest_message_id(const struct ingest_conf *conf, struct str qid,

@@ -4,6 +4,7 @@
 #include <time.h>
 #include "addr/address.h"
 #include "agent/ingest_int.h"
+#include "conf/list.h"
 #include "conf/snapshot.h"
 #include "log/log.h"
 
@@ -154,18 +155,74 @@ ingest_reply_code(struct str text)
 	return 451;
 }
 
-enum rc
-ingest_conf_load(const struct conf_snapshot *snapshot,
-    const struct master_service *service, struct log *log, struct arena *mem,
+struct str
+ingest_reply(struct str text, char out[INGEST_REPLY_MAX])
+{
+	bool is_whole = text.n > 3 && (*text.p == '4' || *text.p == '5') &&
+			ascii_isdigit(text.p[1]) && ascii_isdigit(text.p[2]) &&
+			(text.p[3] == ' ' || text.p[3] == '-');
+
+	if (is_whole)
+		(void)snprintf(out, INGEST_REPLY_MAX, "%.*s", STR_ARG(text));
+	else
+		(void)snprintf(out, INGEST_REPLY_MAX, "%u %.*s", ingest_reply_code(text),
+		    STR_ARG(text));
+	return str_c(out);
+}
+
+/* What the service that takes mail in leaves out. */
+static enum rc
+fill_overrides(const struct ingest_conf_request *req, struct arena *mem,
     struct ingest_conf *out, struct err *e)
 {
+	struct str list, word;
+	enum rc rc = conf_get(
+	    req->snapshot, req->service, STR("receive_override_options"), mem, &list, e);
+
+	while (rc == RC_OK && str_token(&list, CONF_LIST_SEPARATORS, &word)) {
+		if (str_iis(word, "no_address_mappings"))
+			out->no_mappings = true;
+		else if (str_iis(word, "no_header_body_checks"))
+			out->no_checks = true;
+		else if (str_iis(word, "no_milters"))
+			out->no_milters = true;
+		else if (!str_iis(word, "no_unknown_recipient_checks"))
+			rc = err_set(e, RC_PERM,
+			    "unknown receive_override_options value \"%.*s\"",
+			    STR_ARG(word)); /* compat */
+	}
+	return rc;
+}
+
+/* The service that cleanup's parameters come from; NULL: main.cf alone. */
+static enum rc
+find_cleanup(const struct ingest_conf_request *req, struct arena *mem,
+    const struct master_service **out, struct err *e)
+{
+	struct str name;
+	enum rc rc = conf_get(
+	    req->snapshot, req->service, STR("cleanup_service_name"), mem, &name, e);
+
+	if (rc == RC_OK)
+		*out = master_cf_find(&req->snapshot->master, name, MASTER_UNIX);
+	return rc;
+}
+
+enum rc
+ingest_conf_load(const struct ingest_conf_request *req, struct arena *mem,
+    struct ingest_conf *out, struct err *e)
+{
+	const struct conf_snapshot *snapshot = req->snapshot;
+	const struct master_service *service = NULL;
 	struct conf_ingest c;
 	struct str tag;
-	enum rc rc = conf_fill_ingest(snapshot, service, mem, &c, e);
+	enum rc rc = find_cleanup(req, mem, &service, e);
 
-	if (rc == RC_OK) /* cleanup is a service of its own in Postfix: main.cf's name */
+	if (rc == RC_OK)
+		rc = conf_fill_ingest(snapshot, service, mem, &c, e);
+	if (rc == RC_OK)
 		rc = conf_expand(
-		    snapshot, NULL, STR("${syslog_name}/cleanup"), mem, &tag, e);
+		    snapshot, service, STR("${syslog_name}/cleanup"), mem, &tag, e);
 	if (rc != RC_OK)
 		return rc;
 	*out = (struct ingest_conf){
@@ -186,11 +243,15 @@ ingest_conf_load(const struct conf_snapshot *snapshot,
 		.enable_long_queue_ids = c.enable_long_queue_ids,
 		.always_complete = c.always_add_missing_headers,
 		.obsolete_from = str_is(c.header_from_format, "obsolete"),
+		.decide = req->decide,
 	};
 	mime_conf_drop(&out->mime, c.message_drop_headers);
+	rc = fill_overrides(req, mem, out, e);
+	if (rc != RC_OK)
+		return rc;
 	tag = arena_str(mem, tag);
 	if (tag.p == NULL)
 		return err_set(e, RC_TEMP, "memory limit");
-	out->cleanup_log = log_with_tag(log, tag.p);
+	out->cleanup_log = log_with_tag(req->log, tag.p);
 	return RC_OK;
 }

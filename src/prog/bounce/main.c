@@ -83,7 +83,12 @@ read_conf(struct bounce *b, struct worker *w, struct err *e)
 
 	b->log = s != NULL ? s->log : w->log;
 	if (rc == RC_OK)
-		rc = ingest_conf_load(w->snapshot, entry, w->log, w->mem, &b->ingest, e);
+		rc = ingest_conf_load(&(struct ingest_conf_request){
+					  .snapshot = w->snapshot,
+					  .service = entry,
+					  .log = w->log,
+					  .is_internal = true },
+		    w->mem, &b->ingest, e);
 	if (rc != RC_OK)
 		return rc;
 	/* What was small enough to be accepted may come back with a few lines more. */

@@ -30,6 +30,7 @@ struct notice {
 	struct str rcpt[TARGET_END];
 	struct ingest *in;
 	struct ingest_client client;
+	struct ingest_rcpt to;
 	struct buf prefix, suffix;
 	uint64_t offset, end; /* of the original: what is still to be copied */
 	bool headers_only, has_suffix;
@@ -224,14 +225,14 @@ on_done(void *arg, enum rc rc, struct str text)
 static void
 commit(struct notice *n)
 {
-	const struct ingest_rcpt rcpt = { .address = n->rcpt[n->at] };
-	struct ingest_envelope env = { .rcpts = &rcpt,
+	struct ingest_envelope env = { .rcpts = &n->to,
 		.n_rcpts = 1,
 		.sender = n->at == TO_SENDER ? STR("") : n->b->conf.double_bounce_sender,
 		/* The first message that is durable settles the job. */
 		.job =
 		    n->at == TO_SENDER || !n->is_wanted[TO_SENDER] ? n->job->m->job : 0 };
 
+	n->to = (struct ingest_rcpt){ .address = n->rcpt[n->at] };
 	ingest_commit(n->in, &env, on_done, n);
 }
 

@@ -96,7 +96,10 @@ read_conf(struct pickup *p, struct worker *w, struct err *e)
 
 	p->log = s != NULL ? s->log : w->log;
 	if (rc == RC_OK)
-		rc = ingest_conf_load(w->snapshot, entry, w->log, w->mem, &p->ingest, e);
+		rc = ingest_conf_load(
+		    &(struct ingest_conf_request){
+			.snapshot = w->snapshot, .service = entry, .log = w->log },
+		    w->mem, &p->ingest, e);
 	return rc;
 }
 

@@ -89,7 +89,8 @@ message_begin(struct conn *c)
 		.via = c->service->conf.smtpd_hide_client_session ? MIME_VIA_SELF
 								  : MIME_VIA_SMTP,
 		.is_local = c->is_local,
-		.sender = v.mail->address };
+		.sender = v.mail->address,
+		.recipient = m->n_rcpts > 0 ? m->rcpts[0].address : STR("") };
 	ingest_on_room(m->ingest, on_room, c);
 	ingest_begin(
 	    m->ingest, &m->client, m->n_rcpts == 1 ? m->rcpts[0].address : STR(""));
@@ -111,13 +112,10 @@ on_committed(void *arg, enum rc rc, struct str text)
 {
 	struct conn *c = arg;
 	struct smtp_answer a = { .rc = rc };
-	char reply[600];
+	char reply[INGEST_REPLY_MAX];
 
-	if (rc != RC_OK) {
-		(void)snprintf(reply, sizeof(reply), "%u %.*s", ingest_reply_code(text),
-		    STR_ARG(text));
-		a.reply = str_c(reply);
-	}
+	if (rc != RC_OK)
+		a.reply = ingest_reply(text, reply);
 	c->message->is_committing = false;
 	conn_answer(c, &a);
 	message_drop(c);

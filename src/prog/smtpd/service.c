@@ -204,9 +204,6 @@ fill(struct service *s, struct err *e)
 		    s->conf.mynetworks, &match_files_os, w->mem, &s->mynetworks, e);
 	if (rc == RC_OK)
 		rc = conf_own_addresses(w->snapshot, line, false, w->mem, &s->own, e);
-	if (rc == RC_OK)
-		rc = ingest_conf_load(
-		    w->snapshot, line, s->entry->log, w->mem, &s->ingest, e);
 	fill_rewrite(s);
 	return rc;
 }
@@ -304,6 +301,13 @@ service_open(
 		return rc;
 	if (d->tables == NULL)
 		d->tables = s->decide;
+	rc = ingest_conf_load(&(struct ingest_conf_request){ .snapshot = d->w->snapshot,
+				  .service = entry->entry,
+				  .log = entry->log,
+				  .decide = s->decide },
+	    d->w->mem, &s->ingest, e);
+	if (rc != RC_OK)
+		return rc;
 	s->listeners = mem_array(entry->n_listen + 1, sizeof(*s->listeners));
 	s->n_listeners = entry->n_listen;
 	for (size_t i = 0; i < entry->n_listen; i++) {
