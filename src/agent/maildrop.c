@@ -19,6 +19,10 @@ static const struct rule {
 	{ 'T', true, 1 << PH_HEAD, PH_HEAD },
 	{ 'B', true, 1 << PH_HEAD, PH_HEAD },
 	{ 'G', true, 1 << PH_HEAD, PH_HEAD },
+	{ 'P', true, 1 << PH_HEAD, PH_HEAD },
+	{ 'M', true, 1 << PH_HEAD, PH_HEAD },
+	{ 'U', true, 1 << PH_HEAD, PH_HEAD },
+	{ 'O', false, 1 << PH_HEAD | 1 << PH_RCPTS, PH_RCPTS },
 	{ 'N', false, 1 << PH_HEAD | 1 << PH_RCPTS, PH_RCPTS },
 	{ 'R', false, 1 << PH_HEAD | 1 << PH_RCPTS, PH_RCPTS },
 	{ 'L', false, 1 << PH_RCPTS | 1 << PH_CONTENT, PH_CONTENT },
@@ -46,6 +50,15 @@ has_control(struct str s)
 	return false;
 }
 
+static bool
+is_punctuation(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] <= ' ' || s.p[i] >= 127 || ascii_isalnum(s.p[i]))
+			return false;
+	return true;
+}
+
 static enum rc
 bad(struct maildrop_reader *r, const char *what, struct err *e)
 {
@@ -65,6 +78,10 @@ check(struct maildrop_reader *r, const struct rule *rule, struct str text, struc
 		return bad(r, "control character in the envelope", e);
 	if (rule->type == 'V' && !str_is(text, "1"))
 		return bad(r, "unknown version", e);
+	if (rule->type == 'P' && !(text.n == 2 && is_punctuation(text)))
+		return bad(r, "bad VERP delimiters", e);
+	if (rule->type == 'M' && !str_is(text, "report") && !str_is(text, "verify"))
+		return bad(r, "unknown way of delivery", e);
 	if (rule->type == 'N' && str_u64(text, 15, &number) != RC_OK)
 		return bad(r, "bad NOTIFY", e);
 	if (rule->type == 'R' && (text.n == 0 || ++r->n_rcpts > MAILDROP_RCPTS_MAX))

@@ -13,15 +13,20 @@
  *	T  RET: "full" or "hdrs"
  *	B  body type: "7BIT" or "8BITMIME"
  *	G  "": from a gateway, headers are not completed
+ *	P  VERP: its two delimiters, ASCII punctuation
+ *	M  "report": tell the sender what became of each recipient; "verify": only that,
+ *	   deliver nothing
+ *	U  "": the sender asks for SMTPUTF8
  *	N  NOTIFY as a decimal number (enum dsn_notify) for the R that follow
+ *	O  ORCPT of the next R, decoded: "rfc822;user@host"
  *	R  recipient, external form; at least one
  *	L  content: as typed, lines end in LF or CRLF; pieces of any cut
  *	X  "": the end; nothing follows
  *
- * Order: V, then S F E T B G in any order and each at most once, then N and R, then L,
- *then X. A file is *valid* when the order holds, X is the last byte read, and no text but
- *L has a byte below blank (NUL, CR, LF …). Who wrote it is the owner of the file, not its
- *content.
+ * Order: V, then S F E T B G P M U in any order and each at most once, then N, O and R,
+ *then L, then X. A file is *valid* when the order holds, X is the last byte read, and no
+ *text but L has a byte below blank (NUL, CR, LF …). Who wrote it is the owner of the
+ *file, not its content.
  *
  * A file is *complete* when its owner may execute it (mode 0744): postdrop sets that
  *last. Its content is protected by the folder, which only mail_owner can list. */

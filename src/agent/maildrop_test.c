@@ -59,7 +59,8 @@ files(void **state)
 		enum rc rc;
 	} rows[] = {
 		{ "all records",
-		    "V:1\nF:Full\nS:a@b\nE:id\nT:hdrs\nB:7BIT\nG:\nN:3\nR:c@d\nR:e\n"
+		    "V:1\nF:Full\nS:a@b\nE:id\nT:hdrs\nB:7BIT\nG:\nP:+=\nM:report\nU:\n"
+		    "N:3\nR:c@d\nO:rfc822;x@y\nR:e\n"
 		    "N:0\nR:f\nL:one\nL:two\nX:\n",
 		    RC_NONE },
 		{ "least", "V:1\nS:\nR:a\nX:\n", RC_NONE },
@@ -76,6 +77,11 @@ files(void **state)
 		{ "unknown record", "V:1\nS:b\nQ:a\n", RC_PERM },
 		{ "control characters", "V:1\nS:CR\nR:a\nX:\n", RC_PERM },
 		{ "control characters in content", "V:1\nS:a\nR:a\nL:CR\nX:\n", RC_NONE },
+		{ "bad VERP", "V:1\nS:a\nP:+\nR:a\nX:\n", RC_PERM },
+		{ "VERP with a letter", "V:1\nS:a\nP:+a\nR:a\nX:\n", RC_PERM },
+		{ "VERP behind recipients", "V:1\nS:a\nR:a\nP:+=\nX:\n", RC_PERM },
+		{ "verify", "V:1\nS:a\nM:verify\nR:a\nX:\n", RC_NONE },
+		{ "probe", "V:1\nS:a\nM:probe\nR:a\nX:\n", RC_PERM },
 		{ "bad notify", "V:1\nS:a\nN:16\nR:a\nX:\n", RC_PERM },
 		{ "empty", "", RC_MORE },
 	};

@@ -38,6 +38,7 @@ struct item {
 	struct ingest_rcpt *rcpts;
 	size_t rcpts_cap;
 	uint8_t notify;
+	struct str orcpt; /* of the recipient that comes next */
 	bool is_gateway, is_eof, is_submitted;
 };
 
@@ -144,7 +145,9 @@ add_rcpt(struct item *it, struct str address)
 	}
 	r = &it->rcpts[it->env.n_rcpts];
 	*r = (struct ingest_rcpt){ .address = arena_str(it->mem, address),
+		.orcpt = it->orcpt,
 		.notify = it->notify };
+	it->orcpt = STR("");
 	if (r->address.p == NULL)
 		return false;
 	it->env.n_rcpts++;
@@ -180,6 +183,17 @@ take_head(struct item *it, const struct maildrop_record *r)
 	case 'G':
 		it->is_gateway = true;
 		return true;
+	case 'P':
+		return keep(it, &it->env.verp, r->text);
+	case 'M':
+		it->env.is_verify_only = str_is(r->text, "verify");
+		it->env.is_report = str_is(r->text, "report");
+		return true;
+	case 'U':
+		it->env.smtputf8 = true;
+		return true;
+	case 'O':
+		return keep(it, &it->orcpt, r->text);
 	case 'N':
 		(void)!str_u64(r->text, 15, &number); /* the reader has checked it */
 		it->notify = (uint8_t)number;

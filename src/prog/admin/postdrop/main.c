@@ -1,5 +1,8 @@
 /* postdrop: writes what sendmail sends on standard input into the maildrop, and pokes
- * pickup. Installed set-gid, because the maildrop is closed to users; so every byte of
+ * pickup. With -r it says on standard output what came of it, a line each: the name of
+ * the file when it begins, and at the end an exit status and its reason.
+ *
+ * Installed set-gid, because the maildrop is closed to users; so every byte of
  * the input is checked (agent/maildrop.h), and who we run for decides, not what he says.
  *
  * A file is complete when it may be executed: that is set, and both are synced, before we
@@ -10,6 +13,7 @@
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +26,7 @@
 #include "os/clock.h"
 #include "os/fd.h"
 #include "os/random.h"
+#include "prog/admin/postdrop/postdrop.h"
 
 enum { READ_SIZE = 64 << 10, PATH_SIZE = 4096 };
 
@@ -31,6 +36,8 @@ static volatile sig_atomic_t got_signal;
 struct drop {
 	char path[PATH_SIZE];
 	int fd;
+	bool reports; /* -r */
+	const char *login;
 };
 
 static void
@@ -61,12 +68,34 @@ catch_signals(void)
 	(void)signal(SIGXFSZ, SIG_IGN);
 }
 
+/* A line for sendmail. It may be gone; its message is not, once that is complete. */
+static void
+report(const struct drop *d, const char *fmt, ...)
+{
+	char line[600];
+	va_list ap;
+	int n;
+
+	if (!d->reports)
+		return;
+	va_start(ap, fmt);
+	n = vsnprintf(line, sizeof(line) - 1, fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		return;
+	n = (size_t)n < sizeof(line) - 1 ? n : (int)sizeof(line) - 2;
+	line[n++] = '\n';
+	(void)!os_fd_write_all(STDOUT_FILENO, str_n(line, (size_t)n), NULL);
+}
+
 /* Ends without a file. */
 static _Noreturn void
 give_up(struct drop *d, int status, const char *what, const char *why)
 {
 	if (d->fd >= 0)
 		(void)unlink(d->path);
+	report(d, "%d %s%s%s", status, what, why != NULL ? ": " : "",
+	    why != NULL ? why : "");
 	command_fatal(&command, status, "uid=%ld: %s%s%s", (long)getuid(), what,
 	    why != NULL ? ": " : "", why != NULL ? why : "");
 }
@@ -74,17 +103,39 @@ give_up(struct drop *d, int status, const char *what, const char *why)
 /* ---- who ---- */
 
 static void
-check_user(void)
+check_user(struct drop *d)
 {
 	uid_t uid = getuid();
 	const struct passwd *pw = getpwuid(uid);
 	struct str login = str_c(pw != NULL ? pw->pw_name : "unknown");
+
+	/* What getpwuid() gave does not last. */
+	d->login = arena_cstr(command.mem, login);
+	if (d->login == NULL)
+		command_fatal(&command, EX_OSERR, "out of memory");
 
 	if (!command_user_is_listed(&command, EX_TEMPFAIL, "authorized_submit_users",
 		command.conf.authorized_submit_users, login)) /* compat */
 		command_fatal(&command, EX_NOPERM,
 		    "User %.*s(%ld) is not allowed to submit mail", STR_ARG(login),
 		    (long)uid);
+}
+
+/* Refused senders are told by -r alone: sendmail says it to the user, and to the log. */
+static void
+check_sender(struct drop *d, struct str sender)
+{
+	struct err e = { 0 };
+
+	if (sender_check(&command, str_c(d->login), sender, &e) == RC_OK)
+		return;
+	if (d->reports) {
+		if (d->fd >= 0)
+			(void)unlink(d->path);
+		report(d, "%d %s", EX_TEMPFAIL, e.text);
+		exit(EX_TEMPFAIL);
+	}
+	give_up(d, EX_TEMPFAIL, e.text, NULL);
 }
 
 /* ---- the file ---- */
@@ -107,9 +158,8 @@ create(struct drop *d)
 			break;
 	}
 	if (d->fd < 0)
-		command_fatal(&command, EX_TEMPFAIL,
-		    "mail_queue_enter: create file %s: %s", d->path,
-		    strerror(errno)); /* compat */
+		give_up(d, EX_TEMPFAIL, "mail_queue_enter: create file", strerror(errno));
+	report(d, "%s", strrchr(d->path, '/') + 1);
 }
 
 /* The name, too. Users may not read the maildrop, and so not sync it: for them the file
@@ -186,6 +236,13 @@ fill(struct drop *d, struct buf *in)
 }
 
 static void
+check_record(struct drop *d, const struct maildrop_record *r)
+{
+	if (r->type == 'S')
+		check_sender(d, r->text);
+}
+
+static void
 copy(struct drop *d)
 {
 	struct maildrop_reader reader = { 0 };
@@ -200,14 +257,17 @@ copy(struct drop *d)
 		size_t used;
 
 		if (fill(d, &in) == RC_NONE) {
-			if (in.n == 0 && d->fd < 0)
-				_exit(EX_DATAERR); /* sendmail gave up, and said why */
+			if (in.n == 0 &&
+			    reader.seen == 0) { /* sendmail gave up, and said why */
+				if (d->fd >= 0)
+					(void)unlink(d->path);
+				_exit(EX_DATAERR);
+			}
 			give_up(d, EX_DATAERR, "input is not complete", NULL);
 		}
 		rest = buf_view(&in);
-		do
-			rc = maildrop_next(&reader, &rest, &r, &e);
-		while (rc == RC_OK);
+		while ((rc = maildrop_next(&reader, &rest, &r, &e)) == RC_OK)
+			check_record(d, &r);
 		used = in.n - rest.n;
 		if (rc == RC_PERM || (rc == RC_NONE && rest.n > 0))
 			give_up(d, EX_DATAERR, "malformed input", e.text);
@@ -235,6 +295,8 @@ main(int argc, char **argv)
 	while ((c = getopt(argc, argv, "c:rv")) != -1) {
 		if (c == 'c')
 			dir = optarg;
+		else if (c == 'r')
+			d.reports = true;
 		else if (c == '?') {
 			(void)fprintf(stderr,
 			    "postdrop: fatal: usage: postdrop [-c config_dir] [-v]\n");
@@ -244,9 +306,12 @@ main(int argc, char **argv)
 	catch_signals();
 	(void)umask(0);
 	command_init(&command, "postdrop", dir);
-	check_user();
+	check_user(&d);
+	if (d.reports)
+		create(&d);
 	copy(&d);
 	complete(&d);
+	report(&d, "0");
 	poke();
 	return EX_OK;
 }

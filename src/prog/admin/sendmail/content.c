@@ -162,7 +162,7 @@ content_copy(struct mail *m)
 		c.has_envelope = true;
 		envelope_write(m, STR(""));
 	}
-	while (!c.is_over && !m->is_lost) {
+	while (!m->o->only_verifies && !c.is_over && !m->is_lost) {
 		n = read(STDIN_FILENO, chunk, sizeof(chunk));
 		if (n < 0 && errno == EINTR)
 			continue;

@@ -158,6 +158,12 @@ put_wishes(struct mail *m)
 		mail_put(m, 'B', str_c(o->body_type));
 	if (o->is_gateway)
 		mail_put(m, 'G', STR(""));
+	if (o->verp != NULL)
+		mail_put(m, 'P', str_c(o->verp));
+	if (o->smtputf8)
+		mail_put(m, 'U', STR(""));
+	if (o->only_verifies || o->verbose == 1)
+		mail_put(m, 'M', o->only_verifies ? STR("verify") : STR("report"));
 	notify = o->notify != NULL ? notify_mask(m) : 0;
 	if (notify != 0)
 		mail_put(m, 'N', arena_printf(m->c->mem, "%u", notify));

@@ -9,17 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
-#include "agent/maildrop.h"
-#include "os/fd.h"
 #include "prog/admin/sendmail/sendmail.h"
-
-enum { GATHER = 64 << 10, PATH_SIZE = 4096 };
 
 enum mode {
 	MODE_MAIL,
+	MODE_SMTP,
 	MODE_QUEUE_LIST,
 	MODE_FLUSH,
 	MODE_FLUSH_ID,
@@ -31,7 +27,7 @@ enum mode {
 
 struct request {
 	enum mode mode;
-	const char *config_dir, *target;
+	const char *target;
 	const char *alias_file; /* -oA: instead of alias_database */
 	struct options o;
 };
@@ -39,38 +35,21 @@ struct request {
 static struct command command;
 static struct request request;
 
+const char *
+mail_sender(const struct mail *m)
+{
+	const struct passwd *pw = getpwuid(getuid());
+
+	if (m->o->sender != NULL)
+		return m->o->sender;
+	return pw != NULL ? pw->pw_name : "unknown";
+}
+
 void
 mail_fatal(const struct mail *m, const char *text)
 {
-	const struct passwd *pw = getpwuid(getuid());
-	const char *who = m->o->sender;
-
-	if (who == NULL)
-		who = pw != NULL ? pw->pw_name : "unknown";
-	command_fatal(
-	    m->c, EX_TEMPFAIL, "%s(%ld): %s", who, (long)getuid(), text); /* compat */
-}
-
-void
-mail_flush(struct mail *m)
-{
-	struct err e = { 0 };
-
-	if (!m->is_lost && m->out.n > 0 &&
-	    os_fd_write_all(m->fd, buf_view(&m->out), &e) != RC_OK)
-		m->is_lost = true;
-	buf_reset(&m->out);
-}
-
-void
-mail_put(struct mail *m, char type, struct str text)
-{
-	if (type != 'L' && text.n > MAILDROP_TEXT_MAX)
-		mail_fatal(m, "address or option too long");
-	if (m->out.n >= GATHER)
-		mail_flush(m);
-	if (maildrop_put(&m->out, type, text) != RC_OK)
-		mail_fatal(m, "out of memory");
+	command_fatal(m->c, EX_TEMPFAIL, "%s(%ld): %s", mail_sender(m), (long)getuid(),
+	    text); /* compat */
 }
 
 /* ---- other commands ---- */
@@ -80,18 +59,6 @@ usage(const char *what)
 {
 	(void)fprintf(stderr, "%s: fatal: %s\n", command.name, what);
 	exit(EX_TEMPFAIL); /* compat: whatever is wrong, the caller may try again */
-}
-
-/* They are where we are. */
-static void
-path_beside(const char *name, char out[PATH_SIZE])
-{
-	ssize_t n = readlink("/proc/self/exe", out, PATH_SIZE - 64);
-
-	out[n > 0 ? n : 0] = '\0';
-	while (n > 0 && out[n - 1] != '/')
-		out[--n] = '\0';
-	(void)strcat(out, name);
 }
 
 static _Noreturn void
@@ -141,11 +108,11 @@ make_aliases(const struct request *r)
 	size_t n = 0, first;
 
 	without_recipients(r, "alias initialization mode");
-	command_init(&command, "sendmail", r->config_dir);
+	command_init(&command, "sendmail", r->o.config_dir);
 	argv[n++] = "postalias";
-	if (r->config_dir != NULL) {
+	if (r->o.config_dir != NULL) {
 		argv[n++] = "-c";
-		argv[n++] = r->config_dir;
+		argv[n++] = r->o.config_dir;
 	}
 	argv[n++] = "--";
 	first = n;
@@ -164,60 +131,66 @@ make_aliases(const struct request *r)
 	command_fatal(&command, EX_TEMPFAIL, "execute %s: %s", path, strerror(errno));
 }
 
-static pid_t
-start_postdrop(struct mail *m, const char *dir)
+/* -XV names characters that cannot be mistaken for parts of an address. */
+static void
+check_verp(struct request *r)
 {
-	char path[PATH_SIZE];
-	int fds[2];
-	pid_t pid;
+	struct str delimiters = str_c(r->o.verp != NULL ? r->o.verp : "");
+	struct str allowed = command.conf.verp_delimiter_filter;
+	bool ok = delimiters.n == 0 || delimiters.n == 2;
+	char text[200];
 
-	path_beside("postdrop", path);
-	if (pipe(fds) != 0)
-		mail_fatal(m, "cannot make a pipe");
-	pid = fork();
-	if (pid < 0)
-		mail_fatal(m, "cannot fork");
-	if (pid == 0) {
-		(void)dup2(fds[0], STDIN_FILENO);
-		(void)close(fds[0]);
-		(void)close(fds[1]);
-		if (dir != NULL)
-			(void)execl(path, "postdrop", "-c", dir, (char *)NULL);
-		else
-			(void)execl(path, "postdrop", (char *)NULL);
-		(void)fprintf(
-		    stderr, "sendmail: fatal: execute %s: %s\n", path, strerror(errno));
-		_exit(EX_TEMPFAIL);
-	}
-	(void)close(fds[0]);
-	m->fd = fds[1];
-	return pid;
+	if (r->o.verp != NULL && delimiters.n == 0)
+		r->o.verp = arena_cstr(command.mem, command.conf.default_verp_delimiters);
+	for (size_t i = 0; i < delimiters.n; i++)
+		ok = ok && str_find(allowed, delimiters.p[i]) < allowed.n;
+	if (ok)
+		return;
+	(void)snprintf(text, sizeof(text), "-V requires two characters from %.*s",
+	    STR_ARG(str_head(allowed, 100))); /* compat */
+	usage(text);
+}
+
+/* What postdrop said goes on to the user. */
+static int
+refused(const struct mail *m, const struct err *e)
+{
+	if (e->sys == EX_NOPERM) /* it said so itself */
+		return EX_NOPERM;
+	if (e->sys == EX_UNAVAILABLE)
+		mail_fatal(m, "message file too big"); /* compat */
+	mail_fatal(m, e->text[0] != '\0' && e->sys == EX_TEMPFAIL
+			  ? e->text
+			  : "Queue file write error");
 }
 
 static int
-send_mail(const struct request *r)
+send_mail(struct request *r)
 {
-	struct mail m = { .c = &command, .o = &r->o, .fd = -1 };
-	const char *dir = r->config_dir != NULL ? r->config_dir : getenv("MAIL_CONFIG");
-	int status = 0;
-	pid_t pid;
+	struct mail m = { .c = &command, .o = &r->o, .fd = -1, .report = -1 };
+	struct err e = { 0 };
 
-	command_init(&command, "sendmail", r->config_dir);
-	(void)signal(SIGPIPE, SIG_IGN);
-	buf_init(&m.out, 2 * GATHER + MAILDROP_RECORD_MAX);
-	pid = start_postdrop(&m, dir);
+	command_init(&command, "sendmail", r->o.config_dir);
+	check_verp(r);
+	if (mail_open(&m, &e) != RC_OK)
+		return refused(&m, &e);
 	content_copy(&m);
-	(void)close(m.fd);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	buf_fini(&m.out);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == EX_OK)
-		return EX_OK;
-	if (WIFEXITED(status) && WEXITSTATUS(status) == EX_UNAVAILABLE)
-		mail_fatal(&m, "message file too big"); /* compat */
-	if (WIFEXITED(status) && WEXITSTATUS(status) == EX_NOPERM)
-		return EX_NOPERM;
-	mail_fatal(&m, "Queue file write error");
+	if (mail_close(&m, &e) != RC_OK)
+		return refused(&m, &e);
+	if (r->o.only_verifies || r->o.verbose == 1) /* compat */
+		(void)printf("Mail Delivery Status Report will be mailed to <%s>.\n",
+		    mail_sender(&m));
+	return EX_OK;
+}
+
+static int
+serve_smtp(const struct request *r)
+{
+	if (r->o.wants_extraction)
+		usage("-t can be used only in delivery mode"); /* compat */
+	without_recipients(r, "stand-alone mode");
+	command_init(&command, "sendmail", r->o.config_dir);
+	return smtp_serve(&command, &r->o);
 }
 
 /* ---- options ---- */
@@ -228,6 +201,7 @@ option_b(struct request *r, const char *arg)
 	switch (*arg) {
 	case 'm':
 		r->mode = MODE_MAIL;
+		r->o.only_verifies = false;
 		break;
 	case 'p':
 		r->mode = MODE_QUEUE_LIST;
@@ -244,9 +218,12 @@ option_b(struct request *r, const char *arg)
 		r->mode = MODE_NOTHING;
 		break;
 	case 's':
-		usage("-bs: SMTP on standard input is not available");
+		r->mode = MODE_SMTP;
+		break;
 	case 'v':
-		usage("-bv: address verification is not available");
+		r->mode = MODE_MAIL;
+		r->o.only_verifies = true;
+		break;
 	default:
 		(void)fprintf(stderr, "sendmail: fatal: unsupported: -b%s\n", arg);
 		exit(EX_TEMPFAIL);
@@ -286,6 +263,27 @@ option_q(struct request *r, const char *arg)
 	}
 }
 
+/* -O name=value: only the need for SMTPUTF8 means something. */
+static void
+option_O(struct request *r, const char *arg)
+{
+	struct str name, value;
+
+	if (str_cut(str_c(arg), '=', &name, &value) && str_iis(name, "smtputf8"))
+		r->o.smtputf8 = str_iis(value, "yes");
+}
+
+/* -XV, -XV+=: one sender address for each recipient. */
+static void
+option_X(struct request *r, const char *arg)
+{
+	if (*arg != 'V') {
+		(void)fprintf(stderr, "sendmail: fatal: unsupported: -X%c\n", *arg);
+		exit(EX_TEMPFAIL);
+	}
+	r->o.verp = arg + 1;
+}
+
 static void
 option_B(struct request *r, const char *arg)
 {
@@ -300,7 +298,7 @@ text_option(struct request *r, int letter)
 {
 	switch (letter) {
 	case 'C':
-		return &r->config_dir;
+		return &r->o.config_dir;
 	case 'f':
 	case 'r':
 		return &r->o.sender;
@@ -336,8 +334,13 @@ take_option(struct request *r, int letter, const char *arg)
 	case 'I':
 		r->mode = MODE_ALIASES;
 		break;
+	case 'n':
+		usage("-n option not supported"); /* compat */
 	case 'o':
 		option_o(r, arg);
+		break;
+	case 'O':
+		option_O(r, arg);
 		break;
 	case 'q':
 		option_q(r, arg);
@@ -345,7 +348,13 @@ take_option(struct request *r, int letter, const char *arg)
 	case 't':
 		r->o.wants_extraction = true;
 		break;
-	default: /* A e h L m n O p U v x X do nothing */
+	case 'v':
+		r->o.verbose++;
+		break;
+	case 'X':
+		option_X(r, arg);
+		break;
+	default: /* A e h L m p U x do nothing */
 		break;
 	}
 }
@@ -424,26 +433,32 @@ main(int argc, char **argv)
 		command.name = "newaliases";
 	}
 	parse(argc, argv, r);
-	r->config_dir = config_dir(r->config_dir);
+	r->o.config_dir = config_dir(r->o.config_dir);
 	switch (r->mode) {
 	case MODE_MAIL:
+		if (r->o.wants_extraction && r->o.only_verifies) /* compat */
+			usage("-t option cannot be used with -bv");
+		if (r->o.verbose > 0 && r->o.only_verifies) /* compat */
+			usage("-v option cannot be used with -bv");
 		if (r->o.wants_extraction && r->o.n_rcpts > 0) /* compat */
 			usage("cannot handle command-line recipients with -t");
 		return send_mail(r);
+	case MODE_SMTP:
+		return serve_smtp(r);
 	case MODE_QUEUE_LIST:
 		without_recipients(r, "display queue mode");
-		run_instead("postqueue", "-p", NULL, r->config_dir);
+		run_instead("postqueue", "-p", NULL, r->o.config_dir);
 	case MODE_FLUSH:
 		without_recipients(r, "flush queue mode");
-		run_instead("postqueue", "-f", NULL, r->config_dir);
+		run_instead("postqueue", "-f", NULL, r->o.config_dir);
 	case MODE_FLUSH_ID:
 		without_recipients(r, "flush queue_id");
-		run_instead("postqueue", "-i", r->target, r->config_dir);
+		run_instead("postqueue", "-i", r->target, r->o.config_dir);
 	case MODE_FLUSH_SITE:
 		without_recipients(r, "flush site");
-		run_instead("postqueue", "-s", r->target, r->config_dir);
+		run_instead("postqueue", "-s", r->target, r->o.config_dir);
 	case MODE_START:
-		run_instead("postfix", "start", NULL, r->config_dir);
+		run_instead("postfix", "start", NULL, r->o.config_dir);
 	case MODE_ALIASES:
 		make_aliases(r);
 	case MODE_NOTHING:
