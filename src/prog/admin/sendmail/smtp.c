@@ -361,6 +361,8 @@ smtp_serve(struct command *c, const struct options *o)
 		command_fatal(c, EX_TEMPFAIL, "%s", e.text);
 	rights.hide = smtp_ehlo_bits(s.conf.smtpd_discard_ehlo_keywords, NULL);
 	conf.filters_commands = conf.forbids_by_table = false;
+	/* A program that writes all of its session into a pipe does no harm. */
+	conf.forbid_unauth_pipelining = false;
 	open_log(&s);
 	s.mem = arena_new((size_t)64 << 20);
 	buf_init(&s.in, IN_MAX);
@@ -372,6 +374,7 @@ smtp_serve(struct command *c, const struct options *o)
 	buf_fini(&s.out);
 	arena_free(&s.mem);
 	free(s.rcpts);
+	log_flush(s.log);
 	log_free(&s.log);
 	return EX_OK;
 }
