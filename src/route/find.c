@@ -75,22 +75,39 @@ find_at(struct ask *a, const struct ask_tables *tables, struct str local,
 	return rc;
 }
 
-enum rc
-route_find_full(struct ask *a, const struct ask_tables *tables,
-    const struct route_keys *k, struct str *out)
+/* The whole address in both forms. */
+static enum rc
+find_external(struct ask *a, const struct ask_tables *tables, const struct route_keys *k,
+    struct str *out)
 {
 	enum rc rc = ask_tables(a, tables, k->external, 0, out);
 
 	if (rc == RC_NONE && k->internal.n > 0)
 		rc = ask_tables(a, tables, k->internal, 0, out);
+	return rc;
+}
+
+enum rc
+route_find_full(struct ask *a, const struct ask_tables *tables,
+    const struct route_keys *k, struct str *out)
+{
+	enum rc rc = find_external(a, tables, k, out);
+
 	if (rc == RC_NONE && k->has_extension && k->domain.n > 0)
 		rc = find_at(a, tables, k->user, k->domain, out);
 	return rc;
 }
 
+static struct str
+extension_of(const struct route_keys *k)
+{
+	return str_from(k->local, k->user.n);
+}
+
+/* compat: behind @ or alone, the user is looked for where the domain is ours. */
 static enum rc
 find_local(struct ask *a, const struct route_conf *c, const struct ask_tables *tables,
-    const struct route_keys *k, struct str *out)
+    const struct route_keys *k, struct route_found *out)
 {
 	enum rc rc = RC_OK;
 
@@ -98,16 +115,19 @@ find_local(struct ask *a, const struct route_conf *c, const struct ask_tables *t
 		rc = route_is_local(a, c, k->domain);
 	if (rc != RC_OK)
 		return rc;
-	rc = ask_tables(a, tables, k->local, ASK_PARTIAL, out);
-	if (rc == RC_NONE && k->has_extension)
-		rc = ask_tables(a, tables, k->user, ASK_PARTIAL, out);
+	rc = ask_tables(a, tables, k->local, ASK_PARTIAL, &out->value);
+	if (rc == RC_NONE && k->has_extension) {
+		rc = ask_tables(a, tables, k->user, ASK_PARTIAL, &out->value);
+		out->extension = extension_of(k);
+	}
 	return rc;
 }
 
 enum rc
-route_find(struct ask *a, const struct route_conf *c, const struct ask_tables *tables,
-    struct str address, struct str *out)
+route_find_rest(struct ask *a, const struct route_conf *c,
+    const struct ask_tables *tables, struct str address, struct route_found *out)
 {
+	struct route_found f = { 0 };
 	struct route_keys k;
 	struct str key;
 	enum rc rc;
@@ -117,13 +137,35 @@ route_find(struct ask *a, const struct route_conf *c, const struct ask_tables *t
 	rc = route_keys_make(c, address, a->mem, &k);
 	if (rc != RC_OK)
 		return rc;
-	rc = route_find_full(a, tables, &k, out);
-	if (rc == RC_NONE)
-		rc = find_local(a, c, tables, &k, out);
-	if (rc != RC_NONE || k.domain.n == 0)
-		return rc;
-	key = arena_printf(a->mem, "@%.*s", STR_ARG(k.domain));
-	if (key.p == NULL)
-		return RC_TEMP;
-	return ask_tables(a, tables, key, ASK_PARTIAL, out);
+	rc = find_external(a, tables, &k, &f.value);
+	if (rc == RC_NONE && k.has_extension && k.domain.n > 0) {
+		rc = find_at(a, tables, k.user, k.domain, &f.value);
+		f.extension = extension_of(&k);
+	}
+	if (rc == RC_NONE) {
+		f.extension = STR("");
+		rc = find_local(a, c, tables, &k, &f);
+	}
+	if (rc == RC_NONE && k.domain.n > 0) {
+		f.extension = STR("");
+		key = arena_printf(a->mem, "@%.*s", STR_ARG(k.domain));
+		if (key.p == NULL)
+			return RC_TEMP;
+		rc = ask_tables(a, tables, key, ASK_PARTIAL, &f.value);
+	}
+	if (rc == RC_OK)
+		*out = f;
+	return rc;
+}
+
+enum rc
+route_find(struct ask *a, const struct route_conf *c, const struct ask_tables *tables,
+    struct str address, struct str *out)
+{
+	struct route_found f;
+	enum rc rc = route_find_rest(a, c, tables, address, &f);
+
+	if (rc == RC_OK)
+		*out = f.value;
+	return rc;
 }

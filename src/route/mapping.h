@@ -24,9 +24,11 @@ enum mapping_propagate { /* propagate_unmatched_extensions */
 };
 
 struct mapping_conf {
-	/* How an address is completed: for headers of clients that are not local its
-	 * domains are remote_header_rewrite_domain. */
 	const struct route_conf *route;
+	/* How an address is completed before it is looked up: NULL: as route says. For
+	 * headers of clients that are not local both domains are
+	 * remote_header_rewrite_domain. */
+	const struct route_conf *complete;
 	struct ask_tables canonical, sender_canonical, recipient_canonical;
 	/* Sets of 1 << enum mapping_class. */
 	unsigned canonical_classes, sender_canonical_classes, recipient_canonical_classes,
@@ -81,10 +83,10 @@ struct mapping_expansion {
 	struct str *v;     /* the results when it is over */
 	size_t n;
 	/* The rest is the expansion's own. */
+	struct str first;
 	size_t cap, at, depth;
 	struct str *done; /* addresses that expanded into themselves */
 	size_t n_done, cap_done;
-	bool is_over;
 	bool is_loop; /* set with RC_TEMP: a limit was met, not trouble with a table */
 };
 /* `address`: mapped already. */
@@ -115,11 +117,17 @@ MUST_USE enum rc mapping_expand(struct ask *a, const struct mapping_conf *c,
 
 /* ---- results of tables ---- */
 
-/* Takes the next address off a list such as "a@b, \"c d\"@e (comment) Name <f@g> h":
- * commas or blanks end an address, names and comments go.
+struct mapping_found {
+	struct str *v;
+	size_t n;
+};
+/* The addresses of a list such as "a@b, \"c d\"@e (comment) Name <f@g> h": commas or
+ * blanks end an address; names, comments and groups' names go; <> is an empty one.
  * Memory:  *out in `mem`. Total: any text.
- * Returns: RC_OK, RC_NONE no more; RC_TEMP memory limit. */
-MUST_USE enum rc mapping_list_next(struct str *rest, struct arena *mem, struct str *out);
+ * Returns: RC_OK at least one; RC_NONE no address; RC_TEMP memory limit, or one is longer
+ *          than ADDR_MAX. */
+MUST_USE enum rc mapping_list_parse(
+    struct str text, struct arena *mem, struct mapping_found *out);
 
 /* One address looked up in tables as canonical, virtual and generic tables are: the value
  * a list of addresses, "@domain" keeps the local part, the extension that the key had not
@@ -131,10 +139,6 @@ struct mapping_lookup {
 	const struct ask_tables *tables;
 	const char *title; /* the parameter's name */
 	bool with_extension;
-};
-struct mapping_found {
-	const struct str *v;
-	size_t n;
 };
 MUST_USE enum rc mapping_find(struct ask *a, const struct mapping_lookup *how,
     struct str address, struct mapping_found *out, struct err *e);

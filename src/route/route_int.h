@@ -26,4 +26,15 @@ MUST_USE enum rc route_keys_make(const struct route_conf *c, struct str address,
 /* user+ext@domain in both forms, then user@domain. */
 MUST_USE enum rc route_find_full(struct ask *a, const struct ask_tables *tables,
     const struct route_keys *k, struct str *out);
+
+/* route_find(), and what the key that was found left out of the address: its extension
+ * with the delimiter, or empty. Memory: in a->mem. */
+struct route_found {
+	struct str value, extension;
+};
+MUST_USE enum rc route_find_rest(struct ask *a, const struct route_conf *c,
+    const struct ask_tables *tables, struct str address, struct route_found *out);
+/* A table failed (RC_TEMP) on the way of a message: what mapping_find() said stays the
+ * first line of e, the second is the one that the message gets in the log. */
+enum rc mapping_trouble(enum rc rc, const char *title, struct str address, struct err *e);
 #endif
