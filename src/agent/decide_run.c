@@ -1,8 +1,9 @@
 /* Decisions that wait for answers: run, fetch what is wanted, run again. The one place
- * where a question becomes a message to `lookup` or to the DNS. */
+ * where a question becomes a message to `lookup`, to the DNS, to a policy service. */
 #include "agent/decide.h"
 #include "agent/decide_int.h"
 #include "agent/lookup_client.h"
+#include "agent/policy_client.h"
 #include "base/buf.h"
 #include "loop/loop.h"
 #include "net/resolver.h"
@@ -18,6 +19,7 @@
 struct decide_wait {
 	struct lookup_query *lookup;
 	struct net_query *dns;
+	struct policy_query *policy;
 	struct loop_timer delay;
 	struct loop_task soon;
 };
@@ -96,7 +98,17 @@ on_dns(void *arg, const struct dns_answer *a)
 	answer(r, rc, value.p != NULL ? value : STR(""));
 }
 
-/* ---- delays ---- */
+/* ---- policy services, delays ---- */
+
+static void
+on_policy(void *arg, enum rc rc, struct str action)
+{
+	struct decide_run *r = arg;
+
+	(void)rc; /* it was logged; the action says what counts */
+	r->wait->policy = NULL;
+	answer(r, RC_OK, action);
+}
 
 static void
 on_delay(void *arg)
@@ -120,6 +132,7 @@ can_fetch(const struct decide_run *r)
 	case ASK_DNS:
 		return s->resolver != NULL && dns_type_of(q->source, &unused);
 	case ASK_POLICY:
+		return s->policy != NULL;
 	case ASK_VERIFY:
 		return false;
 	case ASK_DELAY:
@@ -147,8 +160,11 @@ fetch(struct decide_run *r)
 		(void)dns_type_of(q->source, &type);
 		r->wait->dns = net_resolve(s->resolver, q->key, type, on_dns, r);
 		break;
-	case ASK_POLICY: /* can_fetch() said no */
-	case ASK_VERIFY:
+	case ASK_POLICY:
+		r->wait->policy =
+		    policy_client_ask(s->policy, q->source, q->key, on_policy, r);
+		break;
+	case ASK_VERIFY: /* can_fetch() said no */
 		break;
 	case ASK_DELAY:
 		(void)!str_u64(q->key, DELAY_MAX_S, &seconds);
@@ -235,6 +251,7 @@ decide_run_cancel(struct decide_run *r)
 		return;
 	lookup_client_cancel(&r->wait->lookup);
 	net_query_cancel(&r->wait->dns);
+	policy_client_cancel(&r->wait->policy);
 	loop_timer_cancel(decide_sources(r->d)->loop, &r->wait->delay);
 	loop_soon_cancel(decide_sources(r->d)->loop, &r->wait->soon);
 	r->wait = NULL;

@@ -10,6 +10,7 @@
 
 struct log;
 struct loop;
+struct net_resolver;
 struct policy_client;
 struct policy_query;
 
@@ -20,10 +21,11 @@ struct policy_settings {
 	unsigned request_limit; /* over one connection; 0: none */
 	unsigned try_limit;
 	struct str default_action;
-	struct str queue_directory; /* where unix: paths begin */
-	struct str services_text;   /* of /etc/services, for ports by name */
-	bool is_smtputf8;           /* actions that are not UTF-8 are failures */
-	unsigned connections_max;   /* to one service; 0: 100 */
+	struct str queue_directory;    /* where unix: paths begin */
+	struct net_resolver *resolver; /* for hosts by name; NULL: numeric ones only */
+	struct str services_text;      /* of /etc/services, for ports by name */
+	bool is_smtputf8;              /* actions that are not UTF-8 are failures */
+	unsigned connections_max;      /* to one service; 0: 100 */
 };
 
 struct policy_client *policy_client_new(
