@@ -279,6 +279,12 @@ worker_lookup(struct worker *w)
 	return w->in->lookup;
 }
 
+void
+worker_need(struct worker *w, struct str role)
+{
+	ipc_send_need(w->in->control, &(struct wire_need){ .role = role });
+}
+
 /* ---- start ---- */
 
 static void

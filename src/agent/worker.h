@@ -88,6 +88,8 @@ struct worker_service *worker_service(struct worker *w, struct str name);
 /* This process's way to tables that may keep one waiting; made by the first call, before
  * worker_run(). Master is asked to start `lookup` when there is a question for it. */
 struct lookup_client *worker_lookup(struct worker *w);
+/* There is work for a role that master starts only then: "anvil". */
+void worker_need(struct worker *w, struct str role);
 
 /* Which worker process does the work of a master.cf command: "smtpd" -> "smtpd",
  * "error" -> "bounce", "showq" and "qmgr" -> "queue". NULL: nobody yet ("local", "pipe"):

@@ -1,4 +1,5 @@
-/* Who may talk to whom: queue with everybody else, lookup with those that ask tables.
+/* Who may talk to whom: queue with everybody else, lookup with those that ask tables,
+ * anvil with those that have clients.
  * Master makes the pair of sockets and gives one end to each; there is no other way
  * between two workers. */
 #include "prog/master/master.h"
@@ -22,6 +23,7 @@ static const struct {
 	{ ROLE_LOOKUP, ROLE_SMTPD, "lookup" },
 	{ ROLE_LOOKUP, ROLE_QUEUE, "lookup" },
 	{ ROLE_LOOKUP, ROLE_VIRTUAL, "lookup" },
+	{ ROLE_ANVIL, ROLE_SMTPD, "anvil" },
 };
 
 static void

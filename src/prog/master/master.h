@@ -77,6 +77,7 @@ struct role {
 	const char *name;
 	bool is_doubled; /* a reload starts new processes and drains the old */
 	bool is_wanted;
+	bool is_needed; /* somebody asked for it: it stays */
 	uint32_t n; /* slots in use */
 	struct slot slots[ROLE_WORKERS_MAX];
 };
@@ -107,6 +108,7 @@ enum {
 	ROLE_PICKUP,
 	ROLE_BOUNCE,
 	ROLE_LOOKUP,
+	ROLE_ANVIL,
 	ROLES
 };
 
@@ -133,7 +135,6 @@ struct master {
 	bool has_rebuilder;
 	uint32_t next_instance;
 	enum phase phase;
-	bool has_lookup_use; /* somebody asked for it: it stays */
 	bool is_foreground;
 	bool is_root;
 	int verbose;

@@ -20,6 +20,8 @@ static const struct {
 	[ROLE_PICKUP] = { "pickup", true, 1 },
 	[ROLE_BOUNCE] = { "bounce", true, 1 },
 	[ROLE_LOOKUP] = { "lookup", true, 1 },
+	/* A reload forgives nobody. */
+	[ROLE_ANVIL] = { "anvil", false, 1 },
 };
 
 static unsigned
@@ -59,7 +61,7 @@ is_lookup_wanted(const struct master *m)
 	struct arena *mem = arena_new(MASTER_ARENA_MAX);
 	const struct lookup_tables *t = NULL;
 	struct err e = { 0 };
-	bool wanted = m->has_lookup_use;
+	bool wanted = m->roles[ROLE_LOOKUP].is_needed;
 
 	if (lookup_tables_make(m->config->snapshot, mem, &t, &e) != RC_OK)
 		log_error(m->log, "lookup tables: %s", e.text);
@@ -76,6 +78,8 @@ is_wanted(const struct master *m, size_t at)
 		return true;
 	if (at == ROLE_LOOKUP)
 		return is_lookup_wanted(m);
+	if (at == ROLE_ANVIL)
+		return m->roles[at].is_needed;
 	for (size_t i = 0; i < m->config->snapshot->master.n; i++) {
 		const char *name = config_role(m->config, i);
 
@@ -121,9 +125,13 @@ roles_need(struct master *m, struct str name)
 {
 	struct role *r = &m->roles[ROLE_LOOKUP];
 
-	if (!str_is(name, r->name) || r->n > 0 || m->phase >= PHASE_STOPPING)
+	if (str_is(name, m->roles[ROLE_ANVIL].name))
+		r = &m->roles[ROLE_ANVIL];
+	else if (!str_is(name, r->name))
 		return;
-	m->has_lookup_use = true;
+	if (r->n > 0 || m->phase >= PHASE_STOPPING)
+		return;
+	r->is_needed = true;
 	roles_plan(m);
 	supervise_start(m);
 }
