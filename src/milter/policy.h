@@ -8,7 +8,7 @@
 enum {
 	MILTER_POLICY_REQUEST_MAX = 64 << 10,
 	MILTER_POLICY_LINE_MAX = 2048,      /* compat: a name or a value of a reply */
-	MILTER_POLICY_REPLY_MAX = 64 << 10, /* all lines of one reply */
+	MILTER_POLICY_REPLY_MAX = 16 << 10, /* all lines of one reply */
 };
 
 /* Adds one attribute. What would end the line or the text early (CR, LF, NUL) becomes
