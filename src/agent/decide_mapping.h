@@ -20,4 +20,9 @@ struct decide_mapping {
 MUST_USE enum rc decide_mapping_load(struct decide *d,
     const struct conf_snapshot *snapshot, const struct master_service *cleanup,
     struct arena *mem, const struct decide_mapping **out, struct err *e);
+
+/* Logs what mapping_address() and its kind left in *e about the message `qid`; a table
+ * that failed gets a line of its own. Call it while the answers in `a` live. */
+void decide_mapping_log(
+    struct log *to, struct str qid, const struct ask *a, const struct err *e);
 #endif

@@ -14,6 +14,7 @@
 
 struct conf_snapshot;
 struct decide;
+struct decide_mapping;
 struct ingest;
 struct ingest_checks;
 struct log;
@@ -36,6 +37,7 @@ struct ingest_conf {
 	struct log *cleanup_log; /* tag ".../cleanup": message-id= lines */
 	/* The program's tables and its ways to ask others; NULL: none. */
 	struct decide *decide;
+	const struct decide_mapping *mapping; /* NULL without `decide` */
 	const struct ingest_checks *checks; /* header_checks and so on; NULL: none */
 	/* receive_override_options of the service that takes mail in. */
 	bool no_mappings, no_checks, no_milters;

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 #include "addr/address.h"
+#include "agent/decide_mapping.h"
 #include "agent/ingest_int.h"
 #include "conf/list.h"
 #include "conf/snapshot.h"
@@ -247,6 +248,9 @@ ingest_conf_load(const struct ingest_conf_request *req, struct arena *mem,
 	};
 	mime_conf_drop(&out->mime, c.message_drop_headers);
 	rc = fill_overrides(req, mem, out, e);
+	if (rc == RC_OK && req->decide != NULL)
+		rc = decide_mapping_load(
+		    req->decide, snapshot, service, mem, &out->mapping, e);
 	if (rc != RC_OK)
 		return rc;
 	tag = arena_str(mem, tag);
