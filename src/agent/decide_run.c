@@ -1,9 +1,11 @@
 /* Decisions that wait for answers: run, fetch what is wanted, run again. The one place
- * where a question becomes a message to `lookup`, to the DNS, to a policy service. */
+ * where a question becomes a message to `lookup`, to the DNS, to a policy service, to
+ * queue. */
 #include "agent/decide.h"
 #include "agent/decide_int.h"
 #include "agent/lookup_client.h"
 #include "agent/policy_client.h"
+#include "agent/verify_client.h"
 #include "base/buf.h"
 #include "loop/loop.h"
 #include "net/resolver.h"
@@ -20,8 +22,10 @@ struct decide_wait {
 	struct lookup_query *lookup;
 	struct net_query *dns;
 	struct policy_query *policy;
+	struct verify_query *verify;
 	struct loop_timer delay;
-	struct loop_task soon;
+	struct loop_task soon;   /* the decision is over */
+	struct loop_task nobody; /* there is no queue to ask */
 };
 
 static void go_on(struct decide_run *r);
@@ -98,7 +102,35 @@ on_dns(void *arg, const struct dns_answer *a)
 	answer(r, rc, value.p != NULL ? value : STR(""));
 }
 
-/* ---- policy services, delays ---- */
+static bool
+is_host(const struct ask_question *q)
+{
+	return str_is(q->source, "HOST");
+}
+
+static void
+on_host(void *arg, const struct net_host_answer *a)
+{
+	struct decide_run *r = arg;
+	enum rc rc = a->n > 0                   ? RC_OK
+		     : a->status == DNS_INVALID ? RC_NONE
+						: dns_status_rc(a->status);
+	char text[ADDR_IP_TEXT_MAX];
+	struct buf lines;
+
+	r->wait->dns = NULL;
+	buf_init(&lines, VALUE_MAX);
+	for (size_t i = 0; i < a->n; i++)
+		if (buf_printf(&lines, "%.*s\n",
+			STR_ARG(addr_ip_format(&a->addrs[i], text))) != RC_OK)
+			break;
+	ask_answer(&r->ask, rc,
+	    rc == RC_OK ? buf_view(&lines) : str_c(dns_status_text(a->status)));
+	buf_fini(&lines);
+	go_on(r);
+}
+
+/* ---- policy services, verification, delays ---- */
 
 static void
 on_policy(void *arg, enum rc rc, struct str action)
@@ -108,6 +140,21 @@ on_policy(void *arg, enum rc rc, struct str action)
 	(void)rc; /* it was logged; the action says what counts */
 	r->wait->policy = NULL;
 	answer(r, RC_OK, action);
+}
+
+static void
+on_verified(void *arg, enum rc rc, struct str value)
+{
+	struct decide_run *r = arg;
+
+	r->wait->verify = NULL;
+	answer(r, rc, value);
+}
+
+static void
+on_nobody(void *arg)
+{
+	answer(arg, RC_TEMP, STR("the queue is not there"));
 }
 
 static void
@@ -130,11 +177,12 @@ can_fetch(const struct decide_run *r)
 	case ASK_MAP:
 		return s->lookup != NULL;
 	case ASK_DNS:
-		return s->resolver != NULL && dns_type_of(q->source, &unused);
+		return s->resolver != NULL &&
+		       (is_host(q) || dns_type_of(q->source, &unused));
 	case ASK_POLICY:
 		return s->policy != NULL;
 	case ASK_VERIFY:
-		return false;
+		return s->submit != NULL;
 	case ASK_DELAY:
 		return s->loop != NULL && str_u64(q->key, DELAY_MAX_S, &seconds) == RC_OK;
 	}
@@ -157,6 +205,11 @@ fetch(struct decide_run *r)
 		r->wait->lookup = lookup_client_ask(s->lookup, &question, on_found, r);
 		break;
 	case ASK_DNS:
+		if (is_host(q)) {
+			r->wait->dns = net_resolve_host(s->resolver, q->key,
+			    NET_HOST_DNS | NET_HOST_NATIVE, on_host, r);
+			break;
+		}
 		(void)dns_type_of(q->source, &type);
 		r->wait->dns = net_resolve(s->resolver, q->key, type, on_dns, r);
 		break;
@@ -164,7 +217,11 @@ fetch(struct decide_run *r)
 		r->wait->policy =
 		    policy_client_ask(s->policy, q->source, q->key, on_policy, r);
 		break;
-	case ASK_VERIFY: /* can_fetch() said no */
+	case ASK_VERIFY:
+		r->wait->verify = verify_client_ask(
+		    s->submit, q->key, str_is(q->source, "sender"), on_verified, r);
+		if (r->wait->verify == NULL)
+			loop_soon(s->loop, &r->wait->nobody);
 		break;
 	case ASK_DELAY:
 		(void)!str_u64(q->key, DELAY_MAX_S, &seconds);
@@ -235,6 +292,7 @@ decide_run_start(struct decide_run *r, struct arena *scratch)
 	r->wait = arena_get(r->mem, sizeof(*r->wait));
 	assert(r->wait != NULL); /* the first of its arena */
 	loop_task_init(&r->wait->soon, on_over, r);
+	loop_task_init(&r->wait->nobody, on_nobody, r);
 	loop_timer_init(&r->wait->delay, on_delay, r);
 	r->rc = run(r);
 	if (r->rc == RC_MORE)
@@ -252,8 +310,10 @@ decide_run_cancel(struct decide_run *r)
 	lookup_client_cancel(&r->wait->lookup);
 	net_query_cancel(&r->wait->dns);
 	policy_client_cancel(&r->wait->policy);
+	verify_client_cancel(&r->wait->verify);
 	loop_timer_cancel(decide_sources(r->d)->loop, &r->wait->delay);
 	loop_soon_cancel(decide_sources(r->d)->loop, &r->wait->soon);
+	loop_soon_cancel(decide_sources(r->d)->loop, &r->wait->nobody);
 	r->wait = NULL;
 	arena_free(&r->mem);
 }

@@ -28,6 +28,15 @@ struct policy_settings {
 	unsigned connections_max;      /* to one service; 0: 100 */
 };
 
+/* Reads them for `service` (NULL: main.cf alone), but for the resolver. Memory: texts in
+ * `mem`. Blocks: on the disk (/etc/services). */
+struct arena;
+struct conf_snapshot;
+struct master_service;
+MUST_USE enum rc policy_settings_load(const struct conf_snapshot *snapshot,
+    const struct master_service *service, struct arena *mem, struct policy_settings *out,
+    struct err *e);
+
 struct policy_client *policy_client_new(
     struct loop *loop, struct log *log, const struct policy_settings *s);
 /* Open requests are dropped without a call. */

@@ -1,14 +1,47 @@
 /* Owns the text of a policy service: where it is, and its own settings. */
 #include "agent/policy_int.h"
 #include "base/arena.h"
+#include "conf/snapshot.h"
 #include "conf/value.h"
 #include "log/log.h"
 #include "milter/policy.h"
 #include "net/endpoint.h"
+#include "os/fd.h"
 #include <stdlib.h>
 #include <sys/un.h>
 
-#define SERVICE_MEM_MAX ((size_t)64 << 10)
+#define SERVICE_MEM_MAX  ((size_t)64 << 10)
+#define ETC_SERVICES_MAX ((size_t)1 << 20)
+
+enum rc
+policy_settings_load(const struct conf_snapshot *snapshot,
+    const struct master_service *service, struct arena *mem, struct policy_settings *out,
+    struct err *e)
+{
+	struct conf_access c;
+	struct str services = STR(""), spool;
+	enum rc rc = conf_fill_access(snapshot, service, mem, &c, e);
+
+	if (rc == RC_OK)
+		rc = conf_get(snapshot, service, STR("queue_directory"), mem, &spool, e);
+	if (rc != RC_OK)
+		return rc;
+	/* Without it ports have numbers and the names that are built in. */
+	(void)!os_fd_load("/etc/services", ETC_SERVICES_MAX, mem, &services, NULL);
+	*out = (struct policy_settings){
+		.timeout_us = c.smtpd_policy_service_timeout_us,
+		.max_idle_us = c.smtpd_policy_service_max_idle_us,
+		.max_ttl_us = c.smtpd_policy_service_max_ttl_us,
+		.retry_delay_us = c.smtpd_policy_service_retry_delay_us,
+		.request_limit = (unsigned)c.smtpd_policy_service_request_limit,
+		.try_limit = (unsigned)c.smtpd_policy_service_try_limit,
+		.default_action = c.smtpd_policy_service_default_action,
+		.queue_directory = spool,
+		.services_text = services,
+		.is_smtputf8 = c.smtputf8_enable,
+	};
+	return RC_OK;
+}
 
 static enum rc
 set_time(struct str value, int64_t *out, struct err *e)

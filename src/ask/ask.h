@@ -19,7 +19,9 @@ enum ask_kind {
 	 * one record a line, at most 100: "192.0.2.1", "10 mx.example", "0 ." for
 	 * RFC 7505's null MX, "ns.example"; CNAMEs were followed. RC_OK without any: the
 	 * answer, or the name, is not usable (malformed); asking again will not help.
-	 * RC_NONE: no such name, or nothing of this type; RC_TEMP: could not find out. */
+	 * RC_NONE: no such name, or nothing of this type; RC_TEMP: could not find out.
+	 * Source "HOST": addresses of a host, from the hosts file, too, of the protocols
+	 * that are on. */
 	ASK_DNS,
 	/* source: the service as it stands in check_policy_service,
 	 * "inet:127.0.0.1:10031" or "{ unix:private/policy, timeout = 10s }"; key: the
