@@ -1,5 +1,6 @@
 /* smtpd: takes mail from the network by SMTP and hands it to queue. It answers 250 only
  * when queue said that the message is on stable storage. */
+#include "agent/policy_client.h"
 #include "agent/submit.h"
 #include "base/arena.h"
 #include "log/log.h"
@@ -155,6 +156,26 @@ open_services(struct smtpd *d, struct err *e)
 	return rc;
 }
 
+/* Where the restrictions of a service get their answers. */
+static enum rc
+connect_decisions(struct smtpd *d, size_t i, struct err *e)
+{
+	struct decide_sources from = { .loop = d->loop,
+		.lookup = worker_lookup(d->w),
+		.resolver = d->resolver,
+		.submit = d->submit };
+	struct policy_settings set;
+	enum rc rc = policy_settings_load(
+	    d->w->snapshot, d->w->services[i].entry, d->w->mem, &set, e);
+
+	if (rc != RC_OK)
+		return rc;
+	set.resolver = d->resolver;
+	from.policy = policy_client_new(d->loop, d->w->services[i].log, &set);
+	decide_use(d->services[i].decide, &from);
+	return RC_OK;
+}
+
 static enum rc
 init(struct smtpd *d, struct worker *w, struct err *e)
 {
@@ -175,11 +196,7 @@ init(struct smtpd *d, struct worker *w, struct err *e)
 	if (rc == RC_OK)
 		rc = make_resolver(d, e);
 	for (size_t i = 0; rc == RC_OK && i < d->n_services; i++)
-		decide_use(
-		    d->services[i].decide, &(struct decide_sources){ .loop = d->loop,
-					       .lookup = worker_lookup(w),
-					       .resolver = d->resolver,
-					       .submit = d->submit });
+		rc = connect_decisions(d, i, e);
 	return rc;
 }
 
