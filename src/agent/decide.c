@@ -113,8 +113,8 @@ decide_open_tables(struct decide *d, struct str text, unsigned flags,
 	return rc;
 }
 
-static enum rc
-open_list(struct decide *d, struct str text, enum route_list_kind kind,
+enum rc
+decide_open_list(struct decide *d, struct str text, enum route_list_kind kind,
     struct route_list *out, struct err *e)
 {
 	struct route_list l;
@@ -199,7 +199,8 @@ open_lists(struct decide *d, const struct conf_route *c, struct err *e)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
-		enum rc rc = open_list(d, lists[i].text, lists[i].kind, lists[i].out, e);
+		enum rc rc =
+		    decide_open_list(d, lists[i].text, lists[i].kind, lists[i].out, e);
 
 		if (rc != RC_OK)
 			return err_in(e, rc, "parameter %s", lists[i].name);
@@ -292,8 +293,8 @@ compile_lists(struct decide *d, const struct conf_access *c, struct err *e)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
-		enum rc rc = access_compile(lists[i].text, NULL, d->mem,
-		    &d->access.list[lists[i].stage], e);
+		enum rc rc = access_compile(
+		    lists[i].text, NULL, d->mem, &d->access.list[lists[i].stage], e);
 
 		if (rc != RC_OK)
 			return err_in(e, rc, "parameter %s", lists[i].name);
@@ -328,7 +329,7 @@ fill_access(struct decide *d, const struct decide_request *req, struct err *e)
 		    (unsigned)c.unknown_relay_recipient_reject_code,
 		.allow_untrusted_routing = c.allow_untrusted_routing,
 	};
-	rc = open_list(d, c.mynetworks,
+	rc = decide_open_list(d, c.mynetworks,
 	    list_kind(c.parent_domain_matches_subdomains, "mynetworks"),
 	    &d->access.mynetworks, e);
 	if (rc != RC_OK)

@@ -5,6 +5,7 @@
 #include "base/base.h"
 #include "loop/loop.h"
 #include "map/map.h"
+#include "route/list.h"
 #include "route/route.h"
 
 /* What a process needs to make decisions about addresses: the routing configuration, the
@@ -45,6 +46,10 @@ const struct access_conf *decide_access(const struct decide *d);
  * `flags` (enum ask_flag) go with every question to them. */
 MUST_USE enum rc decide_open_tables(struct decide *d, struct str text, unsigned flags,
     struct ask_tables *out, struct err *e);
+/* The same for a match list of a program's own (smtpd_authorized_xclient_hosts …): names,
+ * networks and tables; `/file` items are read now. */
+MUST_USE enum rc decide_open_list(struct decide *d, struct str text,
+    enum route_list_kind kind, struct route_list *out, struct err *e);
 /* Folders for a sandbox, each once; NULL behind the last. Start: .mem. */
 #define DECIDE_FOLDERS_MAX 200
 struct decide_folders {
