@@ -4,13 +4,7 @@
  * of its MIME parts, which of messages inside it, and which are body. Pure; memory is
  * bounded by the limits given. Nothing is changed and nothing is decoded. */
 #include "base/base.h"
-
-enum mime_part {
-	MIME_PART_HEADER,        /* of the message itself */
-	MIME_PART_MIME_HEADER,   /* of a part of a multipart */
-	MIME_PART_NESTED_HEADER, /* of a message inside the message */
-	MIME_PART_BODY,          /* boundaries, preamble and epilogue are body */
-};
+#include "mime/structure.h"
 
 /* A complete header, its lines joined by LF, without the blanks before ":"; or one line
  * of body, which may be empty. Valid during the call. */

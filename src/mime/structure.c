@@ -1,0 +1,274 @@
+/* MIME structure, see structure.h. */
+#include "mime/structure.h"
+#include <stdlib.h>
+#include <string.h>
+
+struct mime_level {
+	char *boundary;
+	size_t n;
+	bool is_digest;
+};
+
+void
+mime_structure_init(struct mime_structure *s)
+{
+	s->content = MIME_CONTENT_OTHER;
+	s->encoding = MIME_ENC_7BIT;
+	s->is_global = false;
+	s->levels = NULL; /* made with the first multipart: most messages have none */
+	s->n_levels = 0;
+}
+
+static void
+drop_levels(struct mime_structure *s, size_t keep)
+{
+	while (s->n_levels > keep)
+		free(s->levels[--s->n_levels].boundary);
+}
+
+void
+mime_structure_fini(struct mime_structure *s)
+{
+	drop_levels(s, 0);
+	free(s->levels);
+	s->levels = NULL;
+}
+
+/* ---- Content-Type ---- */
+
+/* Blanks and comments off the front. */
+static void
+skip_blanks(struct str *s)
+{
+	size_t depth = 0, i;
+
+	for (i = 0; i < s->n; i++) {
+		char c = s->p[i];
+
+		if (c == '\\' && depth > 0)
+			i++;
+		else if (c == '(')
+			depth++;
+		else if (c == ')' && depth > 0)
+			depth--;
+		else if (depth == 0 && !ascii_isspace(c))
+			break;
+	}
+	*s = str_from(*s, i);
+}
+
+/* The next token or quoted string; in `room`, which has place for all of it. */
+static struct str
+take_token(struct str *s, char *room)
+{
+	size_t n = 0, i = 0;
+
+	skip_blanks(s);
+	if (s->n > 0 && s->p[0] == '"') {
+		for (i = 1; i < s->n && s->p[i] != '"'; i++) {
+			if (s->p[i] == '\\' && i + 1 < s->n)
+				i++;
+			room[n++] = s->p[i];
+		}
+		*s = str_from(*s, i + 1);
+		return str_n(room, n);
+	}
+	while (i < s->n && !ascii_isspace(s->p[i]) &&
+	       (s->p[i] == '\0' || strchr("()<>@,;:\\\"/[]?=", s->p[i]) == NULL))
+		room[n++] = s->p[i++];
+	*s = str_from(*s, i);
+	return str_n(room, n);
+}
+
+static bool
+take_char(struct str *s, char c)
+{
+	skip_blanks(s);
+	if (s->n == 0 || s->p[0] != c)
+		return false;
+	*s = str_from(*s, 1);
+	return true;
+}
+
+static void
+push_level(struct mime_structure *s, struct str boundary)
+{
+	struct mime_level *l;
+
+	if (s->n_levels >= s->nesting_limit || boundary.n == 0)
+		return;
+	if (s->levels == NULL)
+		s->levels = mem_array(s->nesting_limit, sizeof(*s->levels));
+	l = &s->levels[s->n_levels++];
+	l->n = boundary.n < s->boundary_limit ? boundary.n : s->boundary_limit;
+	l->boundary = mem_get(l->n + 1);
+	memcpy(l->boundary, boundary.p, l->n);
+	l->is_digest = s->content == MIME_CONTENT_DIGEST;
+}
+
+/* "; name=value ..." behind a multipart's type: the boundary. */
+static void
+read_parameters(struct mime_structure *p, struct str s, char *room)
+{
+	while (s.n > 0) {
+		struct str name, value;
+
+		if (!take_char(&s, ';')) {
+			s = str_from(s, 1);
+			continue;
+		}
+		name = take_token(&s, room);
+		if (!take_char(&s, '='))
+			continue;
+		/* The value may follow the name in `room`: together they are no longer
+		 * than the text. */
+		value = take_token(&s, room + name.n);
+		if (str_iis(name, "boundary"))
+			push_level(p, value);
+	}
+}
+
+static enum mime_content
+content_of(struct str type, struct str sub)
+{
+	if (str_iis(type, "multipart"))
+		return str_iis(sub, "digest") ? MIME_CONTENT_DIGEST
+					      : MIME_CONTENT_MULTIPART;
+	if (!str_iis(type, "message"))
+		return MIME_CONTENT_OTHER;
+	if (str_iis(sub, "rfc822") || str_iis(sub, "global"))
+		return MIME_CONTENT_MESSAGE;
+	if (str_iis(sub, "partial") || str_iis(sub, "external-body"))
+		return MIME_CONTENT_SEALED;
+	return MIME_CONTENT_OTHER;
+}
+
+static void
+read_content_type(struct mime_structure *p, struct str s)
+{
+	char *room = mem_get(s.n + 1);
+	struct str type = take_token(&s, room), sub = STR("");
+
+	if (take_char(&s, '/'))
+		sub = take_token(&s, room + type.n);
+	p->content = content_of(type, sub);
+	p->is_global = str_iis(sub, "global");
+	if (p->content == MIME_CONTENT_MULTIPART || p->content == MIME_CONTENT_DIGEST)
+		read_parameters(p, s, room);
+	free(room);
+}
+
+static const struct {
+	const char *name;
+	enum mime_encoding encoding;
+	bool is_identity;
+} encodings[] = {
+	{ "7bit", MIME_ENC_7BIT, true },
+	{ "8bit", MIME_ENC_8BIT, true },
+	{ "binary", MIME_ENC_BINARY, true },
+	{ "quoted-printable", MIME_ENC_QP, false },
+	{ "base64", MIME_ENC_BASE64, false },
+};
+
+/* An unknown name changes nothing. */
+static void
+read_encoding(struct mime_structure *p, struct str s)
+{
+	char *room = mem_get(s.n + 1);
+	struct str name = take_token(&s, room);
+
+	for (size_t i = 0; i < ARRAY_LEN(encodings); i++)
+		if (str_iis(name, encodings[i].name))
+			p->encoding = encodings[i].encoding;
+	free(room);
+}
+
+void
+mime_structure_header(struct mime_structure *s, struct str name, struct str value)
+{
+	if (s->is_flat || name.n < 12)
+		return;
+	if (str_iis(name, "Content-Type"))
+		read_content_type(s, value);
+	else if (str_iis(name, "Content-Transfer-Encoding"))
+		read_encoding(s, value);
+}
+
+const char *
+mime_structure_bad_encoding(const struct mime_structure *s)
+{
+	bool is_identity = encodings[s->encoding].is_identity;
+	bool is_bad = false;
+
+	switch (s->content) {
+	case MIME_CONTENT_OTHER:
+		break;
+	case MIME_CONTENT_MULTIPART:
+	case MIME_CONTENT_DIGEST:
+		is_bad = !is_identity;
+		break;
+	case MIME_CONTENT_MESSAGE:
+		is_bad = !is_identity && !s->is_global;
+		break;
+	case MIME_CONTENT_SEALED: /* compat: what encodings make of 7 bits is 7 bits */
+		is_bad = is_identity && s->encoding != MIME_ENC_7BIT;
+		break;
+	}
+	return is_bad ? encodings[s->encoding].name : NULL;
+}
+
+enum mime_part
+mime_structure_end_headers(struct mime_structure *s)
+{
+	bool is_nested = !s->is_flat && s->content == MIME_CONTENT_MESSAGE;
+
+	s->content = MIME_CONTENT_OTHER;
+	if (is_nested)
+		s->encoding = MIME_ENC_7BIT;
+	return is_nested ? MIME_PART_NESTED_HEADER : MIME_PART_BODY;
+}
+
+/* The multipart whose boundary the line is; .n_levels: none. */
+static size_t
+find_level(const struct mime_structure *s, struct str line, bool *closes)
+{
+	struct str rest = str_from(line, 2);
+
+	if (s->n_levels == 0 || !str_starts(line, STR("--")))
+		return s->n_levels;
+	for (size_t i = s->n_levels; i-- > 0;) {
+		const struct mime_level *l = &s->levels[i];
+
+		if (!str_starts(rest, str_n(l->boundary, l->n)))
+			continue;
+		*closes = str_starts(str_from(rest, l->n), STR("--"));
+		return i;
+	}
+	return s->n_levels;
+}
+
+bool
+mime_structure_closes(const struct mime_structure *s, struct str line)
+{
+	bool closes = false;
+
+	return find_level(s, line, &closes) < s->n_levels && closes;
+}
+
+bool
+mime_structure_line(struct mime_structure *s, struct str line)
+{
+	bool closes = false;
+	size_t i = find_level(s, line, &closes);
+
+	if (i == s->n_levels)
+		return false;
+	s->encoding = MIME_ENC_7BIT;
+	if (closes) {
+		drop_levels(s, i);
+		return false;
+	}
+	s->content = s->levels[i].is_digest ? MIME_CONTENT_MESSAGE : MIME_CONTENT_OTHER;
+	drop_levels(s, i + 1);
+	return true;
+}
