@@ -347,9 +347,11 @@ decide_new(const struct decide_request *req, struct decide **out, struct err *e)
 {
 	struct decide *d = mem_get(sizeof(*d));
 	struct str soft;
-	const struct map_env env = {
-		.log = req->log, .snapshot = req->snapshot, .service = req->service
-	};
+	const struct map_env env = { .log = req->log,
+		.snapshot = req->snapshot,
+		.service = req->service,
+		.asks_remote = req->asks_remote,
+		.asks_service = req->asks_remote };
 	enum rc rc;
 
 	d->mem = arena_new(ARENA_MAX);

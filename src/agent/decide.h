@@ -32,6 +32,8 @@ struct decide_request {
 	/* Tables of files that could not be opened are asked of `lookup`, too: for who
 	 * gets a new configuration after confinement. */
 	bool asks_closed;
+	/* Commands: remote tables are asked here, and waited for. */
+	bool asks_remote;
 	/* Tables shared with another struct decide of this process, which must outlive
 	 * this one; NULL: its own. */
 	struct decide *share;
