@@ -63,6 +63,7 @@ struct access_conf {
 	struct str null_access_lookup_key;
 	struct ask_tables sender_login_maps;
 	struct route_list log_permit_actions; /* smtpd_log_access_permit_actions */
+	bool tls_ask_ccert;
 
 	/* ---- DNS ---- */
 	unsigned maps_rbl_reject_code, unknown_address_reject_code,
@@ -160,10 +161,11 @@ enum access_what { ACCESS_DUNNO, ACCESS_OK, ACCESS_REJECT };
 struct access_note { /* for the log; the session knows the line's frame */
 	enum {
 		ACCESS_WARNING, /* "warning: <text>" */
+		ACCESS_INFO,    /* "<text>" */
 		ACCESS_LINE /* "<queue id>: <verb>: RCPT from …: <text>; from=…" */
 	} what;
 	/* "reject_warning" "hold" "discard" "filter" "redirect" "bcc" "prepend" "info"
-	 * "warn" "permit" "hangup"; NULL for ACCESS_WARNING */
+	 * "warn" "permit" "hangup"; NULL for the others */
 	const char *verb;
 	struct str text;
 	struct access_note *next;
@@ -211,14 +213,15 @@ MUST_USE enum rc access_run(struct ask *a, const struct access_conf *c,
     enum access_stage stage, const struct access_request *q, struct access_state *state,
     struct access_verdict *out);
 
-/* Whether the headers of this client's mail are completed (local_header_rewrite_clients).
+/* Whether the headers of this client's mail are completed (local_header_rewrite_clients):
+ * asked at MAIL, when the sender was accepted.
  * Memory:  notes in a->mem.
- * Returns: RC_OK yes; RC_NONE no; RC_MORE; RC_TEMP: trouble, said in the notes:
- * 451 4.3.5 for MAIL. */
+ * Returns: RC_OK yes; RC_NONE no; RC_MORE; RC_TEMP: trouble, said in the notes: MAIL is
+ * answered "451 4.3.0 Temporary lookup error". */
 MUST_USE enum rc access_rewrites_headers(struct ask *a, const struct access_conf *c,
     const struct access_request *q, struct access_note **out_notes);
-/* For access_each_table() on its list, and errors: RC_PERM: a name that is no such item
- * (e names it). */
+/* Compiles that list; unknown names are warned of when they are reached. Memory,
+ * Returns: as access_compile(). */
 MUST_USE enum rc access_compile_rewrite(
     struct str text, struct arena *mem, struct access_list *out, struct err *e);
 #endif

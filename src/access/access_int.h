@@ -18,14 +18,12 @@ struct access_eval {
 	 * say was refused. */
 	struct str subject;
 	const char *cls;
-	const struct access_restriction
-	    *bare;                      /* what a bare table means; NULL: nothing */
 	const struct access_item *item; /* the present one: name and argument */
 	unsigned depth;                 /* of classes and results */
 	unsigned warning_depth; /* warn_if_reject is in force: set at this depth + 1 */
-	bool failed;  /* the verdict is our own trouble: warn_if_reject does not soften it
-		       */
-	bool is_over; /* nothing more of any list is evaluated: our own trouble */
+	bool failed; /* the verdict is our own trouble: warn_if_reject does not soften it
+		      */
+	unsigned n_sleeps;
 };
 
 /* A restriction. Leaves ev->v.what alone for "no opinion". Its argument is ev->item->arg.
@@ -41,7 +39,6 @@ enum access_flag {
 	ACCESS_TABLE_ARG = 32,    /* the argument is a table to open */
 	ACCESS_FOR_SENDER = 64,   /* without a sender, or with <>, it has no opinion */
 	ACCESS_FOR_HELO = 128,    /* without HELO it has no opinion */
-	ACCESS_REMOVED = 256,     /* compat: known, warned of and answered with 451 */
 };
 
 struct access_restriction {
@@ -61,6 +58,11 @@ struct access_item {
 const struct access_restriction *access_restriction_find(struct str name);
 /* What `type:table` alone means in that list; NULL: an error. */
 const struct access_restriction *access_bare_table(enum access_stage stage);
+
+/* The items of local_header_rewrite_clients that are restrictions; NULL: none of them. */
+const struct access_restriction *access_rewrite_item(struct str name);
+/* The table of a restriction's argument, which may stand in braces with parameters. */
+struct str access_table_of(struct str arg);
 
 /* ---- replies ---- */
 
@@ -93,23 +95,24 @@ enum rc access_defer_if_reject(struct access_eval *ev, const struct access_reply
 /* A *_tempfail_action: `waits` for the lists' end, or defers at once. */
 enum rc access_tempfail(struct access_eval *ev, bool waits, const struct access_reply *r);
 /* 451 4.3.0 <subject>: Temporary lookup failure, and why, as a warning. */
-void access_lookup_trouble(struct access_eval *ev);
+void access_lookup_trouble(struct access_eval *ev, struct str subject);
 /* 451 4.3.5 Server configuration error; nothing more is evaluated. */
 void access_config_trouble(struct access_eval *ev);
-/* Ends the list with OK; logged when smtpd_log_access_permit_actions wants it. */
+/* Ends the list with OK; logged when smtpd_log_access_permit_actions wants it, for the
+ * client or for what it is about. Returns: RC_OK or RC_MORE. */
 enum rc access_permit(struct access_eval *ev);
+enum rc access_permit_for(struct access_eval *ev, const char *cls, struct str subject);
 void access_warn(struct access_eval *ev, struct str text);
 /* A line of the session's frame: "info", "hold" … Not for rejects. */
 void access_log(struct access_eval *ev, const char *verb, struct str text);
+/* "5.7.1 words" at the front of *text (else `otherwise`), as it fits that class of reply:
+ * the status; *text is what stands behind it. */
+struct str access_split_status(
+    struct access_eval *ev, const char *cls, const char *otherwise, struct str *text);
 /* compat: replies show addresses without quotes. */
 struct str access_shown(const struct access_eval *ev, struct str address);
 /* name[addr] */
 struct str access_client(const struct access_eval *ev);
-
-/* "CLASS rejected: text" in the arena. */
-struct str access_rejected(struct access_eval *ev, const char *text);
-/* What the stage is about: name[addr], the helo name, an address. */
-struct str access_subject(const struct access_eval *ev);
 
 /* ---- tables ---- */
 
@@ -124,6 +127,9 @@ struct access_source {
 /* An access(5) action, or a policy service's. Sets the verdict, effects and notes.
  * Returns: RC_OK (the verdict may be ACCESS_DUNNO), RC_MORE. */
 MUST_USE enum rc access_apply(
+    struct access_eval *ev, const struct access_source *from, struct str action);
+/* The permit of an action, logged like access_permit()'s. */
+MUST_USE enum rc access_permit_by(
     struct access_eval *ev, const struct access_source *from, struct str action);
 /* Looks `key` up in from->table, ASK_… `flags`, and applies what it says; from->datum is
  * not read. A table's trouble is applied as 451 4.3.5.
@@ -148,7 +154,9 @@ bool access_is_auth_destination(const struct access_eval *ev, const struct route
 
 /* ---- restrictions that are not in restrictions.c ---- */
 
-/* Used as restrictions and at the end of a stage. */
+/* All restrictions of a list, one after the other, up to the first opinion. */
+MUST_USE enum rc access_run_items(struct access_eval *ev, const struct access_list *l);
+/* unlisted.c; used as restrictions and at the end of a stage */
 access_fn access_unlisted_recipient, access_unlisted_sender;
 /* tables.c */
 access_fn access_check_client, access_check_reverse_client, access_check_helo,

@@ -152,14 +152,15 @@ lists(void **state)
 		{ ACCESS_CLIENT, "no_such_thing",
 		    "451 4.3.5 Server configuration error|W unknown smtpd restriction: "
 		    "\"no_such_thing\"" },
-		{ ACCESS_CLIENT, "warn_if_reject check_client_access hash:/x permit",
-		    "451 4.3.5 Server configuration error|W restriction "
-		    "\"check_client_access\" "
-		    "is not available in this version" },
-		{ ACCESS_CLIENT, "hash:/x",
-		    "451 4.3.5 Server configuration error|W restriction \"hash:/x\" is "
-		    "not "
-		    "available in this version" },
+		{ ACCESS_CLIENT, "warn_if_reject no_such_thing permit",
+		    "451 4.3.5 Server configuration error|W unknown smtpd restriction: "
+		    "\"no_such_thing\"" },
+		{ ACCESS_CLIENT, "hash:/x", "dunno" },
+		{ ACCESS_DATA, "hash:/x",
+		    "451 4.3.5 Server configuration error|W specify one of "
+		    "(check_client_access, check_reverse_client_hostname_access, "
+		    "check_helo_access, check_sender_access, check_recipient_access, "
+		    "check_etrn_access) before Data command restriction \"hash:/x\"" },
 		{ ACCESS_CLIENT, "defer_if_reject reject",
 		    "450 4.7.0 <c.test[192.0.2.9]>: Client host rejected: "
 		    "defer_if_reject "

@@ -1,19 +1,20 @@
-/* The table of restrictions, and those that are built. A new one is a row and a function.
- */
+/* The table of restrictions, and those that are about the list itself. A new one is a row
+ * and a function. */
 #include "access/access_int.h"
-#include <stdio.h>
 
 static enum rc
 permit(struct access_eval *ev)
 {
-	return access_permit(ev);
+	return access_permit_for(ev, ev->cls, ev->subject);
 }
 
 static enum rc
 reject(struct access_eval *ev)
 {
-	const struct access_reply r = { ev->c->reject_code, ".7.1",
-		access_rejected(ev, "Access denied"), { NULL, 0 }, NULL, false };
+	const struct access_reply r = { .code = ev->c->reject_code,
+		.dsn = ".7.1",
+		.words = STR_INIT("Access denied"),
+		.cls = ev->cls };
 
 	return access_reject(ev, &r);
 }
@@ -21,35 +22,35 @@ reject(struct access_eval *ev)
 static enum rc
 defer(struct access_eval *ev)
 {
-	const struct access_reply r = { ev->c->defer_code, ".3.2",
-		access_rejected(ev, "Try again later"), { NULL, 0 }, NULL, false };
+	const struct access_reply r = { .code = ev->c->defer_code,
+		.dsn = ".3.2",
+		.words = STR_INIT("Try again later"),
+		.cls = ev->cls };
 
 	return access_reject(ev, &r);
-}
-
-/* The reply that waits until the lists permit (or reject). The first reason is kept. */
-static enum rc
-keep_deferral(struct access_eval *ev, const char *words, struct str *to)
-{
-	struct str subject = access_subject(ev), text = access_rejected(ev, words);
-
-	if (ev->warning_depth > 0 || to->n > 0)
-		return RC_OK;
-	*to = arena_printf(
-	    ev->a->mem, "450 4.7.0 <%.*s>: %.*s", STR_ARG(subject), STR_ARG(text));
-	return RC_OK;
 }
 
 static enum rc
 defer_if_permit(struct access_eval *ev)
 {
-	return keep_deferral(ev, "defer_if_permit requested", &ev->state.defer_if_permit);
+	const struct access_reply r = { .code =
+					    450, /* compat: whatever defer_code says */
+		.dsn = ".7.0",
+		.words = STR_INIT("defer_if_permit requested"),
+		.cls = ev->cls };
+
+	return access_defer_if_permit(ev, &r);
 }
 
 static enum rc
 defer_if_reject(struct access_eval *ev)
 {
-	return keep_deferral(ev, "defer_if_reject requested", &ev->defer_if_reject);
+	const struct access_reply r = { .code = 450,
+		.dsn = ".7.0",
+		.words = STR_INIT("defer_if_reject requested"),
+		.cls = ev->cls };
+
+	return access_defer_if_reject(ev, &r);
 }
 
 static enum rc
@@ -60,10 +61,10 @@ permit_mynetworks(struct access_eval *ev)
 
 	if (rc == RC_MORE)
 		return rc;
-	if (rc == RC_TEMP || rc == RC_PERM)
-		access_lookup_trouble(ev);
-	else if (rc == RC_OK)
-		ev->v.what = ACCESS_OK;
+	if (rc == RC_OK)
+		return access_permit(ev);
+	if (rc != RC_NONE)
+		access_lookup_trouble(ev, ev->subject);
 	return RC_OK;
 }
 
@@ -87,55 +88,41 @@ permit_sasl_authenticated(struct access_eval *ev)
 	return ev->q->is_authenticated ? access_permit(ev) : RC_OK;
 }
 
-/* Where the recipient goes. RC_TEMP: the verdict is set. */
+/* No client has a certificate that was looked at: there is no TLS in this version. */
 static enum rc
-resolve_recipient(struct access_eval *ev, struct route *out)
+permit_clientcerts(struct access_eval *ev)
 {
-	struct err e = { 0 };
-	enum rc rc =
-	    route_resolve(ev->a, ev->c->route, ev->q->sender, ev->q->recipient, out, &e);
-
-	if (rc == RC_OK && out->warning.n > 0)
-		access_warn(ev, out->warning);
-	if (rc == RC_OK || rc == RC_MORE)
-		return rc;
-	access_lookup_trouble(ev);
-	return RC_TEMP;
-}
-
-/* Whether we are the right place for this recipient. A routed address (user%x@here) may
- * go on to somewhere else, so it does not count unless the administrator trusts such
- * things. */
-static bool
-is_auth_destination(const struct access_eval *ev, const struct route *r)
-{
-	if (r->is_routed && !ev->c->allow_untrusted_routing)
-		return false;
-	return r->cls != ROUTE_DEFAULT;
+	(void)ev;
+	return RC_OK;
 }
 
 static enum rc
 permit_auth_destination(struct access_eval *ev)
 {
 	struct route r;
-	enum rc rc = resolve_recipient(ev, &r);
+	enum rc rc = access_resolve_recipient(ev, &r);
 
 	if (rc != RC_OK)
 		return rc == RC_MORE ? rc : RC_OK;
-	return is_auth_destination(ev, &r) ? access_permit(ev) : RC_OK;
+	if (!access_is_auth_destination(ev, &r))
+		return RC_OK;
+	return access_permit_for(
+	    ev, ACCESS_CLS_RECIPIENT, access_shown(ev, ev->q->recipient));
 }
 
 static enum rc
 deny_relay(struct access_eval *ev, unsigned code)
 {
-	const struct access_reply reply = { code, ".7.1", STR_INIT("Relay access denied"),
-		ev->q->recipient, NULL, false };
+	const struct access_reply reply = { .code = code,
+		.dsn = ".7.1",
+		.words = STR_INIT("Relay access denied"),
+		.subject = access_shown(ev, ev->q->recipient) };
 	struct route r;
-	enum rc rc = resolve_recipient(ev, &r);
+	enum rc rc = access_resolve_recipient(ev, &r);
 
 	if (rc != RC_OK)
 		return rc == RC_MORE ? rc : RC_OK;
-	return is_auth_destination(ev, &r) ? RC_OK : access_reject(ev, &reply);
+	return access_is_auth_destination(ev, &r) ? RC_OK : access_reject(ev, &reply);
 }
 
 static enum rc
@@ -150,70 +137,95 @@ defer_unauth_destination(struct access_eval *ev)
 	return deny_relay(ev, ev->c->relay_domains_reject_code - 100);
 }
 
-static unsigned
-class_code(const struct access_conf *c, enum route_class cls)
-{
-	switch (cls) {
-	case ROUTE_LOCAL:
-		return c->unknown_local_recipient_reject_code;
-	case ROUTE_VIRTUAL_ALIAS:
-		return c->unknown_virtual_alias_reject_code;
-	case ROUTE_VIRTUAL_MAILBOX:
-		return c->unknown_virtual_mailbox_reject_code;
-	case ROUTE_RELAY:
-		return c->unknown_relay_recipient_reject_code;
-	case ROUTE_DEFAULT:
-		break;
-	}
-	return 550;
-}
-
+/* compat: at RCPT one accepted recipient is enough, because this is the second. */
 static enum rc
-reject_unlisted(struct access_eval *ev, bool is_sender, struct str address)
+reject_multi_recipient_bounce(struct access_eval *ev)
 {
-	const char *cls = is_sender ? "Sender address" : "Recipient address";
-	struct route_unlisted why;
-	struct access_reply r = { 0 };
-	char dsn[20];
-	const struct route_candidate who = { .address = address,
-		.other = is_sender ? ev->q->recipient : ev->q->sender,
-		.is_sender = is_sender };
-	enum rc rc = route_listed(ev->a, ev->c->route, &who, &why);
+	const struct access_request *q = ev->q;
+	bool is_rcpt = ev->stage <= ACCESS_RECIPIENT && q->recipient.n > 0;
+	const struct access_reply r = { .code = ev->c->multi_recipient_bounce_reject_code,
+		.dsn = ".5.3",
+		.words = STR_INIT("Multi-recipient bounce"),
+		.cls = ev->cls };
 
-	if (rc == RC_OK || rc == RC_MORE)
-		return rc;
-	if (rc != RC_NONE) {
-		access_lookup_trouble(ev);
+	if (!q->has_sender || q->sender.n > 0 || q->n_rcpt + (is_rcpt ? 1 : 0) < 2)
 		return RC_OK;
-	}
-	(void)snprintf(dsn, sizeof(dsn), "%.*s", STR_ARG(str_from(why.dsn, 1)));
-	r.code = why.code_fixed ? why.code : class_code(ev->c, why.cls);
-	r.dsn = dsn;
-	r.subject = access_shown(ev, address);
-	r.words = arena_printf(
-	    ev->a->mem, "%s rejected: %.*s", cls, STR_ARG(why.text)); /* compat */
 	return access_reject(ev, &r);
 }
 
-enum rc
-access_unlisted_recipient(struct access_eval *ev)
+static enum rc
+reject_unauth_pipelining(struct access_eval *ev)
 {
-	enum rc rc;
+	const struct access_reply r = { .code = 503,
+		.dsn = ".5.0",
+		.words = STR_INIT("Improper use of SMTP command pipelining"),
+		.cls = ev->cls };
 
-	if (ev->state.unlisted_done)
-		return RC_OK;
-	rc = reject_unlisted(ev, false, ev->q->recipient);
-	if (rc == RC_OK && ev->warning_depth == 0)
-		ev->state.unlisted_done = true;
-	return rc;
+	return ev->q->is_pipelining ? access_reject(ev, &r) : RC_OK;
 }
 
-enum rc
-access_unlisted_sender(struct access_eval *ev)
+static enum rc
+reject_plaintext_session(struct access_eval *ev)
 {
-	if (!ev->q->has_sender || ev->q->sender.n == 0)
+	const struct access_reply r = { .code = ev->c->plaintext_reject_code,
+		.dsn = ".7.1",
+		.words = STR_INIT("Session encryption is required"),
+		.is_bare = true };
+
+	return ev->q->has_tls ? RC_OK : access_reject(ev, &r);
+}
+
+static enum rc
+pause(struct access_eval *ev)
+{
+	struct str seconds = ev->item->arg, unused;
+	const struct ask_question q = { .kind = ASK_DELAY,
+		.flags = ASK_AGAIN(ev->n_sleeps++),
+		.source = STR_INIT("sleep"),
+		.key = seconds };
+	size_t digits = 0;
+
+	while (digits < seconds.n && ascii_isdigit(seconds.p[digits]))
+		digits++;
+	if (digits == 0 || digits < seconds.n) {
+		access_warn(ev, STR("restriction sleep must be followed by number"));
+		access_config_trouble(ev); /* compat */
 		return RC_OK;
-	return reject_unlisted(ev, true, ev->q->sender);
+	}
+	/* Who cannot wait does not: it is a nuisance, not a decision. */
+	return ask_get(ev->a, &q, &unused) == RC_MORE ? RC_MORE : RC_OK;
+}
+
+/* ---- names of the past; compat: 3.9 took them away ---- */
+
+static enum rc
+removed(struct access_eval *ev, const char *name, const char *instead)
+{
+	access_warn(ev, arena_printf(ev->a->mem,
+			    "support for restriction \"%s\" has been removed in "
+			    "Postfix 3.9; instead, specify \"%s\"",
+			    name, instead));
+	access_config_trouble(ev);
+	return RC_OK;
+}
+
+static enum rc
+check_relay_domains(struct access_eval *ev)
+{
+	return removed(ev, "check_relay_domains", "reject_unauth_destination");
+}
+
+static enum rc
+permit_naked_ip_address(struct access_eval *ev)
+{
+	return removed(ev, "permit_naked_ip_address",
+	    "permit_mynetworks\" or \"permit_sasl_authenticated");
+}
+
+static enum rc
+reject_maps_rbl(struct access_eval *ev)
+{
+	return removed(ev, "reject_maps_rbl", "reject_rbl_client domain-name");
 }
 
 /* compat: all names. Those without a function are answered with 451 4.3.5. */
@@ -235,70 +247,90 @@ static const struct access_restriction table[] = {
 	{ "reject_unlisted_recipient", access_unlisted_recipient, ACCESS_FOR_RECIPIENT },
 	{ "check_recipient_maps", access_unlisted_recipient, ACCESS_FOR_RECIPIENT },
 	{ "reject_unlisted_sender", access_unlisted_sender, 0 },
+	{ "check_client_access", access_check_client,
+	    ACCESS_TAKES_ARG | ACCESS_TABLE_ARG },
+	{ "check_reverse_client_hostname_access", access_check_reverse_client,
+	    ACCESS_TAKES_ARG | ACCESS_TABLE_ARG },
+	{ "check_helo_access", access_check_helo,
+	    ACCESS_TAKES_ARG | ACCESS_TABLE_ARG | ACCESS_FOR_HELO },
+	{ "check_sender_access", access_check_sender,
+	    ACCESS_TAKES_ARG | ACCESS_TABLE_ARG },
+	{ "check_recipient_access", access_check_recipient,
+	    ACCESS_TAKES_ARG | ACCESS_TABLE_ARG | ACCESS_FOR_RECIPIENT },
+	{ "check_etrn_access", access_check_etrn, ACCESS_TAKES_ARG | ACCESS_TABLE_ARG },
+	{ "check_sasl_access", access_check_sasl, ACCESS_TAKES_ARG | ACCESS_TABLE_ARG },
+	{ "check_ccert_access", access_check_ccert, ACCESS_TAKES_ARG | ACCESS_TABLE_ARG },
+	{ "permit_tls_all_clientcerts", permit_clientcerts, 0 },
+	{ "permit_tls_clientcerts", permit_clientcerts, 0 },
+	{ "reject_unknown_client_hostname", access_unknown_client, 0 },
+	{ "reject_unknown_client", access_unknown_client, 0 },
+	{ "reject_unknown_reverse_client_hostname", access_unknown_reverse_client, 0 },
+	{ "reject_invalid_helo_hostname", access_invalid_helo, ACCESS_FOR_HELO },
+	{ "reject_invalid_hostname", access_invalid_helo, ACCESS_FOR_HELO },
+	{ "reject_non_fqdn_helo_hostname", access_non_fqdn_helo, ACCESS_FOR_HELO },
+	{ "reject_non_fqdn_hostname", access_non_fqdn_helo, ACCESS_FOR_HELO },
+	{ "reject_non_fqdn_sender", access_non_fqdn_sender, ACCESS_FOR_SENDER },
+	{ "reject_non_fqdn_recipient", access_non_fqdn_recipient, ACCESS_FOR_RECIPIENT },
+	{ "reject_sender_login_mismatch", access_login_mismatch, ACCESS_FOR_SENDER },
+	{ "reject_authenticated_sender_login_mismatch", access_login_mismatch_auth,
+	    ACCESS_FOR_SENDER },
+	{ "reject_known_sender_login_mismatch", access_login_mismatch_known,
+	    ACCESS_FOR_SENDER },
+	{ "reject_unauthenticated_sender_login_mismatch", access_login_mismatch_unauth,
+	    ACCESS_FOR_SENDER },
+	{ "reject_multi_recipient_bounce", reject_multi_recipient_bounce, 0 },
+	{ "reject_unauth_pipelining", reject_unauth_pipelining, 0 },
+	{ "reject_plaintext_session", reject_plaintext_session, 0 },
+	{ "sleep", pause, ACCESS_TAKES_ARG },
+	{ "check_relay_domains", check_relay_domains, ACCESS_PROTECTS },
+	{ "permit_naked_ip_address", permit_naked_ip_address, 0 },
+	{ "reject_maps_rbl", reject_maps_rbl, 0 },
 
-	{ "check_ccert_access", NULL, ACCESS_TAKES_ARG },
-	{ "check_client_a_access", NULL, ACCESS_TAKES_ARG },
-	{ "check_client_access", NULL, ACCESS_TAKES_ARG },
-	{ "check_client_mx_access", NULL, ACCESS_TAKES_ARG },
-	{ "check_client_ns_access", NULL, ACCESS_TAKES_ARG },
-	{ "check_etrn_access", NULL, ACCESS_TAKES_ARG },
-	{ "check_helo_a_access", NULL, ACCESS_TAKES_ARG },
-	{ "check_helo_access", NULL, ACCESS_TAKES_ARG },
-	{ "check_helo_mx_access", NULL, ACCESS_TAKES_ARG },
-	{ "check_helo_ns_access", NULL, ACCESS_TAKES_ARG },
+	{ "check_client_a_access", NULL, ACCESS_TAKES_ARG | ACCESS_TABLE_ARG },
+	{ "check_client_mx_access", NULL, ACCESS_TAKES_ARG | ACCESS_TABLE_ARG },
+	{ "check_client_ns_access", NULL, ACCESS_TAKES_ARG | ACCESS_TABLE_ARG },
+	{ "check_helo_a_access", NULL,
+	    ACCESS_TAKES_ARG | ACCESS_TABLE_ARG | ACCESS_FOR_HELO },
+	{ "check_helo_mx_access", NULL,
+	    ACCESS_TAKES_ARG | ACCESS_TABLE_ARG | ACCESS_FOR_HELO },
+	{ "check_helo_ns_access", NULL,
+	    ACCESS_TAKES_ARG | ACCESS_TABLE_ARG | ACCESS_FOR_HELO },
+	{ "check_recipient_a_access", NULL,
+	    ACCESS_TAKES_ARG | ACCESS_TABLE_ARG | ACCESS_FOR_RECIPIENT },
+	{ "check_recipient_mx_access", NULL,
+	    ACCESS_TAKES_ARG | ACCESS_TABLE_ARG | ACCESS_FOR_RECIPIENT },
+	{ "check_recipient_ns_access", NULL,
+	    ACCESS_TAKES_ARG | ACCESS_TABLE_ARG | ACCESS_FOR_RECIPIENT },
+	{ "check_reverse_client_hostname_a_access", NULL,
+	    ACCESS_TAKES_ARG | ACCESS_TABLE_ARG },
+	{ "check_reverse_client_hostname_mx_access", NULL,
+	    ACCESS_TAKES_ARG | ACCESS_TABLE_ARG },
+	{ "check_reverse_client_hostname_ns_access", NULL,
+	    ACCESS_TAKES_ARG | ACCESS_TABLE_ARG },
+	{ "check_sender_a_access", NULL,
+	    ACCESS_TAKES_ARG | ACCESS_TABLE_ARG | ACCESS_FOR_SENDER },
+	{ "check_sender_mx_access", NULL,
+	    ACCESS_TAKES_ARG | ACCESS_TABLE_ARG | ACCESS_FOR_SENDER },
+	{ "check_sender_ns_access", NULL,
+	    ACCESS_TAKES_ARG | ACCESS_TABLE_ARG | ACCESS_FOR_SENDER },
 	{ "check_policy_service", NULL, ACCESS_TAKES_ARG },
-	{ "check_recipient_a_access", NULL, ACCESS_TAKES_ARG },
-	{ "check_recipient_access", NULL, ACCESS_TAKES_ARG },
-	{ "check_recipient_mx_access", NULL, ACCESS_TAKES_ARG },
-	{ "check_recipient_ns_access", NULL, ACCESS_TAKES_ARG },
-	{ "check_relay_domains", NULL, 0 },
-	{ "check_reverse_client_hostname_a_access", NULL, ACCESS_TAKES_ARG },
-	{ "check_reverse_client_hostname_access", NULL, ACCESS_TAKES_ARG },
-	{ "check_reverse_client_hostname_mx_access", NULL, ACCESS_TAKES_ARG },
-	{ "check_reverse_client_hostname_ns_access", NULL, ACCESS_TAKES_ARG },
-	{ "check_sasl_access", NULL, ACCESS_TAKES_ARG },
-	{ "check_sender_a_access", NULL, ACCESS_TAKES_ARG },
-	{ "check_sender_access", NULL, ACCESS_TAKES_ARG },
-	{ "check_sender_mx_access", NULL, ACCESS_TAKES_ARG },
-	{ "check_sender_ns_access", NULL, ACCESS_TAKES_ARG },
 	{ "permit_dnswl_client", NULL, ACCESS_TAKES_ARG },
-	{ "permit_mx_backup", NULL, 0 },
-	{ "permit_naked_ip_address", NULL, 0 },
+	{ "permit_mx_backup", NULL, ACCESS_FOR_RECIPIENT },
 	{ "permit_rhswl_client", NULL, ACCESS_TAKES_ARG },
-	{ "permit_tls_all_clientcerts", NULL, 0 },
-	{ "permit_tls_clientcerts", NULL, 0 },
-	{ "reject_authenticated_sender_login_mismatch", NULL, 0 },
-	{ "reject_invalid_helo_hostname", NULL, 0 },
-	{ "reject_invalid_hostname", NULL, 0 },
-	{ "reject_known_sender_login_mismatch", NULL, 0 },
-	{ "reject_maps_rbl", NULL, 0 },
-	{ "reject_multi_recipient_bounce", NULL, 0 },
-	{ "reject_non_fqdn_helo_hostname", NULL, 0 },
-	{ "reject_non_fqdn_hostname", NULL, 0 },
-	{ "reject_non_fqdn_recipient", NULL, 0 },
-	{ "reject_non_fqdn_sender", NULL, 0 },
-	{ "reject_plaintext_session", NULL, 0 },
 	{ "reject_rbl", NULL, ACCESS_TAKES_ARG },
 	{ "reject_rbl_client", NULL, ACCESS_TAKES_ARG },
 	{ "reject_rhsbl_client", NULL, ACCESS_TAKES_ARG },
-	{ "reject_rhsbl_helo", NULL, ACCESS_TAKES_ARG },
-	{ "reject_rhsbl_recipient", NULL, ACCESS_TAKES_ARG },
+	{ "reject_rhsbl_helo", NULL, ACCESS_TAKES_ARG | ACCESS_FOR_HELO },
+	{ "reject_rhsbl_recipient", NULL, ACCESS_TAKES_ARG | ACCESS_FOR_RECIPIENT },
 	{ "reject_rhsbl_reverse_client", NULL, ACCESS_TAKES_ARG },
-	{ "reject_rhsbl_sender", NULL, ACCESS_TAKES_ARG },
-	{ "reject_sender_login_mismatch", NULL, 0 },
-	{ "reject_unauth_pipelining", NULL, 0 },
-	{ "reject_unauthenticated_sender_login_mismatch", NULL, 0 },
-	{ "reject_unknown_address", NULL, 0 },
-	{ "reject_unknown_client", NULL, 0 },
-	{ "reject_unknown_client_hostname", NULL, 0 },
-	{ "reject_unknown_helo_hostname", NULL, 0 },
-	{ "reject_unknown_hostname", NULL, 0 },
-	{ "reject_unknown_recipient_domain", NULL, 0 },
-	{ "reject_unknown_reverse_client_hostname", NULL, 0 },
-	{ "reject_unknown_sender_domain", NULL, 0 },
-	{ "reject_unverified_recipient", NULL, 0 },
-	{ "reject_unverified_sender", NULL, 0 },
-	{ "sleep", NULL, ACCESS_TAKES_ARG },
+	{ "reject_rhsbl_sender", NULL, ACCESS_TAKES_ARG | ACCESS_FOR_SENDER },
+	{ "reject_unknown_address", NULL, ACCESS_FOR_SENDER },
+	{ "reject_unknown_helo_hostname", NULL, ACCESS_FOR_HELO },
+	{ "reject_unknown_hostname", NULL, ACCESS_FOR_HELO },
+	{ "reject_unknown_recipient_domain", NULL, ACCESS_FOR_RECIPIENT },
+	{ "reject_unknown_sender_domain", NULL, ACCESS_FOR_SENDER },
+	{ "reject_unverified_recipient", NULL, ACCESS_FOR_RECIPIENT },
+	{ "reject_unverified_sender", NULL, ACCESS_FOR_SENDER },
 };
 
 const struct access_restriction *
@@ -307,5 +339,40 @@ access_restriction_find(struct str name)
 	for (size_t i = 0; i < ARRAY_LEN(table); i++)
 		if (str_iis(name, table[i].name))
 			return &table[i];
+	return NULL;
+}
+
+const struct access_restriction *
+access_bare_table(enum access_stage stage)
+{
+	switch (stage) {
+	case ACCESS_CLIENT:
+		return access_restriction_find(STR("check_client_access"));
+	case ACCESS_HELO:
+		return access_restriction_find(STR("check_helo_access"));
+	case ACCESS_SENDER:
+		return access_restriction_find(STR("check_sender_access"));
+	case ACCESS_RELAY:
+	case ACCESS_RECIPIENT:
+		return access_restriction_find(STR("check_recipient_access"));
+	case ACCESS_ETRN:
+		return access_restriction_find(STR("check_etrn_access"));
+	case ACCESS_DATA:
+	case ACCESS_END_OF_DATA:
+		break;
+	}
+	return NULL;
+}
+
+const struct access_restriction *
+access_rewrite_item(struct str name)
+{
+	static const char *const names[] = { "permit_inet_interfaces",
+		"permit_mynetworks", "permit_sasl_authenticated",
+		"permit_tls_clientcerts", "permit_tls_all_clientcerts" };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (str_iis(name, names[i]))
+			return access_restriction_find(name);
 	return NULL;
 }

@@ -1,182 +1,213 @@
-/* Running the lists of a stage, and making replies. */
+/* Running the lists of a stage. */
 #include "access/access_int.h"
-#include "addr/address.h"
 
-static const char *
-class_name(enum access_stage stage)
+#define DEPTH_MAX 100 /* of classes in classes */
+
+static void
+set_stage(struct access_eval *ev, enum access_stage stage)
 {
-	switch (stage) { /* compat */
+	ev->stage = stage;
+	switch (stage) {
 	case ACCESS_CLIENT:
-		return "Client host";
+		ev->subject = access_client(ev);
+		ev->cls = ACCESS_CLS_CLIENT;
+		break;
 	case ACCESS_HELO:
-		return "Helo command";
+		ev->subject = ev->q->helo;
+		ev->cls = ACCESS_CLS_HELO;
+		break;
 	case ACCESS_SENDER:
-		return "Sender address";
+		ev->subject = access_shown(ev, ev->q->sender);
+		ev->cls = ACCESS_CLS_SENDER;
+		break;
 	case ACCESS_RELAY:
 	case ACCESS_RECIPIENT:
-		return "Recipient address";
+		ev->subject = access_shown(ev, ev->q->recipient);
+		ev->cls = ACCESS_CLS_RECIPIENT;
+		break;
 	case ACCESS_DATA:
-		return "Data command";
+		ev->subject = STR("DATA");
+		ev->cls = "Data command"; /* compat */
+		break;
 	case ACCESS_END_OF_DATA:
-		return "End-of-data";
+		ev->subject = STR("END-OF-MESSAGE");
+		ev->cls = "End-of-data"; /* compat */
+		break;
 	case ACCESS_ETRN:
-		return "Etrn command";
+		ev->subject = ev->q->etrn_domain;
+		ev->cls = ACCESS_CLS_ETRN;
+		break;
 	}
-	return "";
 }
 
-struct str
-access_shown(const struct access_eval *ev, struct str address)
-{
-	struct str internal = addr_to_internal(address, ev->a->mem);
+/* ---- the record for `explain` ---- */
 
-	return internal.p != NULL ? internal : address;
-}
-
-struct str
-access_subject(const struct access_eval *ev)
+static struct access_trace *
+trace(struct access_eval *ev, struct str name, struct str arg)
 {
-	switch (ev->stage) {
-	case ACCESS_CLIENT:
-		return arena_printf(ev->a->mem, "%.*s[%.*s]", STR_ARG(ev->q->client_name),
-		    STR_ARG(ev->q->client_addr));
-	case ACCESS_HELO:
-		return ev->q->helo;
-	case ACCESS_SENDER:
-		return access_shown(ev, ev->q->sender);
-	case ACCESS_RELAY:
-	case ACCESS_RECIPIENT:
-		return access_shown(ev, ev->q->recipient);
-	case ACCESS_DATA:
-		return STR("DATA");
-	case ACCESS_END_OF_DATA:
-		return STR("END-OF-MESSAGE");
-	case ACCESS_ETRN:
-		return ev->q->etrn_domain;
-	}
-	return STR("");
+	struct access_trace *t = arena_get(ev->a->mem, sizeof(*t));
+
+	if (t == NULL)
+		return NULL;
+	*t = (struct access_trace){
+		.stage = ev->stage, .depth = ev->depth, .name = name, .arg = arg
+	};
+	*ev->trace_end = t;
+	ev->trace_end = &t->next;
+	return t;
 }
 
 static void
-add_note(struct access_eval *ev, const char *verb, struct str text)
+trace_result(struct access_eval *ev, struct access_trace *t, bool was_waiting)
 {
-	struct access_note *n = arena_get(ev->a->mem, sizeof(*n));
-
-	if (n == NULL)
-		return; /* one log line less */
-	n->what = verb != NULL ? ACCESS_LINE : ACCESS_WARNING;
-	n->verb = verb;
-	n->text = text;
-	*ev->note_end = n;
-	ev->note_end = &n->next;
+	if (ev->v.what == ACCESS_REJECT)
+		t->result = ev->v.reply;
+	else if (ev->v.what == ACCESS_OK)
+		t->result = STR("OK");
+	else if (!was_waiting && ev->state.defer_if_permit.n > 0)
+		t->result = arena_printf(ev->a->mem, "if the lists permit: %.*s",
+		    STR_ARG(ev->state.defer_if_permit));
+	else
+		t->result = STR("DUNNO");
 }
 
-void
-access_warn(struct access_eval *ev, struct str text)
-{
-	add_note(ev, NULL, text);
-}
+/* ---- one restriction ---- */
 
-enum rc
-access_permit(struct access_eval *ev)
-{
-	ev->v.what = ACCESS_OK;
-	return RC_OK;
-}
-
-struct str
-access_rejected(struct access_eval *ev, const char *text)
-{
-	return arena_printf(
-	    ev->a->mem, "%s rejected: %s", class_name(ev->stage), text); /* compat */
-}
-
-static void
-set_reject(struct access_eval *ev, struct str reply)
-{
-	ev->v.what = ACCESS_REJECT;
-	ev->v.reply = reply.p != NULL ? reply : STR("451 4.3.0 Server local error");
-}
-
-enum rc
-access_reject(struct access_eval *ev, const struct access_reply *r)
-{
-	struct str subject = r->subject.p != NULL ? r->subject : access_subject(ev);
-	unsigned code = r->code >= 400 && r->code <= 599 ? r->code : 450;
-
-	if (ev->c->soft_bounce && code >= 500)
-		code -= 100;
-	set_reject(ev, arena_printf(ev->a->mem, "%u %u%s <%.*s>: %.*s", code, code / 100,
-			   r->dsn, STR_ARG(subject), STR_ARG(r->words)));
-	return RC_OK;
-}
-
-void
-access_lookup_trouble(struct access_eval *ev)
-{
-	struct str subject = access_subject(ev), why = ask_trouble(ev->a, ev->a->mem);
-
-	access_warn(ev, why);
-	ev->failed = true;
-	set_reject(
-	    ev, arena_printf(ev->a->mem, /* compat */
-		    "451 4.3.0 <%.*s>: Temporary lookup failure", STR_ARG(subject)));
-}
-
-void
-access_config_trouble(struct access_eval *ev)
-{
-	ev->failed = true;
-	set_reject(ev, STR("451 4.3.5 Server configuration error")); /* compat */
-}
-
-/* One restriction; ev->v.what says what came of it. */
 static enum rc
-run_item(struct access_eval *ev, const struct access_item *it)
+config_trouble(struct access_eval *ev, struct str warning)
 {
-	if (it->r == NULL) {
-		access_warn(
+	access_warn(ev, warning);
+	access_config_trouble(ev);
+	return RC_OK;
+}
+
+static enum rc
+run_class(struct access_eval *ev, const struct access_class *cls)
+{
+	enum rc rc;
+
+	if (ev->depth >= DEPTH_MAX)
+		return config_trouble(
+		    ev, arena_printf(ev->a->mem,
+			    "restriction class %.*s causes unreasonable recursion",
+			    STR_ARG(cls->name)));
+	ev->depth++;
+	rc = access_run_items(ev, &cls->list);
+	ev->depth--;
+	return rc;
+}
+
+static bool
+has_opinion(const struct access_eval *ev, unsigned flags)
+{
+	const struct access_request *q = ev->q;
+
+	if ((flags & ACCESS_FOR_RECIPIENT) != 0 && q->recipient.n == 0)
+		return false;
+	if ((flags & ACCESS_FOR_SENDER) != 0 && q->sender.n == 0)
+		return false;
+	return (flags & ACCESS_FOR_HELO) == 0 || q->helo.n > 0;
+}
+
+static enum rc
+run_restriction(struct access_eval *ev, const struct access_restriction *r)
+{
+	const struct access_item *it = ev->item;
+
+	if ((r->flags & ACCESS_TABLE_ARG) != 0 && str_find(it->arg, ':') == it->arg.n)
+		return config_trouble(ev,
+		    arena_printf(ev->a->mem, /* compat */
+			"restriction %.*s: bad argument \"%.*s\": need "
+			"maptype:mapname",
+			STR_ARG(it->name), STR_ARG(it->arg.n > 0 ? it->arg : it->name)));
+	return has_opinion(ev, r->flags) ? r->fn(ev) : RC_OK;
+}
+
+/* ev->v.what says what came of it. */
+static enum rc
+run_item(struct access_eval *ev)
+{
+	const struct access_item *it = ev->item;
+	const struct access_restriction *r =
+	    it->is_bare ? access_bare_table(ev->stage) : it->r;
+
+	if (it->cls != NULL)
+		return run_class(ev, it->cls);
+	if (it->is_bare && r == NULL)
+		return config_trouble(
+		    ev, arena_printf(ev->a->mem, /* compat */
+			    "specify one of (check_client_access, "
+			    "check_reverse_client_hostname_access, check_helo_access, "
+			    "check_sender_access, check_recipient_access, "
+			    "check_etrn_access) before %s restriction \"%.*s\"",
+			    ev->cls, STR_ARG(it->name)));
+	if (r == NULL)
+		return config_trouble(
 		    ev, arena_printf(ev->a->mem, "unknown smtpd restriction: \"%.*s\"",
 			    STR_ARG(it->name))); /* compat */
-		access_config_trouble(ev);
-		return RC_OK;
-	}
-	if (it->r->fn == NULL) {
-		access_warn(
+	if (r->fn == NULL)
+		return config_trouble(
 		    ev, arena_printf(ev->a->mem,
 			    "restriction \"%.*s\" is not available in this version",
 			    STR_ARG(it->name)));
-		access_config_trouble(ev);
-		return RC_OK;
-	}
-	if ((it->r->flags & ACCESS_FOR_RECIPIENT) != 0 && ev->q->recipient.n == 0)
-		return RC_OK;
-	return it->r->fn(ev);
+	return run_restriction(ev, r);
 }
 
-/* A reject under warn_if_reject is only noted. */
-static void
-soften(struct access_eval *ev)
+static enum rc
+run_traced(struct access_eval *ev)
 {
-	if (ev->v.what != ACCESS_REJECT)
-		return;
-	if (ev->warning_depth > 0 && !ev->failed) {
-		add_note(ev, "reject_warning", ev->v.reply);
-		ev->v.what = ACCESS_DUNNO;
-		ev->v.reply = (struct str){ NULL, 0 };
-	} else if (ev->defer_if_reject.n > 0 && ev->v.reply.p[0] == '5') {
-		ev->v.reply = ev->defer_if_reject;
-	}
+	bool was_waiting = ev->state.defer_if_permit.n > 0;
+	struct access_trace *t = NULL;
+	enum rc rc;
+
+	if (ev->q->wants_trace)
+		t = trace(ev, ev->item->name, ev->item->arg);
+	rc = run_item(ev);
+	if (t != NULL && rc == RC_OK)
+		trace_result(ev, t, was_waiting);
+	return rc;
 }
+
+/* ---- lists ---- */
 
 static void
 warn_unreachable(struct access_eval *ev, const struct access_list *l, unsigned i)
 {
-	if ((l->v[i].r->flags & ACCESS_ENDS_LIST) != 0 && i + 1 < l->n &&
-	    ev->warning_depth == 0)
+	const struct access_restriction *r = l->v[i].r;
+
+	if (r != NULL && (r->flags & ACCESS_ENDS_LIST) != 0 && i + 1 < l->n)
 		access_warn(ev, arena_printf(ev->a->mem, /* compat */
 				    "restriction `%.*s' after `%.*s' is ignored",
 				    STR_ARG(l->v[i + 1].name), STR_ARG(l->v[i].name)));
+}
+
+enum rc
+access_run_items(struct access_eval *ev, const struct access_list *l)
+{
+	for (unsigned i = 0; i < l->n && !ev->state.is_discarding; i++) {
+		enum rc rc;
+
+		if (l->v[i].r != NULL && (l->v[i].r->flags & ACCESS_PREFIX) != 0) {
+			if (ev->warning_depth == 0)
+				ev->warning_depth = ev->depth + 1;
+			continue;
+		}
+		ev->item = &l->v[i];
+		rc = run_traced(ev);
+		if (rc != RC_OK)
+			return rc;
+		if (ev->v.what != ACCESS_DUNNO)
+			warn_unreachable(ev, l, i);
+		if (ev->warning_depth == ev->depth + 1)
+			ev->warning_depth = 0;
+		if (ev->v.what != ACCESS_DUNNO)
+			break;
+		if (ev->defer_if_reject.n > 0 && ev->state.defer_if_permit.n > 0)
+			break; /* whatever comes, the answer is a deferral */
+	}
+	if (ev->warning_depth == ev->depth + 1) /* nothing stood behind it */
+		ev->warning_depth = 0;
+	return RC_OK;
 }
 
 /* Runs one list up to the first opinion; a permit is an opinion on this list only. */
@@ -186,26 +217,20 @@ run_list(struct access_eval *ev, enum access_stage which)
 	const struct access_list *l = &ev->c->list[which];
 
 	ev->defer_if_reject = (struct str){ NULL, 0 };
-	ev->warning_depth = 0;
-	for (unsigned i = 0; i < l->n && ev->v.what == ACCESS_DUNNO; i++) {
-		enum rc rc;
+	if (l->n == 0)
+		return RC_OK;
+	set_stage(ev, which);
+	return access_run_items(ev, l);
+}
 
-		if (l->v[i].r != NULL && (l->v[i].r->flags & ACCESS_PREFIX) != 0) {
-			ev->warning_depth = 1;
-			continue;
-		}
-		rc = run_item(ev, &l->v[i]);
-		if (rc != RC_OK)
-			return rc;
-		soften(ev);
-		if (ev->v.what != ACCESS_DUNNO && l->v[i].r != NULL)
-			warn_unreachable(ev, l, i);
-		ev->warning_depth = 0;
-		if (ev->defer_if_reject.n > 0 && ev->state.defer_if_permit.n > 0)
-			break; /* whatever comes, the answer is a deferral */
-	}
-	ev->warning_depth = 0;
-	return RC_OK;
+/* What runs although no list names it. */
+static enum rc
+run_implied(struct access_eval *ev, access_fn *fn, const char *name)
+{
+	struct access_item it = { .name = str_c(name) };
+
+	ev->item = &it;
+	return fn(ev);
 }
 
 static enum rc
@@ -228,12 +253,14 @@ run_recipient(struct access_eval *ev)
 			return rc;
 	}
 	if (ev->state.defer_if_permit.n > 0) {
-		set_reject(ev, ev->state.defer_if_permit);
+		ev->v.what = ACCESS_REJECT;
+		ev->v.reply = ev->state.defer_if_permit;
 		return RC_OK;
 	}
-	if (!ev->c->reject_unlisted_recipient || ev->q->is_discarding)
+	ev->defer_if_reject = (struct str){ NULL, 0 };
+	if (!ev->c->reject_unlisted_recipient || ev->state.is_discarding)
 		return RC_OK;
-	return access_unlisted_recipient(ev);
+	return run_implied(ev, access_unlisted_recipient, "reject_unlisted_recipient");
 }
 
 static enum rc
@@ -241,9 +268,10 @@ run_sender(struct access_eval *ev)
 {
 	enum rc rc = run_list(ev, ACCESS_SENDER);
 
-	if (rc != RC_OK || ev->v.what == ACCESS_REJECT || !ev->c->reject_unlisted_sender)
+	if (rc != RC_OK || ev->v.what == ACCESS_REJECT ||
+	    !ev->c->reject_unlisted_sender || ev->state.is_discarding)
 		return rc;
-	return access_unlisted_sender(ev);
+	return run_implied(ev, access_unlisted_sender, "reject_unlisted_sender");
 }
 
 enum rc
@@ -251,12 +279,18 @@ access_run(struct ask *a, const struct access_conf *c, enum access_stage stage,
     const struct access_request *q, struct access_state *state,
     struct access_verdict *out)
 {
+	struct access_text *prepend = NULL, *bcc = NULL;
 	struct access_eval ev = {
 		.a = a, .c = c, .q = q, .stage = stage, .state = *state
 	};
 	enum rc rc;
 
 	ev.note_end = &ev.v.notes;
+	ev.trace_end = &ev.v.trace;
+	ev.prepend_end = &prepend;
+	ev.bcc_end = &bcc;
+	ev.state.is_discarding |= q->is_discarding;
+	ev.state.is_held |= q->is_held;
 	if (stage == ACCESS_RELAY || stage == ACCESS_RECIPIENT)
 		rc = run_recipient(&ev);
 	else if (stage == ACCESS_SENDER)
@@ -265,6 +299,8 @@ access_run(struct ask *a, const struct access_conf *c, enum access_stage stage,
 		rc = run_list(&ev, stage);
 	if (rc != RC_OK)
 		return rc;
+	ev.v.fx.prepend = prepend;
+	ev.v.fx.bcc = bcc;
 	*state = ev.state;
 	*out = ev.v;
 	return RC_OK;
