@@ -173,6 +173,7 @@ copy_values(const struct conf_route *c, struct route_conf *r)
 		    c->empty_address_default_transport_maps_lookup_key,
 		.owner_request_special = c->owner_request_special,
 		.relocated_prefix_enable = c->relocated_prefix_enable,
+		.show_user_unknown_table_name = c->show_user_unknown_table_name,
 		.transport_parents = route_parent_matches(
 		    c->parent_domain_matches_subdomains, "transport_maps"),
 	};
@@ -268,85 +269,10 @@ fill_route(struct decide *d, const struct decide_request *req, struct err *e)
 	return rc;
 }
 
-/* ---- the access configuration ---- */
-
-static enum rc
-compile_lists(struct decide *d, const struct conf_access *c, struct err *e)
-{
-	const struct {
-		const char *name;
-		struct str text;
-		enum access_stage stage;
-	} lists[] = {
-		{ "smtpd_client_restrictions", c->smtpd_client_restrictions,
-		    ACCESS_CLIENT },
-		{ "smtpd_helo_restrictions", c->smtpd_helo_restrictions, ACCESS_HELO },
-		{ "smtpd_sender_restrictions", c->smtpd_sender_restrictions,
-		    ACCESS_SENDER },
-		{ "smtpd_relay_restrictions", c->smtpd_relay_restrictions, ACCESS_RELAY },
-		{ "smtpd_recipient_restrictions", c->smtpd_recipient_restrictions,
-		    ACCESS_RECIPIENT },
-		{ "smtpd_data_restrictions", c->smtpd_data_restrictions, ACCESS_DATA },
-		{ "smtpd_end_of_data_restrictions", c->smtpd_end_of_data_restrictions,
-		    ACCESS_END_OF_DATA },
-		{ "smtpd_etrn_restrictions", c->smtpd_etrn_restrictions, ACCESS_ETRN },
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
-		enum rc rc = access_compile(
-		    lists[i].text, NULL, d->mem, &d->access.list[lists[i].stage], e);
-
-		if (rc != RC_OK)
-			return err_in(e, rc, "parameter %s", lists[i].name);
-	}
-	return RC_OK;
-}
-
-static enum rc
-fill_access(struct decide *d, const struct decide_request *req, struct err *e)
-{
-	struct conf_access c;
-	enum rc rc = conf_fill_access(req->snapshot, req->service, d->mem, &c, e);
-
-	if (rc != RC_OK)
-		return rc;
-	d->route.show_user_unknown_table_name = c.show_user_unknown_table_name;
-	d->access = (struct access_conf){
-		.route = &d->route,
-		.relay_before_recipient = c.smtpd_relay_before_recipient_restrictions,
-		.reject_unlisted_recipient = c.smtpd_reject_unlisted_recipient,
-		.reject_unlisted_sender = c.smtpd_reject_unlisted_sender,
-		.reject_code = (unsigned)c.reject_code,
-		.defer_code = (unsigned)c.defer_code,
-		.relay_domains_reject_code = (unsigned)c.relay_domains_reject_code,
-		.unknown_local_recipient_reject_code =
-		    (unsigned)c.unknown_local_recipient_reject_code,
-		.unknown_virtual_mailbox_reject_code =
-		    (unsigned)c.unknown_virtual_mailbox_reject_code,
-		.unknown_virtual_alias_reject_code =
-		    (unsigned)c.unknown_virtual_alias_reject_code,
-		.unknown_relay_recipient_reject_code =
-		    (unsigned)c.unknown_relay_recipient_reject_code,
-		.allow_untrusted_routing = c.allow_untrusted_routing,
-	};
-	rc = decide_open_list(d, c.mynetworks,
-	    list_kind(c.parent_domain_matches_subdomains, "mynetworks"),
-	    &d->access.mynetworks, e);
-	if (rc != RC_OK)
-		return err_in(e, rc, "parameter mynetworks");
-	if (!req->with_access)
-		return RC_OK;
-	rc = compile_lists(d, &c, e);
-	if (rc == RC_OK)
-		rc = access_check_relay(&d->access, e);
-	return rc;
-}
-
 enum rc
 decide_new(const struct decide_request *req, struct decide **out, struct err *e)
 {
 	struct decide *d = mem_get(sizeof(*d));
-	struct str soft;
 	const struct map_env env = { .log = req->log,
 		.snapshot = req->snapshot,
 		.service = req->service,
@@ -360,16 +286,14 @@ decide_new(const struct decide_request *req, struct decide **out, struct err *e)
 	d->asks_closed = req->asks_closed;
 	d->has_own_maps = req->share == NULL;
 	d->maps = d->has_own_maps ? map_set_new(&env) : req->share->maps;
+	d->access.route = &d->route;
 	rc = fill_route(d, req, e);
 	if (rc == RC_OK && !req->only_search)
-		rc = fill_access(d, req, e);
+		rc = decide_access_fill(d, req, d->mem, &d->access, e);
 	if (rc != RC_OK) {
 		decide_free(&d);
 		return rc;
 	}
-	if (conf_get(req->snapshot, req->service, STR("soft_bounce"), d->mem, &soft,
-		NULL) == RC_OK)
-		d->access.soft_bounce = str_iis(soft, "yes");
 	*out = d;
 	return RC_OK;
 }

@@ -2,6 +2,7 @@
  */
 #include "agent/restrictions.h"
 #include "access/access.h"
+#include "agent/decide_int.h"
 #include "base/arena.h"
 #include "conf/list.h"
 #include "conf/snapshot.h"
@@ -12,7 +13,8 @@ enum { NAME_SHOWN = 80 }; /* bytes of what nobody knows */
 static const char *const lists[] = { "smtpd_client_restrictions",
 	"smtpd_helo_restrictions", "smtpd_sender_restrictions",
 	"smtpd_relay_restrictions", "smtpd_recipient_restrictions",
-	"smtpd_data_restrictions", "smtpd_end_of_data_restrictions" };
+	"smtpd_data_restrictions", "smtpd_end_of_data_restrictions",
+	"smtpd_etrn_restrictions" };
 
 /* One list, where it is set. */
 struct setting {
@@ -32,26 +34,11 @@ is_list(struct str name)
 	return false;
 }
 
-/* Classes are parameters of their own; that they are not built is said of
- * smtpd_restriction_classes. */
-static bool
-is_class(const struct setting *at, struct str name, struct arena *mem)
-{
-	struct str classes, word;
-
-	if (conf_get(at->s, at->service, STR("smtpd_restriction_classes"), mem, &classes,
-		NULL) != RC_OK)
-		return false;
-	while (str_token(&classes, CONF_LIST_SEPARATORS, &word))
-		if (str_eq(word, name))
-			return true;
-	return false;
-}
-
 static void
 warn_setting(const struct setting *at)
 {
 	struct arena *mem = arena_new((size_t)CONF_VALUE_MAX * 8);
+	struct access_classes classes = { 0 };
 	struct access_list list = { 0 };
 	struct str text, name;
 	bool is_known;
@@ -59,18 +46,17 @@ warn_setting(const struct setting *at)
 
 	/* What is malformed is an error, and said elsewhere. */
 	if (conf_expand(at->s, at->service, at->value, mem, &text, NULL) == RC_OK &&
-	    access_compile(text, NULL, mem, &list, NULL) == RC_OK)
+	    decide_access_classes(at->s, at->service, mem, &classes, NULL) == RC_OK &&
+	    access_compile(text, &classes, mem, &list, NULL) == RC_OK)
 		while (access_missing(&list, &i, &name, &is_known) == RC_OK)
-			if (!is_class(at, name, mem))
-				log_warn(at->log,
-				    "%.*s: line %u: %s%.*s: %s: %.*s; who reaches it "
-				    "gets "
-				    "451 4.3.5",
-				    STR_ARG(at->path), at->line,
-				    at->service != NULL ? "-o " : "", STR_ARG(at->name),
-				    is_known ? "not built yet"
-					     : "unknown smtpd restriction",
-				    STR_ARG(str_head(name, NAME_SHOWN)));
+			log_warn(at->log,
+			    "%.*s: line %u: %s%.*s: %s: %.*s; who reaches it "
+			    "gets "
+			    "451 4.3.5",
+			    STR_ARG(at->path), at->line, at->service != NULL ? "-o " : "",
+			    STR_ARG(at->name),
+			    is_known ? "not built yet" : "unknown smtpd restriction",
+			    STR_ARG(str_head(name, NAME_SHOWN)));
 	arena_free(&mem);
 }
 
