@@ -68,6 +68,22 @@ dns_type_of(struct str name, enum dns_type *out)
 	return false;
 }
 
+/* What is no text of one line becomes blanks. */
+static enum rc
+put_text(struct buf *to, struct str text)
+{
+	char *p = buf_room(to, text.n + 1);
+
+	if (p == NULL)
+		return RC_TEMP;
+	for (size_t i = 0; i < text.n; i++)
+		p[i] =
+		    (unsigned char)text.p[i] < ' ' || text.p[i] == 127 ? ' ' : text.p[i];
+	p[text.n] = '\n';
+	buf_added(to, text.n + 1);
+	return RC_OK;
+}
+
 /* One record a line: "10 mx.example", "192.0.2.1", text. */
 static enum rc
 put_record(struct buf *to, const struct dns_record *rr)
@@ -77,8 +93,8 @@ put_record(struct buf *to, const struct dns_record *rr)
 
 	if (rr->type == DNS_A || rr->type == DNS_AAAA)
 		s = addr_ip_format(&rr->addr, text);
-	else if (rr->type == DNS_TXT)
-		s = rr->text;
+	if (rr->type == DNS_TXT)
+		return put_text(to, rr->text);
 	if (rr->type == DNS_MX)
 		return buf_printf(to, "%u %.*s\n", rr->preference, STR_ARG(s));
 	return buf_printf(to, "%.*s\n", STR_ARG(s));

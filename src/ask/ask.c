@@ -107,6 +107,17 @@ ask_dns(struct ask *a, const char *type, struct str name, struct str *out)
 	return ask_get(a, &q, out);
 }
 
+struct str
+ask_dns_words(const struct ask *a, const char *type, struct str name)
+{
+	const struct ask_question q = { ASK_DNS, 0, str_c(type), name };
+
+	for (unsigned i = 0; i < a->n_known; i++)
+		if (same(&a->known[i].q, &q))
+			return a->known[i].value;
+	return trouble_limit;
+}
+
 enum rc
 ask_tables(struct ask *a, const struct ask_tables *t, struct str key, unsigned flags,
     struct str *out)

@@ -95,6 +95,8 @@ MUST_USE enum rc ask_map(
 /* `type` must be a string that lives on ("MX"). */
 MUST_USE enum rc ask_dns(
     struct ask *a, const char *type, struct str name, struct str *out);
+/* The words that came with its answer when that was not RC_OK ("Host not found"). */
+struct str ask_dns_words(const struct ask *a, const char *type, struct str name);
 /* Asks the tables one after the other until one knows the key. */
 struct ask_tables {
 	const struct str *v;
