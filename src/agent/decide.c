@@ -6,6 +6,7 @@
 #include "log/log.h"
 #include "loop/loop.h"
 #include "map/proxy.h"
+#include "milter/policy.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -298,7 +299,32 @@ decide_new(const struct decide_request *req, struct decide **out, struct err *e)
 	return RC_OK;
 }
 
-/* ---- folders for the sandbox ---- */
+/* ---- for the sandbox ---- */
+
+static enum rc
+note_unix(void *arg, struct str service, struct err *e)
+{
+	struct str endpoint, rest;
+
+	if (milter_policy_service(service, &endpoint, &rest, e) == RC_OK &&
+	    !str_starts(endpoint, STR("inet:")))
+		*(bool *)arg = true;
+	return RC_OK;
+}
+
+bool
+decide_asks_unix_policy(const struct decide *d)
+{
+	const struct access_conf *c = &d->access;
+	bool found = false;
+
+	for (size_t i = 0; i < ARRAY_LEN(c->list); i++)
+		(void)!access_each_service(&c->list[i], note_unix, &found, NULL);
+	for (unsigned i = 0; i < c->classes.n; i++)
+		(void)!access_each_service(
+		    &c->classes.v[i].list, note_unix, &found, NULL);
+	return found;
+}
 
 void
 decide_folders_add(struct decide_folders *f, struct str folder)

@@ -44,6 +44,8 @@ void decide_free(struct decide **d);
 
 const struct route_conf *decide_route(const struct decide *d);
 const struct access_conf *decide_access(const struct decide *d);
+/* Whether a restriction asks a policy service at a unix: endpoint: for the sandbox. */
+bool decide_asks_unix_policy(const struct decide *d);
 /* Opens one more list of tables (a program's own: virtual_mailbox_maps of the agent …).
  * `flags` (enum ask_flag) go with every question to them. */
 MUST_USE enum rc decide_open_tables(struct decide *d, struct str text, unsigned flags,

@@ -212,6 +212,16 @@ raise_descriptor_limit(void)
 	}
 }
 
+/* What the restrictions of a service need after confinement. */
+static void
+allow_decisions(
+    const struct decide *tables, struct decide_folders *reads, struct os_sandbox *sandbox)
+{
+	decide_folders_of(tables, reads);
+	if (decide_asks_unix_policy(tables))
+		sandbox->may |= OS_MAY_CONNECT_UNIX;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -229,7 +239,7 @@ main(int argc, char **argv)
 	raise_descriptor_limit();
 	reads.mem = w.mem;
 	for (size_t i = 0; i < d->n_services; i++)
-		decide_folders_of(d->services[i].decide, &reads);
+		allow_decisions(d->services[i].decide, &reads, &sandbox);
 	worker_confine(&w, &sandbox);
 	for (size_t i = 0; i < d->n_services; i++)
 		service_listen(&d->services[i]);
