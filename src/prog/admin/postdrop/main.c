@@ -69,6 +69,8 @@ catch_signals(void)
 }
 
 /* A line for sendmail. It may be gone; its message is not, once that is complete. */
+static void report(const struct drop *d, const char *fmt, ...) PRINTF(2, 3);
+
 static void
 report(const struct drop *d, const char *fmt, ...)
 {
