@@ -15,7 +15,7 @@ enum os_sandbox_may {
 	OS_MAY_WRITE = 4,   /* create, write, rename, unlink, sync files */
 	OS_MAY_SETFSID = 8, /* setfsuid, setfsgid; setuid-like calls otherwise never */
 	OS_MAY_UNIX = 16,   /* accept from UNIX-domain sockets */
-	/* Connect to them. Whoever has it can reach private/queue: for `lookup` only. */
+	/* Connect to them: `lookup`, and smtpd where a policy service is at one. */
 	OS_MAY_CONNECT_UNIX = 32,
 };
 
