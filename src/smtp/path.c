@@ -96,9 +96,8 @@ domain_is_fine(struct str domain)
 {
 	if (domain.n == 0)
 		return true;
-	for (size_t i = 0; i < domain.n; i++)
-		if ((unsigned char)domain.p[i] >= 0x80)
-			return true; /* IDNA is for later */
+	if (smtp_path_is_utf8(domain))
+		return true; /* IDNA is for later */
 	return addr_domain_valid(domain);
 }
 
@@ -212,6 +211,25 @@ mail_envid(struct str v, struct arena *mem, struct smtp_mail_args *out,
 }
 
 static enum rc
+mail_verp(struct str word, const struct smtp_path_conf *conf, struct arena *mem,
+    struct smtp_mail_args *out, struct smtp_path_bad *bad)
+{
+	struct str key, v = conf->verp_delimiters;
+
+	if (str_cut(word, '=', &key, &v) &&
+	    (v.n != 2 || str_find(conf->verp_filter, v.p[0]) == conf->verp_filter.n ||
+		str_find(conf->verp_filter, v.p[1]) == conf->verp_filter.n)) {
+		struct str no = arena_printf(mem,
+		    "501 5.5.4 Error: XVERP needs two characters from %.*s", /* compat */
+		    STR_ARG(conf->verp_filter));
+
+		return no.p == NULL ? no_room(bad) : refuse(bad, no);
+	}
+	out->verp = v;
+	return RC_OK;
+}
+
+static enum rc
 mail_parameter(struct str word, const struct smtp_path_conf *conf, struct arena *mem,
     struct smtp_mail_args *out, struct smtp_path_bad *bad)
 {
@@ -224,8 +242,13 @@ mail_parameter(struct str word, const struct smtp_path_conf *conf, struct arena 
 		out->body = SMTP_BODY_8BITMIME;
 	else if (str_iis(word, "BODY=7BIT"))
 		out->body = SMTP_BODY_7BIT;
+	else if (conf->has_utf8 && str_iis(word, "SMTPUTF8"))
+		out->smtputf8 = true;
+	else if (conf->has_verp &&
+		 (str_iis(word, "XVERP") || parameter(word, STR("XVERP"), &v)))
+		return mail_verp(word, conf, mem, out, bad);
 	else if (parameter(word, STR("AUTH"), &v))
-		return RC_OK; /* compat: nobody is authenticated, and nobody minds */
+		out->auth = v; /* compat: nobody is authenticated, and nobody minds */
 	else if ((is_ret = parameter(word, STR("RET"), &v)) ||
 		 (is_envid = parameter(word, STR("ENVID"), &v))) {
 		if (!conf->has_dsn)
@@ -253,8 +276,20 @@ smtp_path_mail(struct str args, const struct smtp_path_conf *conf, struct arena 
 
 	while (rc == RC_OK && str_token(&rest, " \t", &word))
 		rc = mail_parameter(word, conf, mem, &mail, bad);
-	if (rc == RC_OK)
-		*out = mail;
+	if (rc == RC_OK && mail.verp.n > 0 && mail.address.n == 0)
+		rc = refuse(bad,
+		    STR("503 5.5.4 Error: XVERP requires non-null sender")); /* compat */
+	if (rc != RC_OK)
+		return rc;
+	/* Views of the line outlive it. */
+	if (mail.verp.n > 0)
+		mail.verp = arena_str(mem, mail.verp);
+	if (mail.auth.n > 0)
+		mail.auth = arena_str(mem, mail.auth);
+	if ((mail.verp.n > 0 && mail.verp.p == NULL) ||
+	    (mail.auth.n > 0 && mail.auth.p == NULL))
+		return no_room(bad);
+	*out = mail;
 	return rc;
 }
 
@@ -345,6 +380,15 @@ smtp_path_rcpt(struct str args, const struct smtp_path_conf *conf, struct arena 
 	if (rc == RC_OK)
 		*out = rcpt;
 	return rc;
+}
+
+bool
+smtp_path_is_utf8(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] >= 0x80)
+			return true;
+	return false;
 }
 
 enum rc

@@ -31,12 +31,11 @@ struct smtp_rcpt_args {
 };
 
 struct smtp_path_conf {
-	bool strict;      /* strict_rfc821_envelopes */
-	bool has_dsn;     /* RET, ENVID, NOTIFY and ORCPT may be used */
-	bool utf8_ok;     /* smtputf8_enable: addresses may have bytes above 127 */
-	bool has_utf8;    /* SMTPUTF8 may be used as a parameter */
-	bool utf8_needed; /* strict_smtputf8, and no SMTPUTF8 was said */
-	bool has_verp;    /* XVERP may be used */
+	bool strict;   /* strict_rfc821_envelopes */
+	bool has_dsn;  /* RET, ENVID, NOTIFY and ORCPT may be used */
+	bool utf8_ok;  /* smtputf8_enable: addresses may have bytes above 127 */
+	bool has_utf8; /* SMTPUTF8 may be used as a parameter */
+	bool has_verp; /* XVERP may be used */
 	struct str verp_delimiters, verp_filter; /* default, and what is allowed */
 };
 
@@ -60,4 +59,7 @@ MUST_USE enum rc smtp_path_rcpt(struct str args, const struct smtp_path_conf *co
 
 /* The address of VRFY, which may stand without <>. RC_PERM: not one address. */
 MUST_USE enum rc smtp_path_vrfy(struct str arg, struct arena *mem, struct str *out);
+
+/* Whether `s` has bytes above 127: an address that SMTPUTF8 is for. */
+bool smtp_path_is_utf8(struct str s);
 #endif

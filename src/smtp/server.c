@@ -50,7 +50,14 @@ srv_ask(struct smtp_server *s, enum smtp_fx_type question, struct str about)
 	srv_emit(s, question, about);
 }
 
-bool smtp_server_next(struct smtp_server *s, struct smtp_fx *out);
+void
+srv_soften(char *reply, size_t n)
+{
+	if (n > 0 && reply[0] == '5')
+		reply[0] = '4';
+	if (n > 5 && reply[4] == '5' && reply[5] == '.')
+		reply[4] = '4';
+}
 
 /* Clients that make many mistakes wait for every reply. */
 static void
@@ -65,11 +72,17 @@ hold_replies(struct smtp_server *s)
 }
 
 void
+srv_send(struct smtp_server *s, struct str lines)
+{
+	hold_replies(s);
+	srv_emit(s, SMTP_FX_SEND, lines);
+}
+
+void
 srv_reply(struct smtp_server *s, struct str line)
 {
 	char text[REPLY_MAX + 2];
 
-	hold_replies(s);
 	line = str_head(line, REPLY_MAX);
 	memcpy(text, line.p, line.n);
 	/* A reply built from a client's words must stay one line. */
@@ -77,7 +90,9 @@ srv_reply(struct smtp_server *s, struct str line)
 		if ((unsigned char)text[i] < ' ' || text[i] == 127)
 			text[i] = '?';
 	memcpy(text + line.n, "\r\n", 2);
-	srv_emit(s, SMTP_FX_SEND, (struct str){ text, line.n + 2 });
+	if (s->conf->soft_bounce)
+		srv_soften(text, line.n);
+	srv_send(s, (struct str){ text, line.n + 2 });
 }
 
 void
@@ -121,6 +136,8 @@ break_off(struct smtp_server *s, const char *what)
 	srv_log_after(s, what);
 	if (s->state == SRV_DATA)
 		s->n_all[VERB_DATA]++; /* compat: a DATA that failed */
+	if (s->state == SRV_BDAT)
+		s->n_all[VERB_BDAT]++;
 }
 
 /* What has to be said once everything before it is said. True: there are new effects. */
@@ -180,6 +197,8 @@ srv_reset(struct smtp_server *s, bool abort)
 	if (s->mem != NULL)
 		arena_reset(s->mem);
 	s->tx = (struct srv_tx){ 0 };
+	s->bdat = BDAT_NONE;
+	srv_forward_free(&s->forward);
 }
 
 void
@@ -196,10 +215,58 @@ srv_done(struct smtp_server *s, bool ok)
 		s->n_ok[s->verb]++;
 	else
 		s->error_count++;
-	s->tx.has_rcpt = false;
+	s->tx.has_rcpt = s->is_smtputf8 = false;
+	s->xclient = NULL;
 	if (s->scratch != NULL)
 		arena_reset(s->scratch);
 	srv_request_start(s);
+}
+
+/* ---- who the client is ---- */
+
+static size_t
+client_size(const struct smtp_client_id *c)
+{
+	return c->name.n + c->addr.n + c->port.n + 4;
+}
+
+/* "name[addr]:port" in `p` holds all three. */
+static void
+place_client(struct smtp_server *s, const struct smtp_client_id *c, char *p)
+{
+	size_t n = client_size(c);
+
+	(void)snprintf(p, n, "%.*s[%.*s]:%.*s", STR_ARG(c->name), STR_ARG(c->addr),
+	    STR_ARG(c->port));
+	s->namaddr = str_head(
+	    (struct str){ p, n - 1 }, s->conf->log_port ? n : c->name.n + c->addr.n + 2);
+	s->client = (struct smtp_client_id){ .name = { p, c->name.n },
+		.addr = { p + c->name.n + 1, c->addr.n },
+		.port = { p + n - 1 - c->port.n, c->port.n } };
+}
+
+void
+srv_set_client(
+    struct smtp_server *s, const struct smtp_client_id *client, struct str login)
+{
+	struct smtp_client_id from = *client;
+	size_t n = client_size(&from);
+	char *text = mem_get(n + login.n + 1), *old = s->client_text;
+
+	if (login.n > 0)
+		memcpy(text + n, login.p, login.n);
+	place_client(s, &from, text);
+	s->client_text = text;
+	s->login = (struct str){ text + n, login.n };
+	free(old);
+}
+
+void
+srv_restart(struct smtp_server *s)
+{
+	s->denied = s->early = false;
+	s->state = SRV_CONNECT;
+	srv_ask(s, SMTP_FX_CHECK_CLIENT, STR(""));
 }
 
 /* ---- pushes ---- */
@@ -208,19 +275,10 @@ struct smtp_server *
 smtp_server_new(const struct smtp_server_conf *conf, const struct smtp_client_id *client,
     const struct smtp_client_rights *rights, int64_t now_us)
 {
-	size_t n = client->name.n + client->addr.n + client->port.n + 4;
-	struct smtp_server *s = mem_get(sizeof(*s) + n);
-	char *p = (char *)(s + 1);
+	struct smtp_server *s = mem_get(sizeof(*s) + client_size(client));
 
-	/* "name[addr]:port" holds all three. */
-	(void)snprintf(p, n, "%.*s[%.*s]:%.*s", STR_ARG(client->name),
-	    STR_ARG(client->addr), STR_ARG(client->port));
-	s->client.name = (struct str){ p, client->name.n };
-	s->client.addr = (struct str){ p + client->name.n + 1, client->addr.n };
-	s->client.port = (struct str){ p + n - 1 - client->port.n, client->port.n };
-	s->namaddr = str_head((struct str){ p, n - 1 },
-	    conf->log_port ? n : client->name.n + client->addr.n + 2);
 	s->conf = conf;
+	place_client(s, client, (char *)(s + 1));
 	s->rights = *rights;
 	s->where = "CONNECT";
 	s->now_us = now_us;
@@ -243,6 +301,8 @@ smtp_server_free(struct smtp_server **sp)
 	arena_free(&s->scratch);
 	buf_fini(&s->text);
 	buf_fini(&s->helo_text);
+	srv_forward_free(&s->forward);
+	free(s->client_text);
 	free(s);
 	*sp = NULL;
 }
@@ -260,7 +320,7 @@ note_activity(struct smtp_server *s, size_t n_new)
 		s->deadline_us = full;
 		return;
 	}
-	if (s->state != SRV_DATA || s->conf->min_data_rate <= 0)
+	if ((s->state != SRV_DATA && s->state != SRV_BDAT) || s->conf->min_data_rate <= 0)
 		return;
 	more = (int64_t)(n_new > 1u << 30 ? 1u << 30 : n_new) * US_PER_SEC /
 	       s->conf->min_data_rate;
@@ -287,7 +347,9 @@ smtp_server_recv(struct smtp_server *s, int64_t now_us, struct str in)
 		s->scratch = arena_new(SCRATCH_SIZE);
 		s->mem = arena_new(TX_LIMIT);
 	}
-	used = s->state == SRV_DATA ? srv_data_recv(s, in) : srv_command_recv(s, in);
+	used = s->state == SRV_DATA   ? srv_data_recv(s, in)
+	       : s->state == SRV_BDAT ? srv_bdat_recv(s, in)
+				      : srv_command_recv(s, in);
 	assert(used <= in.n);
 	s->offered = in.n - used;
 	return used;
@@ -303,6 +365,19 @@ static bool
 hangs_up(struct str reply)
 {
 	return str_starts(reply, STR("421")) || str_starts(reply, STR("521"));
+}
+
+void
+srv_local_trouble(struct smtp_server *s)
+{
+	char text[600];
+
+	(void)snprintf(text, sizeof(text),
+	    "421 4.3.0 %.*s Server local data error", /* compat */
+	    STR_ARG(str_head(s->conf->hostname, 400)));
+	srv_log_what(s, STR("reject"), str_c(text));
+	srv_reply(s, str_c(text));
+	srv_close(s);
 }
 
 static void
@@ -341,6 +416,10 @@ smtp_server_answer(struct smtp_server *s, int64_t now_us, const struct smtp_answ
 		answer_client(s, a);
 	else if (s->asked == SMTP_FX_COMMIT)
 		srv_answer_commit(s, a);
+	else if (s->asked == SMTP_FX_FILTER_COMMAND)
+		srv_answer_filter(s, a);
+	else if (s->asked == SMTP_FX_CHECK_COMMAND)
+		srv_answer_forbidden(s, a);
 	else
 		srv_answer_command(s, a);
 	if (s->state != SRV_CLOSED && a->rc != RC_OK && hangs_up(a->reply))
@@ -423,9 +502,14 @@ smtp_server_view(const struct smtp_server *s)
 		.mail = s->tx.has_mail ? &s->tx.mail : NULL,
 		.n_rcpt = s->tx.n_rcpt,
 		.content_bytes = s->tx.size,
-		.in_data = s->state == SRV_DATA,
+		.in_data = s->state == SRV_DATA ||
+			   (s->state == SRV_BDAT && !s->chunk.is_dropped),
+		.is_bdat = s->bdat == BDAT_OK,
 		.is_pipelining = s->ill_pipelining,
-		.where = s->where == NULL ? STR("") : str_c(s->where),
+		.is_smtputf8 = s->tx.mail.smtputf8 || s->is_smtputf8,
+		.where = strcmp(s->where, "BDAT") == 0 ? STR("DATA") : str_c(s->where),
+		.xforward = srv_forwarded(s),
+		.xclient = s->xclient,
 	};
 }
 

@@ -108,7 +108,7 @@ struct smtp_client_id {
 };
 
 enum smtp_fx_type {
-	SMTP_FX_SEND, /* write `data` to the client */
+	SMTP_FX_SEND, /* write `data` to the client: one reply, whole lines */
 	SMTP_FX_LOG,  /* write `data` to the log at `level` */
 	/* Questions: one smtp_server_answer() each; nothing goes on before it. */
 	SMTP_FX_CHECK_CLIENT, /* a client connected */
@@ -177,8 +177,9 @@ struct smtp_server_view {
 	bool is_bdat;                      /* ... with BDAT */
 	bool is_pipelining;                /* it was caught pipelining out of order */
 	bool is_smtputf8;                  /* the SMTPUTF8 of MAIL, or of this VRFY */
-	struct str where; /* "CONNECT" "HELO" "EHLO" "MAIL" "RCPT" "DATA" "BDAT"
-			   * "END-OF-MESSAGE" "VRFY" "ETRN" … */
+	struct str
+	    where; /* "CONNECT" "HELO" "EHLO" "MAIL" "RCPT" "DATA" (BDAT's, too)
+		    * "END-OF-MESSAGE" "VRFY" "ETRN" …: protocol_state of policies */
 	const struct smtp_client_attrs *xforward; /* NULL: nothing was forwarded */
 	const struct smtp_client_attrs *xclient;  /* while XCLIENT is asked */
 };

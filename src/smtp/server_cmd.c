@@ -1,12 +1,10 @@
 /* The table of commands, what each does, the questions they ask and what answers mean.
  * Replies and their order of precedence are Postfix's (compat: all literals here). */
 #include "smtp/server_int.h"
+#include "addr/domain.h"
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
-
-/* Characters that would make a HELO name ambiguous where it is shown (compat). */
-#define NEUTER " <>()\\\";@"
 
 void
 srv_fail(struct smtp_server *s, const char *reply)
@@ -15,115 +13,10 @@ srv_fail(struct smtp_server *s, const char *reply)
 	srv_done(s, false);
 }
 
-static void
-ok(struct smtp_server *s, const char *reply)
+void
+srv_ok(struct smtp_server *s, const char *reply)
 {
 	srv_reply(s, str_c(reply));
-	srv_done(s, true);
-}
-
-/* ---- HELO, EHLO ---- */
-
-static void
-set_helo(struct smtp_server *s, struct str name)
-{
-	char *p;
-
-	s->helo = STR("");
-	buf_reset(&s->helo_text);
-	p = buf_room(&s->helo_text, name.n);
-	assert(p != NULL);
-	for (size_t i = 0; i < name.n; i++) {
-		unsigned char c = (unsigned char)name.p[i];
-		bool bad = c < ' ' || c == 127 || strchr(NEUTER, c) != NULL;
-
-		p[i] = bad ? '?' : (char)c;
-	}
-	buf_added(&s->helo_text, name.n);
-	s->helo = buf_view(&s->helo_text);
-}
-
-static void
-cmd_helo(struct smtp_server *s, struct str args)
-{
-	bool is_ehlo = s->verb == VERB_EHLO;
-
-	if (args.n == 0) {
-		srv_fail(s,
-		    is_ehlo ? "501 Syntax: EHLO hostname" : "501 Syntax: HELO hostname");
-		return;
-	}
-	srv_reset(s, true);
-	/* A new name replaces the old one even if it is refused; log lines of the refusal
-	 * show it. */
-	set_helo(s, args);
-	s->esmtp = false;
-	srv_ask(s, SMTP_FX_CHECK_HELO, s->helo);
-}
-
-static void
-log_hidden(struct smtp_server *s)
-{
-	static const struct {
-		unsigned bit;
-		const char *name;
-	} names[] = { { SMTP_EHLO_8BITMIME, " 8BITMIME" },
-		{ SMTP_EHLO_PIPELINING, " PIPELINING" }, { SMTP_EHLO_SIZE, " SIZE" },
-		{ SMTP_EHLO_VRFY, " VRFY" }, { SMTP_EHLO_STATUS, " ENHANCEDSTATUSCODES" },
-		{ SMTP_EHLO_DSN, " DSN" } };
-	char text[100] = "";
-	unsigned hide = s->rights.hide;
-	size_t n = 0;
-
-	if ((hide & SMTP_EHLO_SILENT) != 0)
-		return;
-	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		if ((hide & names[i].bit) != 0) {
-			memcpy(text + n, names[i].name, strlen(names[i].name));
-			n += strlen(names[i].name);
-		}
-	if (n > 0)
-		srv_logf(s, SMTP_LOG_INFO, "discarding EHLO keywords:%.*s", (int)n, text);
-}
-
-static void
-greet_esmtp(struct smtp_server *s)
-{
-	const struct smtp_server_conf *c = s->conf;
-	char line[8][80];
-	int n = 0;
-
-	if ((s->rights.hide & SMTP_EHLO_PIPELINING) == 0)
-		(void)strcpy(line[n++], "PIPELINING");
-	if ((s->rights.hide & SMTP_EHLO_SIZE) == 0) {
-		if (c->size_limit > 0)
-			(void)snprintf(line[n++], sizeof(line[0]), "SIZE %lld",
-			    (long long)c->size_limit);
-		else
-			(void)strcpy(line[n++], "SIZE");
-	}
-	if ((s->rights.hide & SMTP_EHLO_VRFY) == 0 && !c->disable_vrfy)
-		(void)strcpy(line[n++], "VRFY");
-	if ((s->rights.hide & SMTP_EHLO_STATUS) == 0)
-		(void)strcpy(line[n++], "ENHANCEDSTATUSCODES");
-	if ((s->rights.hide & SMTP_EHLO_8BITMIME) == 0)
-		(void)strcpy(line[n++], "8BITMIME");
-	if ((s->rights.hide & SMTP_EHLO_DSN) == 0)
-		(void)strcpy(line[n++], "DSN");
-	srv_replyf(s, "250%c%.*s", n > 0 ? '-' : ' ', STR_ARG(c->hostname));
-	for (int i = 0; i < n; i++)
-		srv_replyf(s, "250%c%s", i + 1 < n ? '-' : ' ', line[i]);
-	log_hidden(s);
-}
-
-static void
-answer_helo(struct smtp_server *s)
-{
-	s->esmtp = s->verb == VERB_EHLO;
-	if (s->esmtp)
-		greet_esmtp(s);
-	else
-		srv_replyf(s, "250 %.*s", STR_ARG(s->conf->hostname));
 	srv_done(s, true);
 }
 
@@ -136,6 +29,10 @@ path_conf(const struct smtp_server *s)
 		.strict = s->conf->strict_envelopes,
 		.has_dsn = (s->rights.hide & SMTP_EHLO_DSN) == 0,
 		.utf8_ok = s->conf->utf8_ok,
+		.has_utf8 = s->conf->utf8_ok && (s->rights.hide & SMTP_EHLO_UTF8) == 0,
+		.has_verp = s->rights.may_verp,
+		.verp_delimiters = s->conf->verp_delimiters,
+		.verp_filter = s->conf->verp_filter,
 	};
 }
 
@@ -148,6 +45,17 @@ bad_path(struct smtp_server *s, const struct smtp_path_bad *bad)
 		    STR_ARG(s->namaddr), s->where, STR_ARG(str_head(bad->text, 100)));
 	srv_reply(s, bad->reply);
 	srv_done(s, false);
+}
+
+/* True: such an address needs SMTPUTF8, which was not said. */
+static bool
+refuse_utf8(struct smtp_server *s, struct str address, bool is_said)
+{
+	if (!s->conf->strict_utf8 || !s->conf->utf8_ok || is_said ||
+	    !smtp_path_is_utf8(address))
+		return false;
+	srv_fail(s, "553 5.6.7 Must declare SMTPUTF8 to send unicode address");
+	return true;
 }
 
 static void
@@ -164,8 +72,18 @@ cmd_mail(struct smtp_server *s, struct str args)
 		srv_fail(s, "503 5.5.1 Error: nested MAIL command");
 		return;
 	}
+	if (s->bdat != BDAT_NONE) {
+		srv_fail(s, s->bdat == BDAT_FAILED
+				? "503 5.5.1 Error: MAIL after BDAT"
+				: "503 5.5.1 Error: nested MAIL command");
+		return;
+	}
 	if (smtp_path_mail(args, &conf, s->mem, &s->tx.mail, &bad) != RC_OK) {
 		bad_path(s, &bad);
+		srv_reset(s, true);
+		return;
+	}
+	if (refuse_utf8(s, s->tx.mail.address, s->tx.mail.smtputf8)) {
 		srv_reset(s, true);
 		return;
 	}
@@ -194,14 +112,20 @@ cmd_rcpt(struct smtp_server *s, struct str args)
 	struct smtp_path_conf conf = path_conf(s);
 	struct smtp_path_bad bad;
 
-	if (!s->tx.has_mail) {
+	if (!s->tx.has_mail && s->bdat != BDAT_FAILED_IN_MAIL) {
 		srv_fail(s, "503 5.5.1 Error: need MAIL command");
+		return;
+	}
+	if (s->bdat != BDAT_NONE) {
+		srv_fail(s, "503 5.5.1 Error: RCPT after BDAT");
 		return;
 	}
 	if (smtp_path_rcpt(args, &conf, s->scratch, &s->tx.rcpt, &bad) != RC_OK) {
 		bad_path(s, &bad);
 		return;
 	}
+	if (refuse_utf8(s, s->tx.rcpt.address, s->tx.mail.smtputf8))
+		return;
 	if (s->conf->recipient_limit > 0 && s->tx.n_rcpt >= s->conf->recipient_limit) {
 		too_many_rcpt(s);
 		return;
@@ -210,19 +134,48 @@ cmd_rcpt(struct smtp_server *s, struct str args)
 	srv_ask(s, SMTP_FX_CHECK_RCPT, s->tx.rcpt.address);
 }
 
+/* compat: who forwarded the message, in the shape that depends on what was said. */
+static void
+log_opened(struct smtp_server *s)
+{
+	const struct smtp_client_attrs *x = srv_forwarded(s);
+	const char *sasl = s->login.n > 0 ? ", sasl_method=XCLIENT, sasl_username=" : "";
+	bool has_id = x != NULL && x->ident.n > 0, has_addr = x != NULL && x->addr.n > 0;
+	bool has_client =
+	    x != NULL &&
+	    (has_addr || x->name.p != NULL || x->port.p != NULL || x->helo.p != NULL ||
+		x->proto.p != NULL || x->addr.p != NULL || x->source.p != NULL);
+	struct str name = has_client && x->name.n > 0 ? x->name : STR("unknown");
+
+	srv_logf(s, SMTP_LOG_INFO, "%.*s: client=%.*s%s%.*s%s%.*s%s%.*s%s%.*s%s",
+	    STR_ARG(s->tx.queue_id), STR_ARG(s->namaddr), sasl, STR_ARG(s->login),
+	    has_id ? ", orig_queue_id=" : "", STR_ARG(has_id ? x->ident : STR("")),
+	    has_client ? ", orig_client=" : "", STR_ARG(has_client ? name : STR("")),
+	    has_addr ? "[" : "", STR_ARG(has_addr ? x->addr : STR("")),
+	    has_addr ? "]" : "");
+}
+
+void
+srv_opened(struct smtp_server *s, struct str queue_id)
+{
+	if (s->tx.queue_id.n > 0 || queue_id.n == 0)
+		return;
+	s->tx.queue_id = arena_str(s->mem, queue_id);
+	assert(s->tx.queue_id.p != NULL);
+	log_opened(s);
+}
+
 static void
 answer_rcpt(struct smtp_server *s, const struct smtp_answer *a)
 {
+	srv_opened(s, a->queue_id);
+	assert(s->tx.queue_id.n > 0);
 	if (s->tx.n_rcpt == 0) {
-		assert(a->queue_id.n > 0);
-		s->tx.queue_id = arena_str(s->mem, a->queue_id);
 		s->tx.first_rcpt = arena_str(s->mem, s->tx.rcpt.address);
-		assert(s->tx.queue_id.p != NULL && s->tx.first_rcpt.p != NULL);
-		srv_logf(s, SMTP_LOG_INFO, "%.*s: client=%.*s", STR_ARG(s->tx.queue_id),
-		    STR_ARG(s->namaddr));
+		assert(s->tx.first_rcpt.p != NULL);
 	}
 	s->tx.n_rcpt++;
-	ok(s, "250 2.1.5 Ok");
+	srv_ok(s, "250 2.1.5 Ok");
 }
 
 /* ---- the others ---- */
@@ -230,7 +183,9 @@ answer_rcpt(struct smtp_server *s, const struct smtp_answer *a)
 static void
 cmd_data(struct smtp_server *s, struct str args)
 {
-	if (s->tx.n_rcpt == 0)
+	if (s->bdat != BDAT_NONE)
+		srv_fail(s, "503 5.5.1 Error: DATA after BDAT");
+	else if (s->tx.n_rcpt == 0)
 		srv_fail(s, s->tx.has_mail ? "554 5.5.1 Error: no valid recipients"
 					   : "503 5.5.1 Error: need RCPT command");
 	else if (args.n > 0)
@@ -247,14 +202,26 @@ cmd_rset(struct smtp_server *s, struct str args)
 		return;
 	}
 	srv_reset(s, true);
-	ok(s, "250 2.0.0 Ok");
+	srv_ok(s, "250 2.0.0 Ok");
 }
 
 static void
 cmd_noop(struct smtp_server *s, struct str args)
 {
 	(void)args;
-	ok(s, "250 2.0.0 Ok");
+	srv_ok(s, "250 2.0.0 Ok");
+}
+
+/* "address SMTPUTF8": takes the last word off. */
+static struct str
+vrfy_address(struct smtp_server *s, struct str args)
+{
+	size_t at = str_rfind(args, ' ');
+	bool can = s->conf->utf8_ok && (s->rights.hide & SMTP_EHLO_UTF8) == 0;
+
+	s->is_smtputf8 =
+	    can && at < args.n && str_iis(str_from(args, at + 1), "SMTPUTF8");
+	return s->is_smtputf8 ? str_trim(str_head(args, at)) : args;
 }
 
 static void
@@ -270,12 +237,15 @@ cmd_vrfy(struct smtp_server *s, struct str args)
 		srv_fail(s, "501 5.5.4 Syntax: VRFY address [SMTPUTF8]");
 		return;
 	}
+	args = vrfy_address(s, args);
 	if (smtp_path_vrfy(args, s->scratch, &address) != RC_OK) {
 		bad_path(s, &(struct smtp_path_bad){
 				.reply = STR("501 5.1.3 Bad recipient address syntax"),
 				.text = args });
 		return;
 	}
+	if (refuse_utf8(s, address, s->is_smtputf8))
+		return;
 	s->tx.rcpt = (struct smtp_rcpt_args){ .address = address,
 		.orcpt = arena_str(s->scratch, args) };
 	s->tx.has_rcpt = true;
@@ -293,10 +263,50 @@ answer_vrfy(struct smtp_server *s, const struct smtp_answer *a)
 }
 
 static void
+cmd_etrn(struct smtp_server *s, struct str args)
+{
+	struct str domain, inner;
+
+	if (s->conf->helo_required && s->helo.n == 0) {
+		srv_fail(s, "503 Error: send HELO/EHLO first");
+		return;
+	}
+	if (s->tx.has_mail) {
+		srv_fail(s, "503 Error: MAIL transaction in progress");
+		return;
+	}
+	if (!str_token(&args, " \t", &domain) || str_trim(args).n > 0) {
+		srv_fail(s, "500 Syntax: ETRN domain");
+		return;
+	}
+	if (domain.p[0] == '@' || domain.p[0] == '#')
+		domain = str_from(domain, 1);
+	inner = domain;
+	if (inner.n > 2 && inner.p[0] == '[' && inner.p[inner.n - 1] == ']')
+		inner = (struct str){ inner.p + 1, inner.n - 2 };
+	if (!addr_hostname_valid(domain) &&
+	    (inner.n == domain.n || !addr_literal_valid(inner))) {
+		srv_fail(s, "501 Error: invalid parameter syntax");
+		return;
+	}
+	s->tx.rcpt.address = arena_str(s->scratch, domain);
+	srv_ask(s, SMTP_FX_CHECK_ETRN, domain);
+}
+
+static void
+answer_etrn(struct smtp_server *s, const struct smtp_answer *a)
+{
+	srv_reply(s, a->reply.n > 0 ? a->reply : STR("250 Queuing started"));
+	srv_done(s, true);
+}
+
+static void cmd_help(struct smtp_server *s, struct str args);
+
+static void
 cmd_quit(struct smtp_server *s, struct str args)
 {
 	(void)args;
-	ok(s, "221 2.0.0 Bye");
+	srv_ok(s, "221 2.0.0 Bye");
 	srv_close(s);
 }
 
@@ -324,25 +334,9 @@ cmd_auth(struct smtp_server *s, struct str args)
 	srv_fail(s, "503 5.5.1 Error: authentication not enabled");
 }
 
-static void
-cmd_forbidden(struct smtp_server *s, struct str args)
-{
-	(void)args;
-	srv_fail(s, "550 5.7.0 Error: insufficient authorization");
-}
-
-/* The chunk that follows would be taken for commands: no going on after this. */
-static void
-cmd_bdat(struct smtp_server *s, struct str args)
-{
-	(void)args;
-	srv_fail(s, "521 5.5.1 Error: command not implemented");
-	srv_close(s);
-}
-
 static const struct srv_command commands[] = {
-	{ "HELO", VERB_HELO, SRV_LIMIT | SRV_LAST | SRV_PLAIN, cmd_helo },
-	{ "EHLO", VERB_EHLO, SRV_LIMIT | SRV_LAST | SRV_PLAIN, cmd_helo },
+	{ "HELO", VERB_HELO, SRV_LIMIT | SRV_LAST | SRV_PLAIN, srv_cmd_helo },
+	{ "EHLO", VERB_EHLO, SRV_LIMIT | SRV_LAST | SRV_PLAIN, srv_cmd_helo },
 	{ "MAIL", VERB_MAIL, 0, cmd_mail },
 	{ "RCPT", VERB_RCPT, 0, cmd_rcpt },
 	{ "DATA", VERB_DATA, SRV_LAST, cmd_data },
@@ -350,13 +344,36 @@ static const struct srv_command commands[] = {
 	{ "QUIT", VERB_QUIT, SRV_PLAIN, cmd_quit },
 	{ "NOOP", VERB_NOOP, SRV_LIMIT | SRV_LAST | SRV_PLAIN, cmd_noop },
 	{ "VRFY", VERB_VRFY, SRV_LIMIT | SRV_LAST, cmd_vrfy },
-	{ "ETRN", VERB_ETRN, SRV_LIMIT, cmd_off },
+	{ "ETRN", VERB_ETRN, SRV_LIMIT, cmd_etrn },
 	{ "STARTTLS", VERB_STARTTLS, SRV_PLAIN, cmd_starttls },
 	{ "AUTH", VERB_AUTH, 0, cmd_auth },
-	{ "BDAT", VERB_BDAT, 0, cmd_bdat },
-	{ "XCLIENT", VERB_XCLIENT, SRV_PLAIN, cmd_forbidden },
-	{ "XFORWARD", VERB_XFORWARD, 0, cmd_forbidden },
+	{ "BDAT", VERB_BDAT, 0, srv_cmd_bdat },
+	{ "XCLIENT", VERB_XCLIENT, SRV_PLAIN, srv_cmd_xclient },
+	{ "XFORWARD", VERB_XFORWARD, 0, srv_cmd_xforward },
+	{ "HELP", VERB_HELP, SRV_LIMIT | SRV_PLAIN, cmd_help },
 };
+
+static void
+cmd_help(struct smtp_server *s, struct str args)
+{
+	char text[200] = "214 2.0.0 Commands:";
+	size_t n = strlen(text);
+	const char *last = "";
+
+	(void)args;
+	for (size_t done = 0; done < ARRAY_LEN(commands); done++) {
+		const char *next = NULL;
+
+		for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+			if (strcmp(commands[i].name, last) > 0 &&
+			    (next == NULL || strcmp(commands[i].name, next) < 0))
+				next = commands[i].name;
+		assert(next != NULL);
+		n += (size_t)snprintf(text + n, sizeof(text) - n, " %s", next);
+		last = next;
+	}
+	srv_ok(s, text);
+}
 
 const struct srv_command *
 srv_command_find(struct str verb)
@@ -367,67 +384,76 @@ srv_command_find(struct str verb)
 	return NULL;
 }
 
+/* The words for a refusal that brought none. */
+static struct str
+usual_no(enum smtp_fx_type asked)
+{
+	if (asked == SMTP_FX_CHECK_ETRN)
+		return STR("458 Unable to queue messages");
+	if (asked == SMTP_FX_XCLIENT)
+		return STR("501 5.5.4 Bad XCLIENT attributes");
+	return STR("451 4.3.0 Error: queue file write error");
+}
+
+static void
+log_refusal(struct smtp_server *s, const struct smtp_answer *a, struct str no)
+{
+	if (a->log_quiet)
+		return;
+	if (s->asked == SMTP_FX_CHECK_ETRN && str_starts(no, STR("459")))
+		srv_logf(s, SMTP_LOG_WARN, "reject: ETRN %.*s... from %.*s",
+		    STR_ARG(str_head(s->tx.rcpt.address, 100)), STR_ARG(s->namaddr));
+	else if (s->asked != SMTP_FX_CHECK_ETRN || !str_starts(no, STR("458")))
+		srv_log_what(s, a->log_verb.n > 0 ? a->log_verb : STR("reject"), no);
+}
+
+static void
+refused(struct smtp_server *s, const struct smtp_answer *a)
+{
+	struct str no = a->reply.n > 0 ? a->reply : usual_no(s->asked);
+
+	/* compat: room is looked for before the sender is looked at */
+	if (s->asked == SMTP_FX_CHECK_MAIL && str_starts(no, STR("452 4.3.1")))
+		s->tx.has_mail = false;
+	log_refusal(s, a, no);
+	if (s->asked == SMTP_FX_CHECK_DATA && s->verb == VERB_BDAT) {
+		srv_bdat_refuse(s, no);
+		return;
+	}
+	srv_reply(s, no);
+	if (s->asked == SMTP_FX_CHECK_MAIL)
+		srv_reset(s, true);
+	if (s->asked == SMTP_FX_CHECK_HELO)
+		s->helo = STR("");
+	srv_done(s, false);
+}
+
+static void
+answer_mail(struct smtp_server *s, const struct smtp_answer *a)
+{
+	srv_opened(s, a->queue_id);
+	srv_ok(s, "250 2.1.0 Ok");
+}
+
 void
 srv_answer_command(struct smtp_server *s, const struct smtp_answer *a)
 {
-	struct str no =
-	    a->reply.n > 0 ? a->reply : STR("451 4.3.0 Error: queue file write error");
-
-	if (a->rc != RC_OK) {
-		/* compat: room is looked for before the sender is looked at */
-		if (s->asked == SMTP_FX_CHECK_MAIL && str_starts(no, STR("452 4.3.1")))
-			s->tx.has_mail = false;
-		if (!a->log_quiet)
-			srv_log_what(
-			    s, a->log_verb.n > 0 ? a->log_verb : STR("reject"), no);
-		srv_reply(s, no);
-		if (s->asked == SMTP_FX_CHECK_MAIL)
-			srv_reset(s, true);
-		if (s->asked == SMTP_FX_CHECK_HELO)
-			s->helo = STR("");
-		srv_done(s, false);
-		return;
-	}
-	if (s->asked == SMTP_FX_CHECK_HELO)
-		answer_helo(s);
+	if (a->rc != RC_OK)
+		refused(s, a);
+	else if (s->asked == SMTP_FX_CHECK_HELO)
+		srv_answer_helo(s);
 	else if (s->asked == SMTP_FX_CHECK_MAIL)
-		ok(s, "250 2.1.0 Ok");
+		answer_mail(s, a);
 	else if (s->asked == SMTP_FX_CHECK_RCPT)
 		answer_rcpt(s, a);
 	else if (s->asked == SMTP_FX_CHECK_VRFY)
 		answer_vrfy(s, a);
+	else if (s->asked == SMTP_FX_CHECK_ETRN)
+		answer_etrn(s, a);
+	else if (s->asked == SMTP_FX_XCLIENT)
+		srv_answer_xclient(s, a);
+	else if (s->verb == VERB_BDAT)
+		srv_bdat_start(s);
 	else
 		srv_data_start(s);
-}
-
-/* ---- names of extensions ---- */
-
-unsigned
-smtp_ehlo_bits(struct str names, struct str *unknown)
-{
-	static const struct {
-		const char *name;
-		unsigned bit;
-	} table[] = { { "pipelining", SMTP_EHLO_PIPELINING }, { "size", SMTP_EHLO_SIZE },
-		{ "vrfy", SMTP_EHLO_VRFY }, { "enhancedstatuscodes", SMTP_EHLO_STATUS },
-		{ "8bitmime", SMTP_EHLO_8BITMIME }, { "dsn", SMTP_EHLO_DSN },
-		{ "silent-discard", SMTP_EHLO_SILENT }, { "etrn", SMTP_EHLO_ETRN },
-		{ "verp", SMTP_EHLO_VERP }, { "xclient", SMTP_EHLO_XCLIENT },
-		{ "xforward", SMTP_EHLO_XFORWARD }, { "smtputf8", SMTP_EHLO_UTF8 },
-		{ "chunking", SMTP_EHLO_CHUNKING }, { "starttls", SMTP_EHLO_STARTTLS },
-		{ "auth", SMTP_EHLO_AUTH }, { "requiretls", SMTP_EHLO_REQUIRETLS } };
-	unsigned bits = 0;
-	struct str word;
-
-	while (str_token(&names, " \t\r\n,", &word)) {
-		size_t i = 0;
-
-		while (i < ARRAY_LEN(table) && !str_iis(word, table[i].name))
-			i++;
-		if (i < ARRAY_LEN(table))
-			bits |= table[i].bit;
-		else if (unknown != NULL)
-			*unknown = word;
-	}
-	return bits;
 }

@@ -12,6 +12,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+const char srv_where_end[] = "END-OF-MESSAGE"; /* compat */
+
 void
 srv_data_start(struct smtp_server *s)
 {
@@ -24,7 +26,8 @@ srv_data_start(struct smtp_server *s)
 
 /* ---- passing content on ---- */
 
-/* Counts lines with bare LF, for those who refuse or log them. */
+/* Looks for a bare LF, for those who refuse or log them. BDAT counts them all, because
+ * its sizes are those of the message with CRLF (compat). */
 static void
 look_for_bare_lf(struct smtp_server *s, struct str piece)
 {
@@ -39,21 +42,25 @@ look_for_bare_lf(struct smtp_server *s, struct str piece)
 			before = piece.p[nl - 1];
 		if (before != '\r') {
 			s->tx.has_bare_lf = true;
-			return;
+			s->tx.n_bare++;
+			if (s->bdat != BDAT_OK)
+				return;
 		}
+		before = '\n';
 		at = nl + 1;
 	}
 }
 
 /* `piece` is content. Notes what a later line end or size check needs. */
-static void
-store(struct smtp_server *s, struct str piece)
+void
+srv_store(struct smtp_server *s, struct str piece)
 {
 	const struct smtp_server_conf *c = s->conf;
 	const char *nl = memrchr(piece.p, '\n', piece.n);
 
 	assert(piece.n > 0);
-	if (srv_newline(s) >= SMTP_NEWLINE_REJECT && !s->tx.has_bare_lf)
+	if (s->bdat == BDAT_OK ||
+	    (srv_newline(s) >= SMTP_NEWLINE_REJECT && !s->tx.has_bare_lf))
 		look_for_bare_lf(s, piece);
 	s->tx.size += (int64_t)piece.n;
 	s->tx.size_tail =
@@ -67,7 +74,7 @@ store(struct smtp_server *s, struct str piece)
 	s->tx.last = piece.p[piece.n - 1];
 	if (s->tx.too_big)
 		return;
-	if (c->size_limit > 0 && s->tx.size > c->size_limit) {
+	if (c->size_limit > 0 && s->tx.size + s->tx.n_bare > c->size_limit) {
 		s->tx.too_big = true;
 		srv_logf(s, SMTP_LOG_WARN,
 		    "%.*s: queue file size limit exceeded", /* compat */
@@ -105,16 +112,16 @@ check_first(struct smtp_server *s, struct str in, bool is_all)
 	return RC_OK;
 }
 
-static size_t
-mailbox_line(struct smtp_server *s, struct str in)
+size_t
+srv_mailbox_line(struct smtp_server *s, struct str in)
 {
 	size_t nl = str_find(in, '\n');
 
 	if (nl == in.n) {
-		store(s, in);
+		srv_store(s, in);
 		return in.n;
 	}
-	store(s, str_head(in, nl + 1));
+	srv_store(s, str_head(in, nl + 1));
 	s->tx.first = FIRST_CHECK;
 	return nl + 1;
 }
@@ -152,25 +159,23 @@ refuse_message(struct smtp_server *s, const char *reply)
 	srv_reply(s, str_c(reply));
 	srv_done(s, false);
 	srv_reset(s, true);
-	s->where = NULL;
 }
 
-static void
-end_of_data(struct smtp_server *s)
+void
+srv_end_of_data(struct smtp_server *s)
 {
 	const struct smtp_server_conf *c = s->conf;
 
 	s->state = SRV_COMMAND;
-	s->where = "END-OF-MESSAGE"; /* compat */
+	s->where = srv_where_end;
 	if (s->tx.has_bare_lf && srv_newline(s) == SMTP_NEWLINE_NOTE)
-		srv_log_what(s, STR("note"), STR("bare <LF> received"));
+		s->had_bare_lf = true;
 	if (s->tx.has_bare_lf && srv_newline(s) == SMTP_NEWLINE_REJECT) {
 		srv_log_what(s, STR("reject"), STR("bare <LF> received"));
 		srv_replyf(s, "%.*s 5.5.2 %.*s Error: bare <LF> received",
 		    STR_ARG(c->newline_code), STR_ARG(c->hostname));
 		srv_done(s, false);
 		srv_reset(s, true);
-		s->where = NULL;
 	} else if (s->tx.too_big)
 		refuse_message(s, "552 5.3.4 Error: message file too big"); /* compat */
 	else
@@ -187,7 +192,7 @@ dot_recv(struct smtp_server *s, struct str in, bool is_all)
 	case DOT_MORE:
 		return 0;
 	case DOT_END:
-		end_of_data(s);
+		srv_end_of_data(s);
 		return used;
 	case DOT_DROP:
 		s->tx.has_bare_lf = true;
@@ -208,7 +213,7 @@ srv_data_recv(struct smtp_server *s, struct str in)
 	const char *p;
 
 	if (s->tx.first == FIRST_MAILBOX)
-		return mailbox_line(s, in);
+		return srv_mailbox_line(s, in);
 	if (s->tx.first == FIRST_CHECK) {
 		if (check_first(s, in, is_all) == RC_MORE)
 			return 0;
@@ -221,7 +226,7 @@ srv_data_recv(struct smtp_server *s, struct str in)
 	p = memmem(in.p, in.n, "\n.", 2);
 	if (p != NULL)
 		in = str_head(in, (size_t)(p - in.p) + 1);
-	store(s, in);
+	srv_store(s, in);
 	return in.n;
 }
 
@@ -235,12 +240,17 @@ srv_answer_commit(struct smtp_server *s, const struct smtp_answer *a)
 	if (a->rc == RC_OK) {
 		if (a->reply.n > 0)
 			srv_reply(s, a->reply);
+		else if (s->bdat == BDAT_OK)
+			srv_replyf(s, "250 2.0.0 Ok: %" PRId64 " bytes queued as %.*s",
+			    s->tx.size + s->tx.n_bare,
+			    STR_ARG(s->tx.queue_id)); /* compat */
 		else
 			srv_replyf(s, "250 2.0.0 Ok: queued as %.*s",
 			    STR_ARG(s->tx.queue_id)); /* compat */
 		s->tx.queue_id = STR("");
 		srv_done(s, true);
 		s->error_count = s->junk_count = 0;
+		s->n_dropped = 0;
 		srv_reset(s, false);
 	} else {
 		if (a->reply.n > 0)
@@ -255,5 +265,4 @@ srv_answer_commit(struct smtp_server *s, const struct smtp_answer *a)
 		srv_done(s, false);
 		srv_reset(s, true);
 	}
-	s->where = NULL;
 }

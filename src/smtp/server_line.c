@@ -1,6 +1,7 @@
 /* From bytes to a command: cutting lines off the input, refusing what is no SMTP, and
  * finding the command in the table. Replies are Postfix's (compat: all literals here). */
 #include "smtp/server_int.h"
+#include "base/utf8.h"
 
 #define SKIP_MAX ((size_t)2 << 20) /* of one line: whoever sends more never ends it */
 
@@ -28,6 +29,12 @@ forbids_odd_letters(struct str list)
 	return false;
 }
 
+static bool
+is_noop(const struct smtp_server *s, struct str verb)
+{
+	return s->conf->noop_commands.n > 0 && in_list(s->conf->noop_commands, verb);
+}
+
 /* A mail header or another protocol: somebody makes a browser or a proxy talk to us. */
 static bool
 is_not_smtp(const struct smtp_server *s, struct str verb)
@@ -36,7 +43,8 @@ is_not_smtp(const struct smtp_server *s, struct str verb)
 
 	if (colon > 0 && colon < verb.n)
 		return true;
-	return in_list(s->conf->forbidden_commands, verb) ||
+	return s->forbidden == FORBIDDEN_YES ||
+	       in_list(s->conf->forbidden_commands, verb) ||
 	       (forbids_odd_letters(s->conf->forbidden_commands) &&
 		   !ascii_isalpha(verb.p[0]));
 }
@@ -92,7 +100,7 @@ command_line(struct smtp_server *s, struct str line, struct str more)
 	}
 	args = str_trim(args);
 	c = srv_command_find(verb);
-	if (in_list(s->conf->noop_commands, verb)) {
+	if (is_noop(s, verb)) {
 		srv_reply(s, STR("250 2.0.0 Ok"));
 		count_junk(s);
 		return;
@@ -120,38 +128,11 @@ command_line(struct smtp_server *s, struct str line, struct str more)
 	c->run(s, args);
 }
 
-/* Bytes above 127 that are not UTF-8. Source: RFC 3629. */
-static bool
-is_utf8(struct str s)
-{
-	for (size_t i = 0; i < s.n;) {
-		unsigned char c = (unsigned char)s.p[i++];
-		unsigned more = c < 0x80   ? 0
-				: c < 0xc2 ? 9
-				: c < 0xe0 ? 1
-				: c < 0xf0 ? 2
-				: c < 0xf5 ? 3
-					   : 9;
-
-		if (more > s.n - i)
-			return false;
-		if ((c == 0xe0 && (unsigned char)s.p[i] < 0xa0) ||
-		    (c == 0xed && (unsigned char)s.p[i] > 0x9f) ||
-		    (c == 0xf0 && (unsigned char)s.p[i] < 0x90) ||
-		    (c == 0xf4 && (unsigned char)s.p[i] > 0x8f))
-			return false;
-		for (; more > 0; more--, i++)
-			if (((unsigned char)s.p[i] & 0xc0) != 0x80)
-				return false;
-	}
-	return true;
-}
-
 static bool
 refuse_bare_lf(struct smtp_server *s)
 {
 	if (srv_newline(s) == SMTP_NEWLINE_NOTE)
-		srv_log_what(s, STR("note"), STR("bare <LF> received"));
+		s->had_bare_lf = true;
 	if (srv_newline(s) != SMTP_NEWLINE_REJECT)
 		return false;
 	srv_log_what(s, STR("reject"), STR("bare <LF> received"));
@@ -178,39 +159,128 @@ skip_line(struct smtp_server *s, struct str in)
 	return s->is_skipping ? in.n : nl + 1;
 }
 
+/* ---- what tables say about a line ---- */
+
+/* smtpd_command_filter, and tables of smtpd_forbidden_commands: True: that was asked. The
+ * line stays with the shell meanwhile and is offered again with the answer. */
+static bool
+asks(struct smtp_server *s, struct str line)
+{
+	struct str verb;
+
+	while (line.n > 0 && (line.p[0] == ' ' || line.p[0] == '\t'))
+		line = str_from(line, 1);
+	if (s->conf->filters_commands && !s->has_filtered) {
+		srv_ask(s, SMTP_FX_FILTER_COMMAND, line);
+		return true;
+	}
+	if (!s->conf->forbids_by_table || s->forbidden != FORBIDDEN_UNKNOWN ||
+	    !str_token(&line, " \t\v\f\r", &verb) || srv_command_find(verb) != NULL ||
+	    is_noop(s, verb))
+		return false;
+	srv_ask(s, SMTP_FX_CHECK_COMMAND, verb);
+	return true;
+}
+
+void
+srv_answer_filter(struct smtp_server *s, const struct smtp_answer *a)
+{
+	if (a->rc != RC_OK) {
+		srv_local_trouble(s);
+		return;
+	}
+	s->has_filtered = true;
+	s->filtered = STR("");
+	arena_reset(s->scratch); /* commands that end without srv_done() left theirs */
+	if (a->reply.n > 0)
+		s->filtered =
+		    arena_str(s->scratch, str_head(a->reply, s->conf->line_limit));
+}
+
+void
+srv_answer_forbidden(struct smtp_server *s, const struct smtp_answer *a)
+{
+	if (a->rc == RC_TEMP)
+		srv_local_trouble(s);
+	else
+		s->forbidden = a->rc == RC_OK ? FORBIDDEN_NO : FORBIDDEN_YES;
+}
+
+/* ---- cutting lines off ---- */
+
+struct cut {
+	struct str line;
+	size_t used;
+	bool is_too_long, is_bare;
+};
+
+/* False: the line has no end yet. */
+static bool
+cut_line(const struct smtp_server *s, struct str in, struct cut *out)
+{
+	size_t limit = s->conf->line_limit;
+	struct str head = str_head(in, limit + 1);
+	size_t nl = str_find(head, '\n');
+
+	if (nl == head.n && in.n <= limit)
+		return false;
+	*out = (struct cut){ .line = str_head(in, nl), .used = nl + 1 };
+	if (nl == head.n) {
+		out->line = str_head(in, limit);
+		out->used = limit;
+		out->is_too_long = true;
+		return true;
+	}
+	out->is_bare = nl == 0 || in.p[nl - 1] != '\r';
+	while (out->line.n > 0 && out->line.p[out->line.n - 1] == '\r')
+		out->line.n--;
+	return true;
+}
+
+/* The line is taken off the input. False: it is not to be looked at. */
+static bool
+take_line(struct smtp_server *s, const struct cut *c)
+{
+	s->is_skipping = c->is_too_long;
+	if (c->is_too_long) {
+		s->n_skipped = 0;
+		srv_logf(s, SMTP_LOG_WARN, "%.*s: request longer than %zu: %.*s...",
+		    STR_ARG(s->namaddr), s->conf->line_limit,
+		    STR_ARG(str_head(c->line, 30)));
+	}
+	return !c->is_bare || !refuse_bare_lf(s);
+}
+
 size_t
 srv_command_recv(struct smtp_server *s, struct str in)
 {
-	size_t limit = s->conf->line_limit, nl, used;
-	struct str line, head;
+	struct str line;
+	struct cut c;
 
 	if (s->is_skipping)
 		return skip_line(s, in);
-	head = str_head(in, limit + 1);
-	nl = str_find(head, '\n');
-	if (nl == head.n && in.n <= limit)
+	if (!cut_line(s, in, &c))
 		return 0;
-	if (nl == head.n) {
-		line = str_head(in, limit);
-		used = limit;
-		s->is_skipping = true;
-		s->n_skipped = 0;
-		srv_logf(s, SMTP_LOG_WARN, "%.*s: request longer than %zu: %.*s...",
-		    STR_ARG(s->namaddr), limit, STR_ARG(str_head(line, 30)));
-	} else {
-		line = str_head(in, nl);
-		used = nl + 1;
-		if ((nl == 0 || in.p[nl - 1] != '\r') && refuse_bare_lf(s))
-			return used;
-		while (line.n > 0 && line.p[line.n - 1] == '\r')
-			line.n--;
-	}
-	line = str_head(line, str_find(line, '\0')); /* compat: a NUL ends it */
-	if (s->conf->utf8_ok && !is_utf8(line)) {
+	line = str_head(c.line, str_find(c.line, '\0')); /* compat: a NUL ends it */
+	if (s->has_filtered && s->filtered.n > 0)
+		line = s->filtered;
+	if ((s->conf->filters_commands || s->conf->forbids_by_table) && asks(s, line))
+		return 0;
+	if (!take_line(s, &c))
+		return c.used;
+	if (s->has_filtered && s->filtered.n > 0)
+		srv_logf(s, SMTP_LOG_INFO,
+		    "%.*s: replacing command \"%.*s\" with \"%.*s\"", STR_ARG(s->namaddr),
+		    STR_ARG(str_head(c.line, 100)), STR_ARG(str_head(line, 100)));
+	if (s->conf->utf8_ok && !utf8_is_valid(line)) {
 		srv_reply(s, STR("500 5.5.2 Error: bad UTF-8 syntax"));
 		s->error_count++;
-		return used;
+	} else {
+		s->line = line;
+		command_line(s, line, s->is_skipping ? STR("") : str_from(in, c.used));
+		s->line = STR("");
 	}
-	command_line(s, line, s->is_skipping ? STR("") : str_from(in, used));
-	return used;
+	s->has_filtered = false;
+	s->forbidden = FORBIDDEN_UNKNOWN;
+	return c.used;
 }

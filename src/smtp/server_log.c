@@ -65,6 +65,7 @@ void
 srv_log_what(struct smtp_server *s, struct str verb, struct str text)
 {
 	struct tail tail = { .text = "" };
+	char said[1000];
 	struct str rcpt;
 
 	if (s->tx.has_mail)
@@ -74,18 +75,26 @@ srv_log_what(struct smtp_server *s, struct str verb, struct str text)
 	add(&tail, " proto=%s", s->esmtp ? "ESMTP" : "SMTP");
 	if (s->helo.n > 0)
 		add(&tail, " helo=<%.*s>", STR_ARG(str_head(s->helo, 1000)));
+	text = str_head(text, sizeof(said));
+	if (text.n > 0)
+		memcpy(said, text.p, text.n);
+	if (s->conf->soft_bounce)
+		srv_soften(said, text.n);
 	srv_logf(s, SMTP_LOG_INFO, "%.*s: %.*s: %s from %.*s: %.*s;%s",
 	    STR_ARG(s->tx.queue_id.n > 0 ? s->tx.queue_id : STR("NOQUEUE")),
-	    STR_ARG(verb), s->where == NULL ? "CONNECT" : s->where, STR_ARG(s->namaddr),
-	    STR_ARG(str_head(text, 1000)), tail.text);
+	    STR_ARG(verb), s->where, STR_ARG(s->namaddr), (int)text.n, said, tail.text);
 }
 
 void
 srv_log_after(struct smtp_server *s, const char *what)
 {
-	if (s->where == NULL)
+	/* compat: a client may hang up after its message without a word */
+	if (s->where == srv_where_end && strcmp(what, "lost connection") == 0)
 		return;
-	if (s->state == SRV_DATA)
+	if (s->bdat == BDAT_OK && strcmp(s->where, "BDAT") == 0)
+		srv_logf(s, SMTP_LOG_INFO, "%s after BDAT (%" PRId64 " bytes) from %.*s",
+		    what, s->tx.size + s->tx.n_bare, STR_ARG(s->namaddr));
+	else if (s->state == SRV_DATA)
 		srv_logf(s, SMTP_LOG_INFO, "%s after DATA (%" PRId64 " bytes) from %.*s",
 		    what, s->tx.size - s->tx.size_tail, STR_ARG(s->namaddr));
 	else
@@ -98,7 +107,7 @@ srv_log_disconnect(struct smtp_server *s)
 {
 	static const char *const names[N_VERB] = { "helo", "ehlo", "xclient", "xforward",
 		"starttls", "auth", "mail", "rcpt", "data", "bdat", "rset", "noop",
-		"vrfy", "etrn", "quit", "unknown" };
+		"vrfy", "etrn", "quit", "help", "unknown" };
 	uint32_t ok = 0, all = 0;
 	char line[600];
 	size_t n = 0;
@@ -117,8 +126,8 @@ srv_log_disconnect(struct smtp_server *s)
 	n += (size_t)snprintf(line + n, sizeof(line) - n, " commands=%" PRIu32, ok);
 	if (ok != all || all == 0)
 		n += (size_t)snprintf(line + n, sizeof(line) - n, "/%" PRIu32, all);
-	srv_logf(s, SMTP_LOG_INFO, "disconnect from %.*s%.*s", STR_ARG(s->namaddr),
-	    (int)n, line);
+	srv_logf(s, SMTP_LOG_INFO, "disconnect from %.*s%.*s%s", STR_ARG(s->namaddr),
+	    (int)n, line, s->had_bare_lf ? " notes=bare_lf" : "");
 }
 
 void

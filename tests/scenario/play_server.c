@@ -20,6 +20,7 @@ struct player {
 	int64_t now;
 	enum smtp_fx_type open;
 	bool is_open, is_lost, is_closed;
+	bool opens_early; /* smtpd_delay_open_until_valid_rcpt = no */
 };
 
 static const char *const question_names[] = {
@@ -47,15 +48,40 @@ is_asked(const struct player *p, enum smtp_fx_type q)
 	return false;
 }
 
+/* XCLIENT: what was given replaces what was known. A client "evil.test" has no rights. */
+static void
+answer_xclient(struct player *p, struct smtp_answer *a, struct smtp_client_id *id,
+    struct smtp_client_rights *rights)
+{
+	struct smtp_server_view v = smtp_server_view(p->s);
+
+	*id = *v.client;
+	*rights = p->rights;
+	if (v.xclient->name.p != NULL)
+		id->name = v.xclient->name;
+	if (v.xclient->addr.p != NULL)
+		id->addr = v.xclient->addr;
+	if (v.xclient->port.p != NULL)
+		id->port = v.xclient->port;
+	if (str_is(id->name, "evil.test"))
+		*rights = (struct smtp_client_rights){ 0 };
+	a->client = id;
+	a->rights = rights;
+}
+
 static void
 answer(struct player *p, enum rc rc, struct str reply)
 {
 	struct smtp_answer a = { .rc = rc, .reply = reply };
+	struct smtp_client_id id;
+	struct smtp_client_rights rights;
 	char qid[20];
 
+	if (p->open == SMTP_FX_XCLIENT && rc == RC_OK)
+		answer_xclient(p, &a, &id, &rights);
 	(void)snprintf(qid, sizeof(qid), "QID%zu", p->n_qid + 1);
-	if (p->open == SMTP_FX_CHECK_RCPT && rc == RC_OK &&
-	    smtp_server_view(p->s).queue_id.n == 0) {
+	if (p->open == (p->opens_early ? SMTP_FX_CHECK_MAIL : SMTP_FX_CHECK_RCPT) &&
+	    rc == RC_OK && smtp_server_view(p->s).queue_id.n == 0) {
 		p->n_qid++;
 		a.queue_id = str_c(qid);
 	}
@@ -68,6 +94,30 @@ answer(struct player *p, enum rc rc, struct str reply)
 }
 
 static void
+show_attrs(struct player *p, const char *what, const struct smtp_client_attrs *a)
+{
+	const struct {
+		const char *name;
+		struct str v;
+	} rows[] = { { "name", a->name }, { "reverse_name", a->reverse_name },
+		{ "addr", a->addr }, { "port", a->port }, { "proto", a->proto },
+		{ "helo", a->helo }, { "login", a->login }, { "dest_addr", a->dest_addr },
+		{ "dest_port", a->dest_port }, { "ident", a->ident },
+		{ "source", a->source } };
+	struct buf text;
+
+	buf_init(&text, 8192);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (rows[i].v.p != NULL && buf_printf(&text, " %s=%.*s", rows[i].name,
+					       STR_ARG(rows[i].v)) != RC_OK)
+			abort();
+	if (a->name_is_temp && buf_put(&text, STR(" (name may be known later)")) != RC_OK)
+		abort();
+	scenario_say(p->trace, "? %s%.*s", what, STR_ARG(buf_view(&text)));
+	buf_fini(&text);
+}
+
+static void
 question(struct player *p, const struct smtp_fx *fx)
 {
 	bool asked = is_asked(p, fx->type);
@@ -76,9 +126,13 @@ question(struct player *p, const struct smtp_fx *fx)
 	p->is_open = true;
 	if (fx->type == SMTP_FX_COMMIT)
 		scenario_say(p->trace, "commit");
+	else if (asked && fx->type == SMTP_FX_XCLIENT)
+		show_attrs(p, "xclient", smtp_server_view(p->s).xclient);
 	else if (asked)
 		scenario_say(p->trace, "? %s%s%.*s", question_names[fx->type],
 		    fx->data.n > 0 ? " " : "", STR_ARG(fx->data));
+	if (fx->type == SMTP_FX_CHECK_DATA && smtp_server_view(p->s).xforward != NULL)
+		show_attrs(p, "forwarded", smtp_server_view(p->s).xforward);
 	if (!asked)
 		answer(p, RC_OK, STR(""));
 }
@@ -284,7 +338,13 @@ set(struct player *p, struct str name, struct str v)
 		{ "disable_vrfy", &c->disable_vrfy }, { "strict", &c->strict_envelopes },
 		{ "forbid_pipelining", &c->forbid_unauth_pipelining },
 		{ "utf8", &c->utf8_ok }, { "needs_tls", &c->needs_tls },
-		{ "log_port", &c->log_port } };
+		{ "log_port", &c->log_port }, { "strict_utf8", &c->strict_utf8 },
+		{ "soft_bounce", &c->soft_bounce }, { "filter", &c->filters_commands },
+		{ "forbid_table", &c->forbids_by_table },
+		{ "xclient", &p->rights.may_xclient },
+		{ "xforward", &p->rights.may_xforward }, { "verp", &p->rights.may_verp },
+		{ "bare_lf_ok", &p->rights.may_bare_lf },
+		{ "opens_early", &p->opens_early } };
 
 	for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
 		if (str_is(name, numbers[i].name))
@@ -326,6 +386,8 @@ static const struct smtp_server_conf defaults = {
 	.utf8_ok = true,
 	.newline = SMTP_NEWLINE_NORMALIZE,
 	.newline_code = STR_INIT("550"),
+	.verp_delimiters = STR_INIT("+="),
+	.verp_filter = STR_INIT("-=+"),
 	.forbidden_commands = STR_INIT("CONNECT GET POST regexp:{{/^[^A-Z]/ Bogus}}"),
 };
 
