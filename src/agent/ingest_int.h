@@ -14,6 +14,7 @@
 #include "loop/loop.h"
 #include "spool/queue_id.h"
 
+struct ingest_expansion;
 struct wire_put;
 
 #define TEXT_WRITE_ERROR "4.3.0 Error: queue file write error" /* compat */
@@ -75,6 +76,7 @@ struct ingest {
 	struct ingest_envelope env;
 	struct arena *env_mem; /* what depends on the number of recipients */
 	struct ingest_final final;
+	struct ingest_expansion *expansion; /* how far that is; in env_mem */
 	struct decide_run expand; /* the decision about sender and recipients */
 	struct wire_put *put;     /* waiting for the stage file */
 	uint32_t put_request;

@@ -1,17 +1,11 @@
 /* The envelope of a message, and the put. */
 #include <assert.h>
 #include "addr/address.h"
-#include "agent/ingest_int.h"
+#include "agent/ingest_expand.h"
 #include "agent/submit.h"
-#include "base/hmap.h"
 #include "os/fd.h"
-#include "os/random.h"
 #include "spool/message.h"
 #include "wire/messages.h"
-
-#define TEXT_TOO_MANY "5.3.4 Error: too many recipients"
-
-enum { ENVELOPE_BYTES_MAX = 7 << 20 /* of a frame of 8 MiB */ };
 
 /* ---- the put ---- */
 
@@ -31,6 +25,9 @@ ingest_put_go(struct ingest *in)
 {
 	struct wire_put *p = in->put;
 
+	/* The stage file came first; or it failed, and the expansion finds that out. */
+	if (in->expansion != NULL && in->expansion->is_waiting)
+		return;
 	if (in->failed == RC_OK && in->is_staged)
 		(void)ingest_flush(in);
 	if (in->failed == RC_OK) {
@@ -72,7 +69,11 @@ facts(const struct ingest *in, const struct ingest_envelope *env)
 		{ MIME_VERSION, MESSAGE_IS_MIME },
 	};
 	unsigned noted = mime_filter_facts(in->filter);
-	uint32_t out = env->body_8bit ? MESSAGE_SAID_8BITMIME : 0;
+	uint32_t out = (env->body_8bit ? MESSAGE_SAID_8BITMIME : 0U) |
+		       (env->smtputf8 ? MESSAGE_SMTPUTF8 : 0U) |
+		       (env->is_probe ? MESSAGE_IS_PROBE : 0U) |
+		       (env->is_report ? MESSAGE_IS_REPORT : 0U) |
+		       (env->is_verify_only ? MESSAGE_VERIFY_ONLY : 0U);
 
 	for (size_t i = 0; i < ARRAY_LEN(map); i++)
 		if (noted & map[i].from)
@@ -85,127 +86,77 @@ facts(const struct ingest *in, const struct ingest_envelope *env)
 	return out;
 }
 
-/* Recipients in full form, duplicates left out. */
-struct seen {
-	struct hmap_node node;
-	size_t at;
-};
-
-static bool
-is_duplicate(
-    struct hmap *h, struct seen *s, const struct wire_rcpt *v, size_t at, bool by_orig)
+/* Checks of the content come later than those of the envelope, and win. */
+static void
+merge_effects(struct ingest *in)
 {
-	uint64_t hash = hmap_hash_ci(h, v[at].address);
-	struct hmap_node *n = hmap_first(h, hash);
+	const struct ingest_effects *fx = &in->fx;
+	const struct ingest_envelope *env = &in->env;
+	struct ingest_final *f = &in->final;
 
-	for (; n != NULL; n = hmap_more(n)) {
-		const struct wire_rcpt *old = &v[CONTAINER_OF(n, struct seen, node)->at];
-
-		if (addr_same(old->address, v[at].address) &&
-		    (!by_orig || addr_same(old->orig, v[at].orig)) &&
-		    str_ieq(old->orcpt, v[at].orcpt) && old->notify == v[at].notify)
-			return true;
-	}
-	s->at = at;
-	hmap_put(h, hash, &s->node);
-	return false;
+	f->filter = fx->filter.n > 0 ? fx->filter : env->filter;
+	f->redirect = fx->redirect.n > 0 ? fx->redirect : env->redirect;
+	f->verp = env->verp;
+	f->hold = fx->hold || env->hold;
+	f->discard = fx->discard || env->discard;
 }
 
-static struct wire_rcpt *
-full_rcpts(struct ingest *in, const struct ingest_envelope *env, struct arena *mem,
-    size_t *out_n)
+/* compat: whoever it was for, it goes to one address, neither mapped nor expanded; the
+ * first recipient's other properties stay. */
+static enum rc
+redirect(struct ingest *in, struct wire_put *p, struct wire_rcpt *v)
 {
-	struct wire_rcpt *v = arena_array(mem, env->n_rcpts, sizeof(*v));
-	struct seen *seen = arena_array(mem, env->n_rcpts, sizeof(*seen));
-	bool look = env->n_rcpts > 1;
-	struct hmap h = { 0 };
-	uint64_t seed[2];
-	size_t n = 0;
+	struct str to = ingest_full_address(in->conf, in->final.redirect, in->env_mem);
 
-	if (v == NULL || seen == NULL)
-		return NULL;
-	if (look) {
-		os_random_seed(seed);
-		hmap_init(&h, seed);
-	}
-	for (size_t i = 0; i < env->n_rcpts; i++) {
-		const struct ingest_rcpt *r = &env->rcpts[i];
-		struct str full = ingest_full_address(in->conf, r->address, mem);
-
-		v[n] = (struct wire_rcpt){ .index = (uint32_t)n,
-			.address = full,
-			.orig = r->orig,
-			.orcpt = r->orcpt,
-			.notify = r->notify };
-		if (full.p == NULL || full.n > ADDR_MAX) {
-			n = 0;
-			break;
-		}
-		if (v[n].orig.n == 0 && !str_eq(full, r->address))
-			v[n].orig = r->address;
-		if (!look || i >= in->conf->duplicate_filter_limit ||
-		    !is_duplicate(&h, &seen[i], v, n, in->conf->keeps_original))
-			n++;
-	}
-	if (look)
-		hmap_fini(&h);
-	*out_n = n;
-	return n > 0 ? v : NULL;
+	if (to.p == NULL || to.n > ADDR_MAX)
+		return RC_TEMP;
+	if (v[0].orig.n == 0)
+		v[0].orig = v[0].address;
+	v[0].address = to;
+	v[0].notify &= (uint8_t)~SPOOL_EXPANDED;
+	p->n_rcpts = 1;
+	return RC_OK;
 }
 
-/* MAILER-DAEMON@myorigin is the empty sender. Compat: cleanup of Postfix. */
-static struct str
-full_sender(struct ingest *in, struct str sender, struct arena *mem)
+static enum rc
+put_rcpts(struct ingest *in, struct wire_put *p)
 {
-	struct str full = ingest_full_address(in->conf, sender, mem), local, domain;
+	const struct ingest_final *f = &in->final;
+	struct wire_rcpt *v = arena_array(in->env_mem, f->n_rcpts, sizeof(*v));
 
-	if (full.p == NULL || full.n == 0)
-		return full;
-	addr_split(full, &local, &domain);
-	if (str_iis(local, "MAILER-DAEMON") && str_ieq(domain, in->conf->myorigin))
-		return STR("");
-	return full;
-}
-
-/* Recipients go to queue in one frame; one that is too long would close the channel, and
- * with it end everybody else's mail. */
-static bool
-is_too_long(const struct wire_rcpt *v, size_t n)
-{
-	size_t bytes = 0;
-
-	for (size_t i = 0; i < n; i++)
-		bytes += v[i].address.n + v[i].orig.n + v[i].orcpt.n + 32;
-	return bytes > ENVELOPE_BYTES_MAX;
+	if (v == NULL || f->n_rcpts == 0)
+		return RC_TEMP;
+	for (size_t i = 0; i < f->n_rcpts; i++)
+		v[i] = (struct wire_rcpt){ .index = (uint32_t)i,
+			.address = f->rcpts[i].address,
+			.orig = f->rcpts[i].orig,
+			.orcpt = f->rcpts[i].orcpt,
+			.notify = f->rcpts[i].notify };
+	p->rcpts = v;
+	p->n_rcpts = f->n_rcpts;
+	return f->redirect.n > 0 ? redirect(in, p, v) : RC_OK;
 }
 
 static enum rc
 make_put(struct ingest *in)
 {
 	const struct ingest_envelope *env = &in->env;
+	const struct ingest_final *f = &in->final;
 	const struct ingest_client *c = in->client;
-	struct wire_put *p;
-	struct wire_rcpt *rcpts;
+	struct wire_put *p = arena_get(in->env_mem, sizeof(*p));
 
-	/* One arena for what depends on the number of recipients. */
-	in->env_mem = arena_new(((size_t)1 << 20) + env->n_rcpts * 8192);
-	p = arena_get(in->env_mem, sizeof(*p));
-	if (p == NULL || env->n_rcpts > SPOOL_RCPTS_MAX)
+	if (p == NULL || f->sender.n > ADDR_MAX || put_rcpts(in, p) != RC_OK)
 		return RC_TEMP;
-	rcpts = full_rcpts(in, env, in->env_mem, &p->n_rcpts);
-	p->rcpts = rcpts;
-	p->sender = full_sender(in, env->sender, in->env_mem);
-	if (rcpts == NULL || p->sender.p == NULL || p->sender.n > ADDR_MAX)
-		return RC_TEMP;
-	if (is_too_long(rcpts, p->n_rcpts))
-		return ingest_fail(in, RC_PERM, TEXT_TOO_MANY);
+	p->sender = f->sender;
 	p->id = in->id;
 	p->is_long = in->conf->enable_long_queue_ids;
 	p->arrival_us = in->arrival_us;
 	p->envid = env->envid;
 	p->ret = env->ret;
 	p->facts = facts(in, env);
-	p->hold = env->hold;
+	p->hold = f->hold;
+	p->filter = f->filter;
+	p->verp = f->verp;
 	p->origin = c->origin;
 	p->client_name = c->name;
 	p->client_addr = c->addr;
@@ -218,13 +169,23 @@ make_put(struct ingest *in)
 }
 
 void
-ingest_expand_start(struct ingest *in)
+ingest_put_expanded(struct ingest *in)
 {
-	if (make_put(in) != RC_OK)
+	if (in->failed == RC_OK && make_put(in) != RC_OK)
 		(void)ingest_fail(in, RC_TEMP, TEXT_WRITE_ERROR);
 	/* When the stage file is here, ingest.c goes on. */
 	if (in->stage_request == 0)
 		ingest_put_go(in);
+}
+
+void
+ingest_expand_start(struct ingest *in)
+{
+	merge_effects(in);
+	if (in->failed != RC_OK || in->final.discard)
+		ingest_tell(in); /* discarded: as if it had been stored */
+	else
+		ingest_expand_go(in);
 }
 
 void
@@ -233,5 +194,6 @@ ingest_put_cancel(struct ingest *in)
 	if (in->put_request != 0)
 		submit_forget(in->submit, in->put_request);
 	in->put_request = 0;
+	ingest_expand_cancel(in);
 	arena_free(&in->env_mem);
 }

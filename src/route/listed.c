@@ -22,12 +22,14 @@ split_dsn(struct str text, struct str otherwise, struct route_unlisted *out)
 	out->text = is_code ? str_trim(rest) : text;
 }
 
+/* What is rewritten or expanded before delivery is known, whatever its class. */
 static enum rc
 in_rewriting_maps(
     struct ask *a, const struct route_conf *c, bool is_sender, struct str address)
 {
 	const struct ask_tables *maps[] = { &c->recipient_canonical_maps,
-		is_sender ? &c->sender_canonical_maps : NULL, &c->canonical_maps };
+		is_sender ? &c->sender_canonical_maps : NULL, &c->canonical_maps,
+		&c->virtual_alias_maps };
 	struct str unused;
 
 	for (size_t i = 0; i < ARRAY_LEN(maps); i++) {

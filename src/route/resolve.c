@@ -321,31 +321,12 @@ use_relocated(struct work *w)
 	return w->r.nexthop.p == NULL ? no_memory(w) : RC_OK;
 }
 
-/* Addresses that are aliases: expansion does not exist in this version, and delivering to
- * the alias itself, or saying that it is unknown, would both be wrong. Such mail waits.
- */
-static enum rc
-hold_aliases(struct work *w)
-{
-	struct str unused;
-	enum rc rc =
-	    route_find(w->a, w->c, &w->c->virtual_alias_maps, w->r.recipient, &unused);
-
-	if (rc == RC_NONE)
-		return RC_OK;
-	if (rc != RC_OK)
-		return trouble(w, rc);
-	w->r.transport = STR("retry");
-	w->r.nexthop = STR("4.3.5 virtual_alias_maps is not available in this version");
-	return RC_OK;
-}
-
 enum rc
 route_resolve(struct ask *a, const struct route_conf *c, struct str sender,
     struct str address, struct route *out, struct err *e)
 {
 	static enum rc (*const steps[])(struct work *) = { classify, use_class,
-		use_transport_maps, use_relocated, hold_aliases };
+		use_transport_maps, use_relocated };
 	struct work w = { .a = a, .c = c, .sender = sender, .e = e };
 	struct str full;
 	enum rc rc;

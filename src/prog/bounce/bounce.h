@@ -1,6 +1,7 @@
 #ifndef PROG_BOUNCE_BOUNCE_H
 #define PROG_BOUNCE_BOUNCE_H
 /* What the files of this program share. */
+#include "agent/decide.h"
 #include "agent/delivery.h"
 #include "agent/ingest.h"
 #include "agent/worker.h"
@@ -13,6 +14,7 @@ struct bounce {
 	struct delivery *delivery;
 	struct submit *submit;
 	struct conf_bounce conf;
+	struct decide *decide;
 	struct ingest_conf ingest;
 	struct list notices;                           /* being written */
 	struct list waiting;                           /* for a queue that can store */

@@ -83,12 +83,20 @@ read_conf(struct bounce *b, struct worker *w, struct err *e)
 
 	b->log = s != NULL ? s->log : w->log;
 	if (rc == RC_OK)
-		rc = ingest_conf_load(&(struct ingest_conf_request){
-					  .snapshot = w->snapshot,
-					  .service = entry,
-					  .log = w->log,
-					  .is_internal = true },
-		    w->mem, &b->ingest, e);
+		rc = decide_new(
+		    &(struct decide_request){
+			.snapshot = w->snapshot, .service = entry, .log = b->log },
+		    &b->decide, e);
+	if (rc != RC_OK)
+		return rc;
+	decide_use(b->decide,
+	    &(struct decide_sources){ .loop = w->loop, .lookup = worker_lookup(w) });
+	rc = ingest_conf_load(&(struct ingest_conf_request){ .snapshot = w->snapshot,
+				  .service = entry,
+				  .log = w->log,
+				  .decide = b->decide,
+				  .is_internal = true },
+	    w->mem, &b->ingest, e);
 	if (rc != RC_OK)
 		return rc;
 	/* What was small enough to be accepted may come back with a few lines more. */
@@ -102,7 +110,8 @@ read_conf(struct bounce *b, struct worker *w, struct err *e)
 int
 main(int argc, char **argv)
 {
-	static const struct os_sandbox sandbox = { .may = 0 };
+	struct decide_folders reads = { 0 }; /* of tables */
+	const struct os_sandbox sandbox = { .may = OS_MAY_READ, .read = reads.v };
 	struct bounce *b = &bounce;
 	struct worker w;
 	struct err e = { 0 };
@@ -124,6 +133,8 @@ main(int argc, char **argv)
 	    .ops = &delivery_ops,
 	    .ctx = b,
 	    .delay_resolution = (int)b->conf.delay_logging_resolution_limit });
+	reads.mem = w.mem;
+	decide_folders_of(b->decide, &reads);
 	worker_confine(&w, &sandbox);
 	status = worker_run(&w);
 	/* Open jobs and puts end with the process; queue does them again. */

@@ -23,6 +23,8 @@ static const struct {
 	{ ROLE_LOOKUP, ROLE_SMTPD, "lookup" },
 	{ ROLE_LOOKUP, ROLE_QUEUE, "lookup" },
 	{ ROLE_LOOKUP, ROLE_VIRTUAL, "lookup" },
+	{ ROLE_LOOKUP, ROLE_PICKUP, "lookup" },
+	{ ROLE_LOOKUP, ROLE_BOUNCE, "lookup" },
 	{ ROLE_ANVIL, ROLE_SMTPD, "anvil" },
 };
 

@@ -191,6 +191,7 @@ take_head(struct item *it, const struct maildrop_record *r)
 		return true;
 	case 'U':
 		it->env.smtputf8 = true;
+		it->client.is_smtputf8 = true;
 		return true;
 	case 'O':
 		return keep(it, &it->orcpt, r->text);
@@ -231,6 +232,7 @@ static void
 commit(struct item *it)
 {
 	it->env.rcpts = it->rcpts;
+	it->env.filter = it->p->conf.content_filter;
 	ingest_commit(it->ingest, &it->env, on_done, it);
 }
 

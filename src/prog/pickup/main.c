@@ -96,19 +96,29 @@ read_conf(struct pickup *p, struct worker *w, struct err *e)
 
 	p->log = s != NULL ? s->log : w->log;
 	if (rc == RC_OK)
-		rc = ingest_conf_load(
-		    &(struct ingest_conf_request){
-			.snapshot = w->snapshot, .service = entry, .log = w->log },
-		    w->mem, &p->ingest, e);
-	return rc;
+		rc = decide_new(
+		    &(struct decide_request){
+			.snapshot = w->snapshot, .service = entry, .log = p->log },
+		    &p->decide, e);
+	if (rc != RC_OK)
+		return rc;
+	decide_use(p->decide,
+	    &(struct decide_sources){ .loop = w->loop, .lookup = worker_lookup(w) });
+	return ingest_conf_load(&(struct ingest_conf_request){ .snapshot = w->snapshot,
+				    .service = entry,
+				    .log = w->log,
+				    .decide = p->decide },
+	    w->mem, &p->ingest, e);
 }
 
 int
 main(int argc, char **argv)
 {
 	static const char *const folders[] = { "maildrop", "corrupt", NULL };
-	static const struct os_sandbox sandbox = {
+	struct decide_folders reads = { 0 }; /* of tables */
+	const struct os_sandbox sandbox = {
 		.may = OS_MAY_READ | OS_MAY_WRITE | OS_MAY_UNIX,
+		.read = reads.v,
 		.write = folders,
 	};
 	struct pickup *p = &pickup;
@@ -126,6 +136,8 @@ main(int argc, char **argv)
 	scan_init(p);
 	p->submit = submit_new(w.loop, p->log);
 	submit_on_ready(p->submit, on_ready, p);
+	reads.mem = w.mem;
+	decide_folders_of(p->decide, &reads);
 	worker_confine(&w, &sandbox);
 	open_doors(p);
 	scan_wake(p);

@@ -2,6 +2,7 @@
 #define PROG_PICKUP_PICKUP_H
 /* What the files of this program share. The working directory is queue_directory. */
 #include <dirent.h>
+#include "agent/decide.h"
 #include "agent/ingest.h"
 #include "agent/worker.h"
 #include "base/list.h"
@@ -15,6 +16,7 @@ struct pickup {
 	struct log *log;
 	struct submit *submit;
 	struct conf_pickup conf;
+	struct decide *decide;
 	struct ingest_conf ingest;
 	struct list items; /* files being submitted, or submitted and not removed */
 	size_t n_open;     /* of these, the former */
