@@ -90,7 +90,7 @@ restrictions(struct str in, struct arena *mem)
 	ask_init(&a, mem, 0);
 	a.now = answer;
 	a.now_ctx = &(struct str){ NULL, 0 };
-	if (access_compile(in, mem, &c.list[ACCESS_RELAY], NULL) != RC_OK)
+	if (access_compile(in, NULL, mem, &c.list[ACCESS_RELAY], NULL) != RC_OK)
 		return;
 	(void)!access_check_relay(&c, NULL);
 	if (access_run(&a, &c, ACCESS_RECIPIENT, &q, &state, &v) == RC_OK)
