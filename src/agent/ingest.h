@@ -70,8 +70,7 @@ struct ingest_rcpt {
 	uint8_t notify;     /* enum dsn_notify, or-ed */
 };
 
-/* Who brought it. The views must stay valid until done() or ingest_free(). With XFORWARD
- * name, addr … are those that were forwarded. */
+/* Who brought it. The views must stay valid until done() or ingest_free(). */
 struct ingest_client {
 	struct str origin;                        /* "smtpd", "pickup", "bounce" */
 	struct str name, addr, port, proto, helo; /* as logged: "unknown" or empty */
@@ -86,6 +85,8 @@ struct ingest_client {
 	/* Header lines to stand above Received:, without line ends (PREPEND). */
 	const struct str *prepend;
 	size_t n_prepend;
+	/* XFORWARD: who is logged and named to the next server instead; NULL: nobody. */
+	const struct ingest_client *forwarded;
 	bool no_received; /* behind a content filter: XFORWARD was given */
 	bool is_smtputf8; /* MAIL said SMTPUTF8 */
 };

@@ -158,6 +158,8 @@ make_put(struct ingest *in)
 	p->filter = f->filter;
 	p->verp = f->verp;
 	p->origin = c->origin;
+	if (c->forwarded != NULL)
+		c = c->forwarded;
 	p->client_name = c->name;
 	p->client_addr = c->addr;
 	p->client_port = c->port;

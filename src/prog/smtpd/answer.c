@@ -1,19 +1,18 @@
-/* The session's questions. Local tables are answered from memory, so most questions are
- * answered at once. Those to remote tables wait for `lookup`, COMMIT for the disk, MAIL
- * for queue. */
+/* The session's questions: which restrictions belong to them, and what happens when those
+ * permit. Local tables are answered from memory, so most questions are answered at once.
+ * Those to remote tables wait for `lookup`, COMMIT for the disk, MAIL for queue. */
 #include "agent/submit.h"
 #include "base/arena.h"
 #include "log/log.h"
 #include "prog/smtpd/smtpd.h"
+#include <stdio.h>
 #include <string.h>
 
 #define QUEUE_PATIENCE_US (20 * US_PER_SEC)
 #define RECHECK_US        (US_PER_SEC / 2)
 
-static const struct smtp_answer yes = { .rc = RC_OK };
-
-static void
-refuse(struct conn *c, struct str reply)
+void
+answer_no(struct conn *c, struct str reply)
 {
 	struct smtp_answer a = { .reply = reply };
 
@@ -21,157 +20,100 @@ refuse(struct conn *c, struct str reply)
 	conn_answer(c, &a);
 }
 
-/* ---- restrictions ---- */
-
-struct access_stages {
-	enum access_stage v[CONN_STAGES_MAX];
-	unsigned n;
-};
-
-static struct access_request
-request_of(const struct conn *c, const struct smtp_server_view *v)
+void
+answer_yes(struct conn *c)
 {
-	const struct question *qu = &c->question;
-	struct access_request q = { .client_name = v->client->name,
-		.client_reverse_name =
-		    c->reverse_name != NULL ? str_c(c->reverse_name) : v->client->name,
-		.client_addr = v->client->addr,
-		.client_port = v->client->port,
-		.helo = v->helo,
-		.n_rcpt = v->n_rcpt };
+	static const struct smtp_answer yes = { .rc = RC_OK };
 
-	if (v->mail != NULL) {
-		q.sender = v->mail->address;
-		q.has_sender = true;
-	}
-	if (qu->fx.type == SMTP_FX_CHECK_RCPT)
-		q.recipient = qu->fx.rcpt->address;
-	else if (qu->fx.type == SMTP_FX_CHECK_VRFY)
-		q.recipient = qu->fx.data;
-	return q;
-}
-
-/* Runs the stages one after the other, up to the first refusal. Only asks: it runs again
- * when an answer had to be fetched. */
-static enum rc
-run_stages(void *arg, struct ask *a)
-{
-	struct conn *c = arg;
-	struct question *qu = &c->question;
-	struct smtp_server_view view = smtp_server_view(c->session);
-	struct access_request q = request_of(c, &view);
-	struct access_state state = { 0 };
-
-	qu->reply = STR("");
-	qu->n_notes = 0;
-	for (unsigned i = 0; i < qu->stages->n; i++) {
-		struct access_verdict v = { 0 };
-		enum rc rc = access_run(a, decide_access(c->service->decide),
-		    qu->stages->v[i], &q, &state, &v);
-
-		if (rc != RC_OK)
-			return rc;
-		qu->notes[qu->n_notes++] = v.notes;
-		if (v.what == ACCESS_REJECT) {
-			qu->reply = v.reply;
-			return RC_PERM;
-		}
-	}
-	return RC_OK;
-}
-
-static void
-log_notes(struct conn *c, const struct access_note *n)
-{
-	for (; n != NULL; n = n->next) {
-		if (n->what == ACCESS_WARNING)
-			log_warn(c->service->entry->log, "%.*s", STR_ARG(n->text));
-		else
-			smtp_server_note(c->session, str_c(n->verb), n->text);
-	}
-}
-
-static void
-refused(struct conn *c)
-{
-	if (c->question.fx.type == SMTP_FX_COMMIT)
-		smtp_server_note(c->session, STR("reject"), c->question.reply);
-	refuse(c, c->question.reply);
-}
-
-/* The stages are over. */
-static void
-conclude(struct conn *c, enum rc rc)
-{
-	struct question *qu = &c->question;
-
-	for (unsigned i = 0; i < qu->n_notes; i++)
-		log_notes(c, qu->notes[i]);
-	if (rc == RC_OK)
-		qu->permitted(c, &qu->fx);
-	else
-		refused(c);
-}
-
-static void
-on_decided(void *arg, enum rc rc)
-{
-	struct conn *c = arg;
-
-	conclude(c, rc);
-	/* A message that is being stored goes on when it is. */
-	conn_run(c);
-}
-
-/* Runs the stages, now or later; then answers, or does what is to be done when they
- * permit. The session holds still meanwhile, and what it gave us stays as it is. */
-static void
-check(struct conn *c, const struct smtp_fx *fx, const struct access_stages *stages,
-    void (*permitted)(struct conn *c, const struct smtp_fx *fx))
-{
-	struct smtpd *d = c->service->smtpd;
-	enum rc rc;
-
-	c->question =
-	    (struct question){ .fx = *fx, .stages = stages, .permitted = permitted };
-	c->decision = (struct decide_run){
-		.d = c->service->decide, .run = run_stages, .done = on_decided, .arg = c
-	};
-	arena_reset(d->scratch);
-	rc = decide_run_start(&c->decision, d->scratch);
-	if (rc != RC_MORE)
-		conclude(c, rc);
-}
-
-static void
-say_yes(struct conn *c, const struct smtp_fx *fx)
-{
-	(void)fx;
 	conn_answer(c, &yes);
+}
+
+/* Our own trouble, in the words of ingest. */
+static void
+answer_trouble(struct conn *c, const struct err *e)
+{
+	char reply[INGEST_REPLY_MAX];
+
+	answer_no(c, ingest_reply(str_c(e->text), reply));
+}
+
+/* Most lists are empty. The sender's and the recipient's have checks behind them. */
+static void
+add_stage(struct conn *c, enum access_stage stage)
+{
+	if (stage != ACCESS_SENDER && stage != ACCESS_RECIPIENT &&
+	    decide_access(c->service->decide)->list[stage].n == 0)
+		return;
+	c->question->stages[c->question->n_stages++] = stage;
 }
 
 /* Restrictions of events before RCPT wait for it with smtpd_delay_reject, so that the log
  * shows whom a refused client wanted to reach. */
 static void
-early_stage(struct conn *c, const struct smtp_fx *fx, const struct access_stages *stages)
+add_early(struct conn *c, enum access_stage stage)
 {
-	if (c->service->conf.smtpd_delay_reject)
-		conn_answer(c, &yes);
-	else
-		check(c, fx, stages, say_yes);
+	if (!c->service->conf.smtpd_delay_reject)
+		add_stage(c, stage);
 }
 
-static const struct access_stages client_stages = { { ACCESS_CLIENT }, 1 };
-static const struct access_stages helo_stages = { { ACCESS_HELO }, 1 };
-static const struct access_stages mail_stages = { { ACCESS_SENDER }, 1 };
-static const struct access_stages rcpt_stages = {
-	{ ACCESS_CLIENT, ACCESS_HELO, ACCESS_SENDER, ACCESS_RECIPIENT }, 4
-};
-static const struct access_stages vrfy_stages = {
-	{ ACCESS_CLIENT, ACCESS_HELO, ACCESS_RECIPIENT }, 3
-};
-static const struct access_stages data_stages = { { ACCESS_DATA }, 1 };
-static const struct access_stages end_stages = { { ACCESS_END_OF_DATA }, 1 };
+static void
+add_delayed(struct conn *c, enum access_stage stage)
+{
+	if (c->service->conf.smtpd_delay_reject)
+		add_stage(c, stage);
+}
+
+/* ---- CONNECT, HELO ---- */
+
+static void
+check_client_lists(struct conn *c)
+{
+	add_early(c, ACCESS_CLIENT);
+	checks_run(c, answer_yes);
+}
+
+static void
+check_client(struct conn *c)
+{
+	char reply[300];
+	struct smtp_answer a = { .rc = RC_TEMP, .log_quiet = true };
+
+	if (!c->is_refused) {
+		limits_check(c, RATES_CONNECT, check_client_lists);
+		return;
+	}
+	(void)snprintf(reply, sizeof(reply), "421 4.3.0 %.*s Server local error",
+	    STR_ARG(c->service->conf.myhostname)); /* compat */
+	a.reply = str_c(reply);
+	conn_answer(c, &a);
+}
+
+static void
+check_helo(struct conn *c)
+{
+	add_early(c, ACCESS_HELO);
+	checks_run(c, answer_yes);
+}
+
+/* ---- MAIL ---- */
+
+static void
+mail_permitted(struct conn *c)
+{
+	struct smtp_answer a = { .rc = RC_OK };
+	struct err e = { 0 };
+
+	if (c->service->conf.smtpd_delay_open_until_valid_rcpt) {
+		answer_yes(c);
+		return;
+	}
+	if (message_open(c, &e) != RC_OK) {
+		answer_trouble(c, &e);
+		return;
+	}
+	a.queue_id = ingest_qid(c->message->ingest);
+	conn_answer(c, &a);
+}
 
 /* While queue is being started MAIL waits for it, but not for ever: a client that is told
  * 451 now would come back in half an hour. */
@@ -191,7 +133,7 @@ wait_for_queue(struct conn *c)
 }
 
 static void
-check_mail(struct conn *c, const struct smtp_fx *fx)
+check_mail(struct conn *c)
 {
 	struct smtp_server_view v = smtp_server_view(c->session);
 	struct err e = { 0 };
@@ -201,18 +143,27 @@ check_mail(struct conn *c, const struct smtp_fx *fx)
 	if (rc == RC_MORE && wait_for_queue(c))
 		return;
 	c->patience_us = 0;
-	arena_reset(c->service->smtpd->scratch);
-	if (rc != RC_OK)
-		refuse(c, arena_printf(c->service->smtpd->scratch, "%u %s",
-			      ingest_reply_code(str_c(e.text)), e.text)); /* compat */
-	else
-		early_stage(c, fx, &mail_stages);
+	if (rc != RC_OK) {
+		answer_trouble(c, &e);
+		return;
+	}
+	add_early(c, ACCESS_SENDER);
+	c->question->asks_rewrite = true;
+	checks_run(c, mail_permitted);
+}
+
+static void
+begin_mail(struct conn *c)
+{
+	/* What a transaction wanted in which nobody was accepted. */
+	message_drop(c);
+	c->instance = 0;
+	limits_check(c, RATES_MAIL, check_mail);
 }
 
 void
 answer_waiting(struct smtpd *d)
 {
-	static const struct smtp_fx mail = { .type = SMTP_FX_CHECK_MAIL };
 	struct list now;
 
 	/* Into a list of their own: who has to wait on is added to the other one. */
@@ -227,22 +178,22 @@ answer_waiting(struct smtpd *d)
 		struct conn *c = CONTAINER_OF(list_first(&now), struct conn, waiting);
 
 		list_remove(&c->waiting);
-		check_mail(c, &mail);
+		check_mail(c);
 		if (list_is_empty(&c->waiting))
 			conn_run(c);
 	}
 }
 
+/* ---- RCPT, VRFY ---- */
+
 static void
-add_rcpt(struct conn *c, const struct smtp_fx *fx)
+rcpt_permitted(struct conn *c)
 {
-	struct smtp_answer a = yes;
+	struct smtp_answer a = { .rc = RC_OK };
 	struct err e = { 0 };
 
-	if (message_add(c, fx->rcpt, &e) != RC_OK) {
-		arena_reset(c->service->smtpd->scratch);
-		refuse(c, arena_printf(c->service->smtpd->scratch, "%u %s",
-			      ingest_reply_code(str_c(e.text)), e.text));
+	if (message_add(c, c->question->fx.rcpt, &e) != RC_OK) {
+		answer_trouble(c, &e);
 		return;
 	}
 	a.queue_id = ingest_qid(c->message->ingest);
@@ -250,52 +201,135 @@ add_rcpt(struct conn *c, const struct smtp_fx *fx)
 }
 
 static void
-begin_data(struct conn *c, const struct smtp_fx *fx)
+check_rcpt(struct conn *c)
 {
-	(void)fx;
-	message_begin(c);
-	conn_answer(c, &yes);
+	add_delayed(c, ACCESS_CLIENT);
+	add_delayed(c, ACCESS_HELO);
+	add_delayed(c, ACCESS_SENDER);
+	add_stage(c, ACCESS_RECIPIENT);
+	checks_run(c, rcpt_permitted);
 }
 
 static void
-commit(struct conn *c, const struct smtp_fx *fx)
+check_vrfy(struct conn *c)
 {
-	(void)fx;
-	message_commit(c);
+	add_delayed(c, ACCESS_CLIENT);
+	add_delayed(c, ACCESS_HELO);
+	add_stage(c, ACCESS_RECIPIENT);
+	checks_run(c, answer_yes);
 }
+
+/* ---- ETRN ---- */
+
+/* compat: the replies have no enhanced codes. */
+static void
+on_flushed(void *arg, enum rc rc)
+{
+	struct conn *c = arg;
+	struct smtp_server_view v = smtp_server_view(c->session);
+	struct smtp_answer a = { .rc = RC_OK, .log_quiet = true };
+	char reply[600];
+
+	c->flushing = 0;
+	if (rc == RC_NONE) {
+		log_warn(c->service->entry->log, "reject: ETRN %.*s... from %.*s[%.*s]",
+		    STR_ARG(str_head(c->question->fx.data, 100)), STR_ARG(v.client->name),
+		    STR_ARG(v.client->addr));
+		(void)snprintf(reply, sizeof(reply), "459 <%.*s>: service unavailable",
+		    STR_ARG(str_head(c->question->fx.data, 500)));
+		a.rc = RC_TEMP;
+		a.reply = str_c(reply);
+	} else if (rc != RC_OK) {
+		a.rc = RC_TEMP;
+		a.reply = STR("458 Unable to queue messages");
+	}
+	conn_answer(c, &a);
+	conn_run(c);
+}
+
+static void
+flush_site(struct conn *c)
+{
+	struct smtp_answer a = { .rc = RC_TEMP,
+		.log_quiet = true,
+		.reply = STR("458 Unable to queue messages") };
+
+	c->flushing = submit_flush_site(
+	    c->service->smtpd->submit, c->question->fx.data, on_flushed, c);
+	if (c->flushing == 0)
+		conn_answer(c, &a);
+}
+
+static void
+check_etrn(struct conn *c)
+{
+	add_delayed(c, ACCESS_CLIENT);
+	add_delayed(c, ACCESS_HELO);
+	add_stage(c, ACCESS_ETRN);
+	checks_run(c, flush_site);
+}
+
+/* ---- DATA ---- */
+
+static void
+begin_data(struct conn *c)
+{
+	message_begin(c);
+	answer_yes(c);
+}
+
+static void
+check_data(struct conn *c)
+{
+	add_stage(c, ACCESS_DATA);
+	checks_run(c, begin_data);
+}
+
+static void
+check_end(struct conn *c)
+{
+	add_stage(c, ACCESS_END_OF_DATA);
+	checks_run(c, message_commit);
+}
+
+/* ---- all of them ---- */
 
 void
 answer_question(struct conn *c, const struct smtp_fx *fx)
 {
 	switch (fx->type) {
 	case SMTP_FX_CHECK_CLIENT:
-		early_stage(c, fx, &client_stages);
+		check_client(c);
 		break;
 	case SMTP_FX_CHECK_HELO:
-		early_stage(c, fx, &helo_stages);
+		check_helo(c);
 		break;
 	case SMTP_FX_CHECK_MAIL:
-		check_mail(c, fx);
+		begin_mail(c);
 		break;
 	case SMTP_FX_CHECK_RCPT:
-		check(c, fx, &rcpt_stages, add_rcpt);
+		limits_check(c, RATES_RCPT, check_rcpt);
 		break;
 	case SMTP_FX_CHECK_DATA:
-		check(c, fx, &data_stages, begin_data);
+		check_data(c);
 		break;
 	case SMTP_FX_CHECK_VRFY:
-		check(c, fx, &vrfy_stages, say_yes);
-		break;
-	case SMTP_FX_COMMIT:
-		check(c, fx, &end_stages, commit);
+		limits_check(c, RATES_RCPT, check_vrfy);
 		break;
 	case SMTP_FX_CHECK_ETRN:
-		refuse(c, STR("458 4.0.0 Unable to queue messages"));
+		check_etrn(c);
 		break;
-	case SMTP_FX_XCLIENT: /* nobody has the right to it yet */
+	case SMTP_FX_XCLIENT:
+		client_change(c);
+		break;
 	case SMTP_FX_FILTER_COMMAND:
+		checks_filter_command(c);
+		break;
 	case SMTP_FX_CHECK_COMMAND:
-		refuse(c, STR("550 5.7.0 Error: insufficient authorization"));
+		checks_forbidden_command(c);
+		break;
+	case SMTP_FX_COMMIT:
+		check_end(c);
 		break;
 	case SMTP_FX_SEND:
 	case SMTP_FX_LOG:

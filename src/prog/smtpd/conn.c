@@ -1,13 +1,14 @@
 /* One connection: read, push, carry out effects, write. Nothing here knows SMTP. */
+#include "agent/submit.h"
+#include "base/arena.h"
 #include "log/log.h"
 #include "net/endpoint.h"
 #include "os/fd.h"
 #include "prog/smtpd/smtpd.h"
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define OUT_MAX   ((size_t)256 * 1024) /* a client that reads nothing gets no more */
@@ -15,6 +16,30 @@
 #define LINGER_US (10 * US_PER_SEC)    /* for the last words to get through */
 
 static void on_io(void *arg, unsigned events);
+
+/* ---- what few have ---- */
+
+struct conn_more *
+conn_more(struct conn *c)
+{
+	if (c->more == NULL) {
+		c->more = mem_get(sizeof(*c->more));
+		buf_init(&c->more->held, OUT_MAX);
+	}
+	return c->more;
+}
+
+static void
+free_more(struct conn *c)
+{
+	if (c->more == NULL)
+		return;
+	checks_free(c->more);
+	buf_fini(&c->more->held);
+	free((char *)(uintptr_t)c->more->login.p);
+	free(c->more);
+	c->more = NULL;
+}
 
 /* ---- the end ---- */
 
@@ -25,8 +50,12 @@ conn_free(struct conn *c)
 	struct smtpd *d = s->smtpd;
 	int fd = c->io.fd;
 
-	net_client_name_cancel(&c->naming);
+	client_cancel(c);
+	limits_forget(c);
+	if (c->flushing != 0)
+		submit_forget(d->submit, c->flushing);
 	decide_run_cancel(&c->decision);
+	conn_question_close(c);
 	message_drop(c);
 	smtp_server_free(&c->session);
 	loop_timer_cancel(d->loop, &c->timer);
@@ -36,6 +65,7 @@ conn_free(struct conn *c)
 	buf_fini(&c->out);
 	list_remove(&c->node);
 	list_remove(&c->waiting);
+	free_more(c);
 	free(c->reverse_name);
 	free(c);
 	s->n_sessions--;
@@ -104,13 +134,92 @@ log_line(struct conn *c, const struct smtp_fx *fx)
 	log_end(log);
 }
 
+void
+conn_send(struct conn *c, struct str bytes)
+{
+	if (buf_put(&c->service->smtpd->out, bytes) != RC_OK)
+		lose_output(c);
+}
+
+/* ---- questions ---- */
+
+void
+conn_question_open(struct conn *c, const struct smtp_fx *fx)
+{
+	c->question = c->service->smtpd->question;
+	*c->question = (struct question){ .fx = *fx };
+}
+
+void
+conn_question_close(struct conn *c)
+{
+	if (c->question != c->service->smtpd->question)
+		free(c->question);
+	c->question = NULL;
+}
+
+static void
+ask(struct conn *c, const struct smtp_fx *fx)
+{
+	conn_question_open(c, fx);
+	answer_question(c, fx);
+	if (c->question == c->service->smtpd->question) {
+		/* It waits: the next connection needs the room. */
+		c->question = mem_get(sizeof(*c->question));
+		*c->question = *c->service->smtpd->question;
+	}
+}
+
+void
+conn_answer(struct conn *c, const struct smtp_answer *a)
+{
+	smtp_server_answer(c->session, loop_now_us(c->service->smtpd->loop), a);
+	conn_question_close(c);
+}
+
+static void
+on_decided(void *arg, enum rc rc)
+{
+	struct conn *c = arg;
+	/* Who only now is known goes on by himself. */
+	bool is_known = c->session != NULL;
+
+	c->decided(c, rc);
+	if (is_known)
+		conn_run(c);
+}
+
+void
+conn_decide(struct conn *c, decide_fn *run, void (*done)(struct conn *c, enum rc rc))
+{
+	struct smtpd *d = c->service->smtpd;
+	enum rc rc;
+
+	c->decided = done;
+	c->decision = (struct decide_run){
+		.d = c->service->decide, .run = run, .done = on_decided, .arg = c
+	};
+	arena_reset(d->scratch);
+	rc = decide_run_start(&c->decision, d->scratch);
+	if (rc != RC_MORE)
+		done(c, rc);
+}
+
+void
+conn_hang_up(struct conn *c)
+{
+	c->is_eof = c->is_gone = true;
+	(void)shutdown(c->io.fd, SHUT_RDWR);
+	smtp_server_lost(c->session, loop_now_us(c->service->smtpd->loop));
+	conn_question_close(c);
+}
+
 static void
 carry_out(struct conn *c, const struct smtp_fx *fx)
 {
 	switch (fx->type) {
 	case SMTP_FX_SEND:
-		if (buf_put(&c->service->smtpd->out, fx->data) != RC_OK)
-			lose_output(c);
+		reply_send(c, fx->data);
 		break;
 	case SMTP_FX_LOG:
 		log_line(c, fx);
@@ -135,15 +244,9 @@ carry_out(struct conn *c, const struct smtp_fx *fx)
 	case SMTP_FX_XCLIENT:
 	case SMTP_FX_FILTER_COMMAND:
 	case SMTP_FX_CHECK_COMMAND:
-		answer_question(c, fx);
+		ask(c, fx);
 		break;
 	}
-}
-
-void
-conn_answer(struct conn *c, const struct smtp_answer *a)
-{
-	smtp_server_answer(c->session, loop_now_us(c->service->smtpd->loop), a);
 }
 
 static bool
@@ -152,7 +255,7 @@ drain(struct conn *c)
 	struct smtp_fx fx;
 	bool moved = false;
 
-	while (smtp_server_next(c->session, &fx)) {
+	while (!c->is_held && smtp_server_next(c->session, &fx)) {
 		moved = true;
 		carry_out(c, &fx);
 	}
@@ -169,7 +272,7 @@ feed(struct conn *c, struct str in)
 
 	do {
 		moved = drain(c);
-		n = c->is_full || c->is_closing || c->is_gone
+		n = c->is_full || c->is_held || c->is_closing || c->is_gone
 			? 0
 			: smtp_server_recv(c->session, now, str_from(in, used));
 		used += n;
@@ -199,10 +302,16 @@ on_timer(void *arg)
 	struct conn *c = arg;
 	int64_t now = loop_now_us(c->service->smtpd->loop);
 
+	if (c->is_greeting_proxy) {
+		client_proxy_late(c);
+		return;
+	}
 	if (c->is_closing) {
 		conn_free(c);
 		return;
 	}
+	if (c->session == NULL || c->is_held)
+		return;
 	if (now >= smtp_server_deadline(c->session))
 		smtp_server_tick(c->session, now);
 	conn_run(c);
@@ -237,7 +346,7 @@ end_of_input(struct conn *c)
 	struct smtp_fx fx;
 
 	if (!c->is_eof || c->is_closing || smtp_server_is_asking(c->session) ||
-	    c->is_full)
+	    c->is_full || c->is_held)
 		return false;
 	smtp_server_lost(c->session, loop_now_us(c->service->smtpd->loop));
 	while (smtp_server_next(c->session, &fx))
@@ -252,7 +361,7 @@ settle(struct conn *c)
 	flush(c);
 	(void)end_of_input(c);
 	flush(c);
-	if (c->is_closing && (c->out.n == 0 || c->is_gone) &&
+	if (c->is_closing && (c->out.n == 0 || c->is_gone) && !c->is_held &&
 	    !smtp_server_is_asking(c->session)) {
 		conn_free(c);
 		return;
@@ -275,6 +384,13 @@ conn_run(struct conn *c)
 
 /* ---- input ---- */
 
+static void
+keep_input(struct conn *c, struct str in)
+{
+	if (buf_put(&c->in, in) != RC_OK)
+		abort(); /* watch() stops reading before that */
+}
+
 /* New bytes, in the process's block. */
 static void
 run_block(struct conn *c, size_t n)
@@ -283,16 +399,15 @@ run_block(struct conn *c, size_t n)
 	struct str in = { block, n };
 
 	if (c->in.n > 0) {
-		if (buf_put(&c->in, in) != RC_OK)
-			abort(); /* watch() stops reading before that */
+		keep_input(c, in);
 		conn_run(c);
 		return;
 	}
 	c->is_running = true;
 	in = str_from(in, feed(c, in));
 	c->is_running = false;
-	if (in.n > 0 && buf_put(&c->in, in) != RC_OK)
-		abort();
+	if (in.n > 0)
+		keep_input(c, in);
 	settle(c);
 }
 
@@ -301,6 +416,11 @@ on_readable(struct conn *c)
 {
 	ssize_t n = read(c->io.fd, c->service->smtpd->block, READ_SIZE);
 
+	if (n > 0 && c->is_greeting_proxy) {
+		keep_input(c, str_n(c->service->smtpd->block, (size_t)n));
+		client_read_proxy(c, false);
+		return;
+	}
 	if (n > 0) {
 		run_block(c, (size_t)n);
 		return;
@@ -310,7 +430,10 @@ on_readable(struct conn *c)
 	c->is_eof = true;
 	if (n < 0)
 		c->is_gone = true;
-	conn_run(c);
+	if (c->is_greeting_proxy)
+		client_read_proxy(c, true);
+	else
+		conn_run(c);
 }
 
 static void
@@ -324,32 +447,13 @@ on_io(void *arg, unsigned events)
 	}
 	if ((events & LOOP_HANGUP) != 0)
 		c->is_eof = c->is_gone = true;
-	conn_run(c);
+	if (c->is_greeting_proxy)
+		client_read_proxy(c, c->is_eof);
+	else
+		conn_run(c);
 }
 
 /* ---- the beginning ---- */
-
-/* The client's name is known: the session begins. */
-static void
-begin(struct conn *c, const struct net_client_name *name, struct str port)
-{
-	struct service *s = c->service;
-	char text[ADDR_IP_TEXT_MAX];
-	struct smtp_client_id id = { .name = name->name, .port = port };
-	bool stressed = s->max_sessions > 0 && s->n_sessions >= s->max_sessions;
-	struct smtp_client_rights rights = s->rights;
-
-	id.addr = addr_ip_format(&c->addr, text);
-	rights.may_bare_lf = match_list_has(&s->bare_lf_ok, id.name, &c->addr);
-	if (name->warning.n > 0)
-		log_warn(s->entry->log, "%.*s", STR_ARG(name->warning));
-	if (!str_eq(name->reverse_name, name->name)) {
-		c->reverse_name = mem_get(name->reverse_name.n + 1);
-		memcpy(c->reverse_name, name->reverse_name.p, name->reverse_name.n);
-	}
-	c->session = smtp_server_new(
-	    &s->server[stressed], &id, &rights, loop_now_us(s->smtpd->loop));
-}
 
 /* Whether the client spoke before it was greeted shows only now; one look, because bytes
  * that come while we greet are no fault of the client's. */
@@ -365,42 +469,30 @@ look_early(struct conn *c)
 		struct str in = { c->service->smtpd->block, (size_t)n };
 
 		smtp_server_early(c->session, in);
-		if (buf_put(&c->in, in) != RC_OK)
-			abort();
+		keep_input(c, in);
 	}
 }
 
-static void
-on_name(void *arg, const struct net_client_name *name)
+void
+conn_greet(struct conn *c)
 {
-	struct conn *c = arg;
-	char port[8];
-
-	c->naming = NULL;
-	(void)snprintf(port, sizeof(port), "%u", c->port);
-	begin(c, name, str_c(port));
-	look_early(c);
+	if (c->in.n > 0)
+		/* It came with the proxy's header. */
+		smtp_server_early(c->session, buf_view(&c->in));
+	else if (!c->is_eof)
+		look_early(c);
 	conn_run(c);
 }
-
-static const struct net_client_name nobody = {
-	.status = NET_NAME_PERM,
-	.reverse_status = NET_NAME_PERM,
-	.name = STR_INIT("unknown"),
-	.reverse_name = STR_INIT("unknown"),
-};
 
 void
 conn_open(struct service *s, int fd, const struct addr_ip *addr, uint16_t port)
 {
 	struct smtpd *d = s->smtpd;
 	struct conn *c = mem_get(sizeof(*c));
-	struct net_client_name name;
 
 	c->service = s;
 	c->addr = *addr;
 	c->port = port;
-	c->is_local = service_completes_headers(s, addr);
 	loop_io_init(&c->io, fd, on_io, c);
 	loop_timer_init(&c->timer, on_timer, c);
 	buf_init(&c->in, IN_MAX + READ_SIZE);
@@ -409,10 +501,12 @@ conn_open(struct service *s, int fd, const struct addr_ip *addr, uint16_t port)
 	list_add_tail(&d->conns, &c->node);
 	s->n_sessions++;
 	d->n_conns++;
-	if (!s->conf.smtpd_peername_lookup || addr->family == 0)
-		on_name(c, &nobody);
-	else if (net_client_name_cached(d->names, addr, loop_now_us(d->loop), &name))
-		on_name(c, &name);
-	else
-		c->naming = net_client_name_find(d->names, addr, on_name, c);
+	if (!s->is_proxied) {
+		client_find(c);
+		return;
+	}
+	c->is_greeting_proxy = true;
+	loop_timer_set(d->loop, &c->timer,
+	    loop_now_us(d->loop) + s->conf.smtpd_upstream_proxy_timeout_us);
+	loop_io_want(d->loop, &c->io, LOOP_READ);
 }

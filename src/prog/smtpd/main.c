@@ -105,6 +105,8 @@ on_peer(void *arg, const struct wire_peer *m)
 
 	if (str_is(m->purpose, "submit"))
 		submit_connect(d->submit, fd);
+	else if (str_is(m->purpose, "anvil"))
+		rates_connect(d->rates, fd);
 	else
 		os_fd_close(&fd);
 }
@@ -122,6 +124,12 @@ on_recheck(void *arg)
 }
 
 /* ---- start ---- */
+
+static void
+need_anvil(void *arg)
+{
+	worker_need(arg, STR("anvil"));
+}
 
 static enum rc
 make_resolver(struct smtpd *d, struct err *e)
@@ -190,6 +198,9 @@ init(struct smtpd *d, struct worker *w, struct err *e)
 	d->block = mem_get(READ_SIZE);
 	buf_init(&d->out, OUT_MAX);
 	d->scratch = arena_new(SCRATCH_MAX);
+	d->question = mem_get(sizeof(*d->question));
+	d->rates = rates_new(&(struct rates_conf){
+	    .loop = w->loop, .log = w->log, .need = need_anvil, .arg = w });
 	d->submit = submit_new(w->loop, w->log);
 	submit_on_ready(d->submit, on_recheck, d);
 	rc = open_services(d, e);

@@ -23,29 +23,87 @@ message_drop(struct conn *c)
 	c->is_full = false;
 }
 
-static enum rc
-make(struct conn *c, struct err *e)
+static struct message *
+get(struct conn *c)
+{
+	if (c->message == NULL) {
+		c->message = mem_get(sizeof(*c->message));
+		c->message->mem = arena_new(MESSAGE_MEM_MAX);
+	}
+	return c->message;
+}
+
+enum rc
+message_open(struct conn *c, struct err *e)
 {
 	struct service *s = c->service;
-	struct message *m = mem_get(sizeof(*m));
-	enum rc rc =
-	    ingest_new(s->smtpd->submit, s->smtpd->loop, &s->ingest, &m->ingest, e);
 
-	if (rc != RC_OK) {
-		free(m);
-		return rc;
-	}
-	m->mem = arena_new(MESSAGE_MEM_MAX);
-	c->message = m;
-	return RC_OK;
+	if (c->message != NULL && c->message->ingest != NULL)
+		return RC_OK;
+	return ingest_new(
+	    s->smtpd->submit, s->smtpd->loop, &s->ingest, &get(c)->ingest, e);
 }
+
+/* ---- what restrictions want ---- */
+
+static void
+add_bcc(struct message *m, struct str address)
+{
+	struct ingest_rcpt *v = arena_array(m->mem, m->n_bcc + 1, sizeof(*v));
+
+	address = arena_str(m->mem, address);
+	if (v == NULL || address.p == NULL)
+		return;
+	if (m->n_bcc > 0)
+		memcpy(v, m->bcc, m->n_bcc * sizeof(*v));
+	v[m->n_bcc++] =
+	    (struct ingest_rcpt){ .address = address, .notify = SMTP_NOTIFY_NEVER };
+	m->bcc = v;
+}
+
+static void
+add_prepend(struct message *m, struct str line)
+{
+	struct str *v = arena_array(m->mem, m->n_prepend + 1, sizeof(*v));
+
+	line = arena_str(m->mem, line);
+	if (v == NULL || line.p == NULL)
+		return;
+	if (m->n_prepend > 0)
+		memcpy(v, m->prepend, m->n_prepend * sizeof(*v));
+	v[m->n_prepend++] = line;
+	m->prepend = v;
+}
+
+void
+message_apply(struct conn *c, const struct access_effects *fx)
+{
+	struct message *m;
+
+	if (fx->filter.n == 0 && fx->redirect.n == 0 && !fx->hold && !fx->discard &&
+	    fx->prepend == NULL && fx->bcc == NULL)
+		return;
+	m = get(c);
+	if (fx->filter.n > 0)
+		m->filter = arena_str(m->mem, fx->filter);
+	if (fx->redirect.n > 0)
+		m->redirect = arena_str(m->mem, fx->redirect);
+	m->hold = m->hold || fx->hold;
+	m->discard = m->discard || fx->discard;
+	for (const struct access_text *t = fx->prepend; t != NULL; t = t->next)
+		add_prepend(m, t->text);
+	for (const struct access_text *t = fx->bcc; t != NULL; t = t->next)
+		add_bcc(m, t->text);
+}
+
+/* ---- recipients ---- */
 
 enum rc
 message_add(struct conn *c, const struct smtp_rcpt_args *rcpt, struct err *e)
 {
 	struct message *m;
 	struct ingest_rcpt *r;
-	enum rc rc = c->message == NULL ? make(c, e) : RC_OK;
+	enum rc rc = message_open(c, e);
 
 	if (rc != RC_OK)
 		return rc;
@@ -74,6 +132,25 @@ on_room(void *arg)
 		conn_run(c);
 }
 
+/* What XFORWARD said; what it did not say is not known (compat). */
+static struct str
+forwarded(struct str s)
+{
+	return s.p != NULL ? s : STR("unknown");
+}
+
+static void
+fill_forwarded(struct message *m, const struct smtp_client_attrs *x)
+{
+	m->forwarded = m->client;
+	m->forwarded.name = forwarded(x->name);
+	m->forwarded.addr = forwarded(x->addr);
+	m->forwarded.port = forwarded(x->port);
+	m->forwarded.proto = forwarded(x->proto);
+	m->forwarded.helo = forwarded(x->helo);
+	m->client.forwarded = &m->forwarded;
+}
+
 void
 message_begin(struct conn *c)
 {
@@ -90,7 +167,12 @@ message_begin(struct conn *c)
 								  : MIME_VIA_SMTP,
 		.is_local = c->is_local,
 		.sender = v.mail->address,
-		.recipient = m->n_rcpts > 0 ? m->rcpts[0].address : STR("") };
+		.recipient = m->n_rcpts > 0 ? m->rcpts[0].address : STR(""),
+		.prepend = m->prepend,
+		.n_prepend = m->n_prepend,
+		.is_smtputf8 = v.mail->smtputf8 };
+	if (v.xforward != NULL)
+		fill_forwarded(m, v.xforward);
 	ingest_on_room(m->ingest, on_room, c);
 	ingest_begin(
 	    m->ingest, &m->client, m->n_rcpts == 1 ? m->rcpts[0].address : STR(""));
@@ -131,10 +213,19 @@ message_commit(struct conn *c)
 		.envid = v.mail->envid,
 		.ret = (uint8_t)v.mail->ret,
 		.body_8bit = v.mail->body == SMTP_BODY_8BITMIME,
+		.hold = m->hold,
+		.discard = m->discard,
+		.smtputf8 = v.mail->smtputf8,
+		.filter = m->filter,
+		.redirect = m->redirect,
+		.verp = v.mail->verp,
+		.bcc = m->bcc,
+		.n_bcc = m->n_bcc,
 		.rcpts = m->rcpts,
 		.n_rcpts = m->n_rcpts };
 
 	assert(m->is_begun);
+	conn_question_close(c); /* what waits now is the message */
 	m->is_committing = true;
 	ingest_commit(m->ingest, &env, on_committed, c);
 }

@@ -3,25 +3,31 @@
 /* smtpd: the shell around SMTP server sessions.
  *
  *	main.c		start, channels, confinement
- *	service.c	master.cf lines: parameters, accepting
- *	conn.c		one connection: bytes in and out, time, its client's name
+ *	params.c	master.cf lines: parameters, lists, tables
+ *	service.c	master.cf lines: accepting
+ *	conn.c		one connection: bytes in and out, time
+ *	client.c	who the client is: proxy header, name, rights, XCLIENT
+ *	limits.c	what a client may do in a time: anvil
  *	answer.c	the session's questions
+ *	checks.c	restrictions, and tables that are asked for the session
+ *	reply.c		replies on their way out: filter and footer of refusals
  *	message.c	the message that a session is taking in
  *
  * An idle connection owns its session (about 2 KiB) and no buffer: bytes are read into
- *one block of the process and written from another; a connection keeps only what could
- *not be used or sent at once. */
+ * one block of the process and written from another; a connection keeps only what could
+ * not be used or sent at once. */
 #include "access/access.h"
+#include "addr/net.h"
 #include "agent/decide.h"
 #include "agent/ingest.h"
+#include "agent/rates.h"
 #include "agent/worker.h"
 #include "base/buf.h"
 #include "base/list.h"
-#include "conf/list.h"
 #include "conf/snapshot.h"
-#include "addr/net.h"
 #include "loop/loop.h"
 #include "net/client_name.h"
+#include "route/list.h"
 #include "smtp/server.h"
 
 struct net_resolver;
@@ -35,6 +41,7 @@ struct smtpd {
 	struct submit *submit;
 	struct net_resolver *resolver;
 	struct net_client_names *names;
+	struct rates *rates;
 	struct decide *tables; /* the first service's; the others share its tables */
 	struct service *services;
 	size_t n_services;
@@ -47,6 +54,8 @@ struct smtpd {
 	char *block;                 /* READ_SIZE bytes that were just read */
 	struct buf out;              /* what the running connection has to say */
 	struct arena *scratch;       /* one question */
+	uint32_t n_instances;        /* instance= of policy requests */
+	struct question *question;   /* the one that is being answered now */
 };
 
 struct conn;
@@ -56,19 +65,30 @@ struct listener {
 	struct loop_io io;
 };
 
+/* Clients that may do more, or less, than others. */
+struct service_lists {
+	struct route_list xclient, xforward, verp; /* smtpd_authorized_… */
+	struct route_list bare_lf;   /* smtpd_forbid_bare_newline_exclusions */
+	struct route_list unlimited; /* smtpd_client_event_limit_exceptions */
+	struct route_list forbidden; /* smtpd_forbidden_commands */
+	struct ask_tables ehlo;      /* smtpd_discard_ehlo_keyword_address_maps */
+	struct ask_tables command_filter, reject_filter, reject_footer;
+};
+
 /* One master.cf line. Parameters twice: as they are, and as they are under stress. */
 struct service {
 	struct smtpd *smtpd;
 	const struct worker_service *entry;
 	struct conf_smtpd conf;
 	struct smtp_server_conf server[2]; /* [is_stressed] */
-	struct smtp_client_rights rights;  /* of every client, before lists are asked */
 	struct ingest_conf ingest;
 	struct decide *decide;
-	struct match_list bare_lf_ok;
-	struct match_list mynetworks;
-	bool rewrite_mynetworks, rewrite_own; /* local_header_rewrite_clients */
-	struct conf_addresses own;
+	struct service_lists lists;
+	unsigned hide;         /* smtpd_discard_ehlo_keywords */
+	bool has_limits;       /* any smtpd_client_*_limit that anvil counts for */
+	bool has_reject_texts; /* refusals are changed on their way out */
+	bool has_policy;       /* some restriction asks a policy service */
+	bool is_proxied;       /* smtpd_upstream_proxy_protocol */
 	struct listener *listeners;
 	size_t n_listeners;
 	struct loop_timer retry; /* accepting failed: again after a pause */
@@ -77,26 +97,62 @@ struct service {
 	uint32_t n_sessions, max_sessions; /* 0: no limit */
 };
 
-/* The message of a transaction; made when its first recipient was accepted. */
+/* The message of a transaction: made when something is to be kept for it, which mostly is
+ * its first recipient. */
 struct message {
 	struct arena *mem;
-	struct ingest *ingest;
-	struct ingest_client client;
+	struct ingest *ingest; /* NULL: no recipient was accepted so far */
+	struct ingest_client client, forwarded;
 	struct ingest_rcpt *rcpts;
 	size_t n_rcpts, cap;
+	/* What restrictions want to happen. */
+	struct str filter, redirect;
+	struct str *prepend;
+	size_t n_prepend;
+	struct ingest_rcpt *bcc;
+	size_t n_bcc;
+	bool hold, discard;
 	bool is_begun, is_committing;
 };
 
-/* The restrictions of one SMTP event on their way. */
-struct access_stages;
+/* What the session asks, on its way to an answer. All connections share one for what is
+ * answered at once; who has to wait gets his own. */
 enum { CONN_STAGES_MAX = 4 };
 struct question {
 	struct smtp_fx fx;
-	const struct access_stages *stages;
-	void (*permitted)(struct conn *c, const struct smtp_fx *fx);
-	struct str reply;                                 /* refused */
-	const struct access_note *notes[CONN_STAGES_MAX]; /* of each stage */
-	unsigned n_notes;
+	/* Restrictions: the stages that are run, and what they said. */
+	enum access_stage stages[CONN_STAGES_MAX];
+	unsigned n_stages, n_done;
+	bool asks_rewrite; /* MAIL: local_header_rewrite_clients, too */
+	enum rc rewrite;
+	void (*permitted)(struct conn *c);
+	enum rates_event counted; /* what anvil was asked about */
+	void (*go_on)(struct conn *c);
+	struct str reply; /* refused, or the value that a table gave */
+	struct access_verdict verdicts[CONN_STAGES_MAX];
+	struct access_state states[CONN_STAGES_MAX]; /* after each */
+	struct access_note *rewrite_notes;
+};
+
+/* Who the client is, while that is being found out. */
+struct identity {
+	struct addr_ip ip;
+	char name[256], reverse_name[256], addr[ADDR_IP_TEXT_MAX], port[8];
+	enum rc name_rc, reverse_rc;
+	struct smtp_client_rights rights;
+	bool is_unlimited;
+	bool has_trouble; /* a table failed */
+};
+
+/* What few connections need. */
+struct conn_more {
+	struct addr_ip server; /* as a proxy said; ADDR_NONE: ask the socket */
+	uint16_t server_port;
+	struct str login; /* XCLIENT LOGIN; .p is malloc'ed */
+	/* What CONNECT, HELO and MAIL left behind (smtpd_delay_reject = no); the texts
+	 * are malloc'ed. */
+	struct access_state after[3];
+	struct buf held; /* a refusal whose footer is being looked up */
 };
 
 struct conn {
@@ -105,50 +161,118 @@ struct conn {
 	int64_t patience_us; /* until when MAIL waits for queue; 0: it does not */
 	struct loop_io io;
 	struct loop_timer timer;
-	struct smtp_server *session;
+	struct smtp_server *session; /* NULL: the client is not known yet */
 	struct net_client_query *naming;
+	struct identity *identity;
+	struct rates_query *rating;
 	struct message *message;
-	struct question question;
-	struct decide_run decision; /* of it */
-	struct buf in, out;         /* left over */
+	struct question *question; /* NULL: none is open, or it only waits for the disk */
+	struct decide_run decision; /* of it, of the identity, or of a reply */
+	void (*decided)(struct conn *c, enum rc rc);
+	struct buf in, out; /* left over */
+	struct conn_more *more;
 	struct addr_ip addr;
 	uint16_t port;
-	char *reverse_name; /* unverified name of the client */
-	bool is_local;      /* its headers are completed */
-	bool is_eof;        /* nothing more comes */
-	bool is_closing;    /* when `out` is written */
-	bool is_full;       /* the message cannot take more for the moment */
-	bool is_gone;       /* the descriptor is of no use any more */
-	bool is_running;    /* conn_run() is at work on it */
+	char *reverse_name; /* unverified name of the client; NULL: as the verified one */
+	uint8_t name_rc, reverse_rc; /* enum rc */
+	uint32_t counted_in;         /* the anvil that counts this connection; 0: none */
+	uint32_t instance;
+	uint32_t flushing; /* request of an ETRN */
+	bool is_unlimited; /* no limit is for it */
+	bool may_xforward; /* as it was when it connected */
+	bool is_stressed;
+	bool is_refused;               /* the proxy's header was none */
+	bool is_known_local, is_local; /* its headers are completed */
+	bool is_greeting_proxy;        /* the proxy's header is awaited */
+	bool is_held;                  /* a reply waits for a table: nothing goes on */
+	bool is_eof;                   /* nothing more comes */
+	bool is_closing;               /* when `out` is written */
+	bool is_full;                  /* the message cannot take more for the moment */
+	bool is_gone;                  /* the descriptor is of no use any more */
+	bool is_running;               /* conn_run() is at work on it */
 };
+
+/* ---- params.c ---- */
+/* Fills what comes from parameters and opens tables. Before confinement. */
+MUST_USE enum rc service_load(struct service *s, struct err *e);
 
 /* ---- service.c ---- */
 MUST_USE enum rc service_open(struct service *s, struct smtpd *d,
     const struct worker_service *entry, struct err *e);
 /* Accepts, or stops accepting, as the limit and draining say. */
 void service_listen(struct service *s);
-bool service_completes_headers(const struct service *s, const struct addr_ip *addr);
 
 /* ---- conn.c ---- */
 /* Owns `fd`. */
 void conn_open(struct service *s, int fd, const struct addr_ip *addr, uint16_t port);
+/* The client is known and the session made: goes on with what came meanwhile. */
+void conn_greet(struct conn *c);
 /* Goes on after an answer. May free the connection. */
 void conn_run(struct conn *c);
 /* Answers the open question; conn_run() must follow when it was not asked just now. */
 void conn_answer(struct conn *c, const struct smtp_answer *a);
+/* Puts bytes into what goes out next. */
+void conn_send(struct conn *c, struct str bytes);
+/* A question was asked: room for it. And it is answered. */
+void conn_question_open(struct conn *c, const struct smtp_fx *fx);
+void conn_question_close(struct conn *c);
+/* Runs a decision: `done` is called inside when the answers are at hand, else later from
+ * the loop, followed by conn_run(). One at a time. */
+void conn_decide(
+    struct conn *c, decide_fn *run, void (*done)(struct conn *c, enum rc rc));
+struct conn_more *conn_more(struct conn *c);
+/* The peer is cut off without a word (HANGUP). */
+void conn_hang_up(struct conn *c);
 void conn_free(struct conn *c);
+
+/* ---- client.c ---- */
+/* The connection is open: finds out whose it is, then conn_greet(). */
+void client_find(struct conn *c);
+/* Bytes of the proxy's header. */
+void client_read_proxy(struct conn *c, bool is_eof);
+void client_proxy_late(struct conn *c); /* it did not come in time */
+/* The question of an XCLIENT command. */
+void client_change(struct conn *c);
+/* Takes back what was on its way. */
+void client_cancel(struct conn *c);
+
+/* ---- limits.c ---- */
+/* Counts the event, and goes on unless the client has done too much; then the question is
+ * answered. */
+void limits_check(struct conn *c, enum rates_event event, void (*go_on)(struct conn *c));
+void limits_forget(struct conn *c); /* it ends */
+
+/* ---- checks.c ---- */
+/* Runs restrictions, now or later; then answers, or calls `permitted`. The stages are
+ * those of c->question. The session holds still meanwhile. */
+void checks_run(struct conn *c, void (*permitted)(struct conn *c));
+/* smtpd_command_filter, and tables of smtpd_forbidden_commands. */
+void checks_filter_command(struct conn *c);
+void checks_forbidden_command(struct conn *c);
+void checks_free(struct conn_more *m);
 
 /* ---- answer.c ---- */
 /* Answers the question, at once or later. */
 void answer_question(struct conn *c, const struct smtp_fx *fx);
+/* No, with this reply (which may be empty). */
+void answer_no(struct conn *c, struct str reply);
+void answer_yes(struct conn *c);
 /* Asks again for those whose MAIL waits for queue. */
 void answer_waiting(struct smtpd *d);
 
+/* ---- reply.c ---- */
+/* Sends a reply of the session; refusals may wait for tables (c->is_held). */
+void reply_send(struct conn *c, struct str reply);
+
 /* ---- message.c ---- */
-/* The accepted recipient goes into the envelope; the first one begins the message.
+/* Opens the transaction: takes a queue id. Once is enough.
  * Returns: RC_TEMP: e has the reply's words. */
+MUST_USE enum rc message_open(struct conn *c, struct err *e);
+/* The accepted recipient goes into the envelope; the first one opens the transaction. */
 MUST_USE enum rc message_add(
     struct conn *c, const struct smtp_rcpt_args *rcpt, struct err *e);
+/* What restrictions want, whatever they said to the client (compat). */
+void message_apply(struct conn *c, const struct access_effects *fx);
 void message_begin(struct conn *c); /* the content comes now */
 void message_store(struct conn *c, struct str piece);
 void message_commit(struct conn *c);
