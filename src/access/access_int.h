@@ -119,7 +119,7 @@ struct str access_client(const struct access_eval *ev);
 /* Where an action comes from, for replies and logs. */
 struct access_source {
 	struct str table;   /* "hash:/etc/postfix/access", a policy service */
-	struct str datum;   /* the key that was found; "policy query" */
+	struct str datum;   /* "policy query"; searches: .p NULL, they fill it in */
 	struct str subject; /* in replies and lists: an address, name[addr] … */
 	const char *cls;    /* ACCESS_CLS_… */
 	bool no_ok;         /* OK is refused as a mistake: 451 4.3.5 ("OK not allowed") */
@@ -131,9 +131,9 @@ MUST_USE enum rc access_apply(
 /* The permit of an action, logged like access_permit()'s. */
 MUST_USE enum rc access_permit_by(
     struct access_eval *ev, const struct access_source *from, struct str action);
-/* Looks `key` up in from->table, ASK_… `flags`, and applies what it says; from->datum is
- * not read. A table's trouble is applied as 451 4.3.5.
- * Returns: RC_OK found and applied; RC_NONE not there; RC_MORE. */
+/* Looks `key` up in from->table, ASK_… `flags`, and applies what it says. A table's
+ * trouble is applied as 451 4.3.5. Returns: RC_OK found and applied; RC_NONE not there;
+ * RC_MORE. */
 MUST_USE enum rc access_find(struct access_eval *ev, const struct access_source *from,
     struct str key, unsigned flags);
 /* The searches of access(5), same results: a domain and its parents; an address and its
@@ -154,6 +154,8 @@ bool access_is_auth_destination(const struct access_eval *ev, const struct route
 
 /* ---- restrictions that are not in restrictions.c ---- */
 
+/* False, and a warning that the restriction is ignored: smtpd_sasl_auth_enable is off. */
+bool access_has_sasl(struct access_eval *ev, const char *name);
 /* All restrictions of a list, one after the other, up to the first opinion. */
 MUST_USE enum rc access_run_items(struct access_eval *ev, const struct access_list *l);
 /* unlisted.c; used as restrictions and at the end of a stage */

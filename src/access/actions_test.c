@@ -286,7 +286,9 @@ searches(void **state)
 		{ ACCESS_DATA, "check_recipient_access hash:t", "unix@=REJECT",
 		    "554 5.7.1 <unix@mail.example.test>: Recipient address rejected: "
 		    "Access denied" },
-		{ ACCESS_RECIPIENT, "check_sasl_access hash:t", "unix@=REJECT", "dunno" },
+		{ ACCESS_RECIPIENT, "check_sasl_access hash:t", "unix@=REJECT",
+		    "dunno|W: restriction `check_sasl_access' ignored: no SASL "
+		    "support" },
 		{ ACCESS_CLIENT, "check_ccert_access { hash:t { search_order = x } }",
 		    "192=REJECT",
 		    "dunno|W: check_ccert_access is requested, but "
@@ -334,6 +336,9 @@ requests(void **state)
 	assert_string_equal(run(&c, ACCESS_SENDER, &null, "<>=REJECT"),
 	    "554 5.7.1 <>: Sender address rejected: Access denied");
 	assert_string_equal(run(&c, ACCESS_SENDER, &quoted, "\"a b\"@=OK"), "ok");
+	assert_string_equal(run(&c, ACCESS_SENDER, &quoted, "\"a b\"@=BCC"),
+	    "dunno|W: access table hash:t entry \"\"a b\"@d.e.test\" requires "
+	    "user@domain target");
 	assert_string_equal(run(&c, ACCESS_SENDER, &quoted, "a b@d.e.test=REJECT"),
 	    "554 5.7.1 <a b@d.e.test>: Sender address rejected: Access denied");
 	set(&c, ACCESS_RECIPIENT, "hash:t reject", mem);
@@ -351,7 +356,9 @@ requests(void **state)
 	assert_string_equal(run(&c, ACCESS_CLIENT, &usual, ".test=OK"), "ok");
 	set(&c, ACCESS_HELO, "hash:t", mem);
 	assert_string_equal(run(&c, ACCESS_HELO, &dotted, "192.0=OK/.9=OK"), "dunno");
+	c.sasl_auth_enable = true;
 	set(&c, ACCESS_CLIENT, "check_sasl_access hash:t", mem);
+	assert_string_equal(run(&c, ACCESS_CLIENT, &usual, "joe=REJECT no"), "dunno");
 	assert_string_equal(run(&c, ACCESS_CLIENT, &login, "joe=REJECT no"),
 	    "554 5.7.1 <joe>: SASL login name rejected: no");
 	arena_free(&mem);

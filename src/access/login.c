@@ -77,9 +77,8 @@ check_stranger(struct access_eval *ev)
 	return rc == RC_MORE ? rc : RC_OK;
 }
 
-/* compat */
-static bool
-has_sasl(struct access_eval *ev, const char *name)
+bool
+access_has_sasl(struct access_eval *ev, const char *name)
 {
 	if (ev->c->sasl_auth_enable)
 		return true;
@@ -91,7 +90,7 @@ has_sasl(struct access_eval *ev, const char *name)
 enum rc
 access_login_mismatch_auth(struct access_eval *ev)
 {
-	if (!has_sasl(ev, "reject_authenticated_sender_login_mismatch"))
+	if (!access_has_sasl(ev, "reject_authenticated_sender_login_mismatch"))
 		return RC_OK;
 	return check_login(ev, false);
 }
@@ -99,7 +98,7 @@ access_login_mismatch_auth(struct access_eval *ev)
 enum rc
 access_login_mismatch_unauth(struct access_eval *ev)
 {
-	if (!has_sasl(ev, "reject_unauthenticated_sender_login_mismatch"))
+	if (!access_has_sasl(ev, "reject_unauthenticated_sender_login_mismatch"))
 		return RC_OK;
 	return check_stranger(ev);
 }
@@ -109,7 +108,7 @@ access_login_mismatch_known(struct access_eval *ev)
 {
 	enum rc rc;
 
-	if (!has_sasl(ev, "reject_known_sender_login_mismatch"))
+	if (!access_has_sasl(ev, "reject_known_sender_login_mismatch"))
 		return RC_OK;
 	rc = check_login(ev, true);
 	if (rc != RC_OK || ev->v.what != ACCESS_DUNNO)

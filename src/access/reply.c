@@ -239,7 +239,9 @@ format(struct access_eval *ev, const struct access_reply *r)
 		text = arena_printf(ev->a->mem, "<%.*s>: %s%s%.*s", STR_ARG(subject),
 		    r->cls != NULL ? r->cls : "", r->cls != NULL ? " rejected: " : "",
 		    STR_ARG(r->words));
-	head = arena_printf(ev->a->mem, "%u %u%s", r->code, r->code / 100 % 10, r->dsn);
+	/* compat: a code that is none keeps the status of a refusal. */
+	head = arena_printf(
+	    ev->a->mem, "%u %u%s", r->code, r->code / 100 == 4 ? 4U : 5U, r->dsn);
 	if (text.p == NULL || head.p == NULL)
 		return (struct str){ NULL, 0 };
 	return arena_printf(ev->a->mem, "%.*s %.*s", STR_ARG(head), STR_ARG(text));

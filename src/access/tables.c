@@ -14,7 +14,8 @@ access_find(struct access_eval *ev, const struct access_source *from, struct str
 
 	if (rc == RC_NONE || rc == RC_MORE)
 		return rc;
-	found.datum = key;
+	if (found.datum.p == NULL)
+		found.datum = key;
 	if (rc != RC_OK) {
 		access_warn(ev, ask_trouble(ev->a, ev->a->mem));
 		access_warn(ev, arena_printf(ev->a->mem, /* compat */
@@ -25,13 +26,25 @@ access_find(struct access_eval *ev, const struct access_source *from, struct str
 	return access_apply(ev, &found, value);
 }
 
+/* compat: warnings name what was searched for, and not the key that was found. */
+static struct access_source
+with_datum(const struct access_source *from, struct str datum)
+{
+	struct access_source s = *from;
+
+	if (s.datum.p == NULL)
+		s.datum = datum;
+	return s;
+}
+
 enum rc
 access_find_domain(
     struct access_eval *ev, const struct access_source *from, struct str domain)
 {
+	const struct access_source whole = with_datum(from, domain);
 	bool parents = ev->c->parents;
 	struct addr_ip ip;
-	enum rc rc = access_find(ev, from, domain, 0);
+	enum rc rc = access_find(ev, &whole, domain, 0);
 
 	if (rc != RC_NONE || addr_ip_parse(domain, &ip) == RC_OK)
 		return rc;
@@ -41,7 +54,7 @@ access_find_domain(
 		if (domain.n == 0 || dot + 1 >= domain.n)
 			return RC_NONE;
 		domain = str_from(domain, dot + 1 + (parents ? 1 : 0));
-		rc = access_find(ev, from, domain, ASK_PARTIAL);
+		rc = access_find(ev, &whole, domain, ASK_PARTIAL);
 	}
 	return rc;
 }
@@ -50,8 +63,9 @@ enum rc
 access_find_addr(
     struct access_eval *ev, const struct access_source *from, struct str addr)
 {
+	const struct access_source whole = with_datum(from, addr);
 	char delimiter = str_find(addr, ':') < addr.n ? ':' : '.';
-	enum rc rc = access_find(ev, from, addr, 0);
+	enum rc rc = access_find(ev, &whole, addr, 0);
 
 	while (rc == RC_NONE) {
 		size_t at = str_rfind(addr, delimiter);
@@ -59,7 +73,7 @@ access_find_addr(
 		if (at >= addr.n)
 			return RC_NONE;
 		addr = str_head(addr, at);
-		rc = access_find(ev, from, addr, ASK_PARTIAL);
+		rc = access_find(ev, &whole, addr, ASK_PARTIAL);
 	}
 	return rc;
 }
@@ -133,6 +147,7 @@ access_find_mail(
     struct access_eval *ev, const struct access_source *from, struct str address)
 {
 	bool is_recipient = str_is(str_c(from->cls), ACCESS_CLS_RECIPIENT);
+	struct access_source whole;
 	struct err e = { 0 };
 	struct route r;
 	enum rc rc = route_resolve(
@@ -144,7 +159,8 @@ access_find_mail(
 		access_lookup_trouble(ev, from->subject);
 		return RC_OK;
 	}
-	rc = find_keys(ev, from, r.recipient);
+	whole = with_datum(from, r.recipient);
+	rc = find_keys(ev, &whole, r.recipient);
 	/* compat: who routes mail himself is not let in by the last address's merits. */
 	if (rc == RC_OK && is_recipient && ev->v.what == ACCESS_OK && r.is_routed &&
 	    !ev->c->allow_untrusted_routing && !ev->state.is_discarding)
@@ -244,7 +260,7 @@ access_check_sasl(struct access_eval *ev)
 		.subject = ev->q->sasl_username,
 		.cls = ACCESS_CLS_SASL };
 
-	if (ev->q->sasl_username.n == 0)
+	if (!access_has_sasl(ev, "check_sasl_access") || ev->q->sasl_username.n == 0)
 		return RC_OK;
 	return opinion(access_find(ev, &from, ev->q->sasl_username, 0));
 }
