@@ -104,7 +104,8 @@ policy_query_answered(struct policy_query *q, struct str action)
 	/* compat: such a reply is no reply. */
 	if (q->service->s.is_smtputf8 && !utf8_is_valid(action)) {
 		log_warn(q->service->client->log,
-		    "malformed UTF-8 in policy query result: \"%.*s\"", STR_ARG(action));
+		    "malformed UTF-8 in policy server %.*s response: \"%.*s\"",
+		    STR_ARG(q->service->text), STR_ARG(action)); /* compat */
 		give_up(q, RC_OK);
 		return;
 	}
@@ -127,7 +128,8 @@ policy_query_failed(struct policy_query *q, int sys)
 	q->tries++;
 	if (q->tries >= s->s.try_limit || !is_expected(sys))
 		log_warn(s->client->log, "problem talking to server %.*s: %s",
-		    STR_ARG(s->name), strerror(sys)); /* compat */
+		    STR_ARG(s->name),
+		    sys != 0 ? strerror(sys) : "Application error"); /* compat */
 	if (q->tries >= s->s.try_limit)
 		give_up(q, RC_OK);
 	else

@@ -54,7 +54,7 @@ send_text(struct peer *p, const char *text)
 static void
 serve(struct peer *p)
 {
-	static char long_line[5000];
+	static char long_line[10000];
 	char letter = *p->s->script;
 
 	if (letter != '\0')
@@ -236,7 +236,7 @@ behaviours(void **state)
 		{ "gr", "REJECT no|", 2 },
 		{ "gg", DEFAULT, 2 },
 		{ "nn", DEFAULT, 2 },
-		{ "xx", DEFAULT, 2 },
+		{ "x", "DUNNO|", 1 },
 		{ "ll", DEFAULT, 2 },
 		{ "hh", DEFAULT, 2 },
 		{ "mm", DEFAULT, 2 },

@@ -85,11 +85,15 @@ be_patient(struct policy_conn *n)
 static void
 complain(struct policy_conn *n, const char *what)
 {
-	struct log *log = n->service->client->log;
+	struct str text = buf_view(&n->in);
+	size_t line = str_rfind(text, '\n');
+	bool in_value;
 
-	log_warn(log, "%s on %.*s while reading input attribute %s", what,
-	    STR_ARG(n->service->name),
-	    str_find(buf_view(&n->in), '=') < n->in.n ? "value" : "name");
+	if (line < text.n)
+		text = str_from(text, line + 1);
+	in_value = str_find(text, '=') < text.n;
+	log_warn(n->service->client->log, "%s on %.*s while reading input attribute %s",
+	    what, STR_ARG(n->service->name), in_value ? "value" : "name");
 }
 
 static void
@@ -202,16 +206,17 @@ take_reply(struct policy_conn *n)
 		return;
 	if (rc == RC_NONE)
 		(void)err_set(&e, RC_PERM, "missing attribute action in input from %%s");
-	/* Text behind the reply would be the reply to a request not made yet. */
-	else if (rc == RC_OK && used != n->in.n)
-		rc = err_set(&e, RC_PERM, "text behind a reply from %%s");
 	if (rc != RC_OK) {
 		refuse_reply(n, &e);
 		return;
 	}
 	copy = mem_get(action.n + 1);
 	memcpy(copy, action.p, action.n);
-	idle(n);
+	/* Text behind the reply would be the reply to a request not made yet. */
+	if (used != n->in.n)
+		policy_conn_free(n);
+	else
+		idle(n);
 	policy_service_turn(s);
 	if (q != NULL)
 		policy_query_answered(q, str_n(copy, action.n));
@@ -231,7 +236,7 @@ receive(struct policy_conn *n)
 		take_reply(n);
 		return;
 	}
-	if (got == 0)
+	if (got == 0 && n->in.n > 0)
 		complain(n, "premature end-of-input"); /* compat */
 	fail(n, got == 0 ? 0 : errno);
 }

@@ -45,7 +45,7 @@ too_long(const char *what, struct err *e)
 
 /* What is wrong with a line, whole or not; RC_OK: nothing so far. */
 static enum rc
-check_line(struct str line, bool is_whole, struct err *e)
+check_line(struct str line, struct err *e)
 {
 	size_t eq = str_find(line, '=');
 
@@ -53,10 +53,6 @@ check_line(struct str line, bool is_whole, struct err *e)
 		return too_long("name", e);
 	if (eq < line.n && line.n - eq - 1 > MILTER_POLICY_LINE_MAX)
 		return too_long("value", e);
-	if (is_whole && eq == line.n)
-		return err_set(e, RC_PERM,
-		    "missing attribute value in input from %%s: \"%.*s\"",
-		    STR_ARG(str_head(line, 100)));
 	return RC_OK;
 }
 
@@ -76,7 +72,7 @@ milter_policy_reply(
 		line = str_head(rest, n);
 		if (is_whole && n == 0)
 			break;
-		rc = check_line(line, is_whole, e);
+		rc = check_line(line, e);
 		if (rc != RC_OK)
 			return rc;
 		if (at + n > MILTER_POLICY_REPLY_MAX)
@@ -84,7 +80,7 @@ milter_policy_reply(
 		if (!is_whole)
 			return RC_MORE;
 		if (action.p == NULL && str_starts(line, STR("action=")))
-			action = str_from(line, 7);
+			action = str_n(line.p + 7, line.n - 7);
 		at += n + 1;
 	}
 	*out_used = at + 1;

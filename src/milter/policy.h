@@ -7,7 +7,7 @@
 
 enum {
 	MILTER_POLICY_REQUEST_MAX = 64 << 10,
-	MILTER_POLICY_LINE_MAX = 2048,      /* compat: a name or a value of a reply */
+	MILTER_POLICY_LINE_MAX = 8192,      /* a name or a value of a reply */
 	MILTER_POLICY_REPLY_MAX = 16 << 10, /* all lines of one reply */
 };
 
@@ -18,7 +18,7 @@ MUST_USE enum rc milter_policy_put(struct buf *to, const char *name, struct str 
 MUST_USE enum rc milter_policy_end(struct buf *to);
 
 /* Reads a reply from all bytes that came so far. Attributes other than `action` are
- * skipped; the first `action` counts.
+ * skipped, and so are lines without "="; the first `action` counts.
  * Returns: RC_OK: *out_action is a view of `in`, the reply took *out_used bytes; RC_NONE:
  * a whole reply without action; RC_MORE: not all there yet; RC_PERM: no policy service
  * talks like this; e has Postfix's words, %s for the server. */

@@ -25,8 +25,8 @@ replies(void **state)
 		{ "", RC_MORE, NULL, 0 },
 		{ "action=DUNNO", RC_MORE, NULL, 0 },
 		{ "action=DUNNO\n", RC_MORE, NULL, 0 },
-		{ "action=DUNNO\n\r\n", RC_PERM, NULL, 0 },
-		{ "DUNNO\n\n", RC_PERM, NULL, 0 },
+		{ "action=DUNNO\n\r\n", RC_MORE, NULL, 0 },
+		{ "DUNNO\n\n", RC_NONE, NULL, 7 },
 		{ "Action=DUNNO\n\n", RC_NONE, NULL, 14 },
 	};
 
@@ -71,14 +71,18 @@ limits(void **state)
 	(void)state;
 	memset(text, 'x', sizeof(text));
 	assert_int_equal(
-	    milter_policy_reply(str_n(text, 2048), &used, &action, &e), RC_MORE);
-	assert_int_equal(
-	    milter_policy_reply(str_n(text, 2049), &used, &action, &e), RC_PERM);
+	    milter_policy_reply(str_n(text, MILTER_POLICY_LINE_MAX), &used, &action, &e),
+	    RC_MORE);
+	assert_int_equal(milter_policy_reply(
+			     str_n(text, MILTER_POLICY_LINE_MAX + 1), &used, &action, &e),
+	    RC_PERM);
 	memcpy(text, "action=", 7);
-	assert_int_equal(
-	    milter_policy_reply(str_n(text, 7 + 2048), &used, &action, &e), RC_MORE);
-	assert_int_equal(
-	    milter_policy_reply(str_n(text, 7 + 2049), &used, &action, &e), RC_PERM);
+	assert_int_equal(milter_policy_reply(
+			     str_n(text, 7 + MILTER_POLICY_LINE_MAX), &used, &action, &e),
+	    RC_MORE);
+	assert_int_equal(milter_policy_reply(str_n(text, 7 + MILTER_POLICY_LINE_MAX + 1),
+			     &used, &action, &e),
+	    RC_PERM);
 	for (size_t i = 0; i + 4 <= sizeof(text); i += 4)
 		memcpy(text + i, "a=b\n", 4);
 	assert_int_equal(
