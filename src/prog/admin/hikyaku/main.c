@@ -151,6 +151,11 @@ main(int argc, char **argv)
 
 	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0))
 		usage(stdout, EX_OK);
+	if (argc > 3 && strcmp(argv[1], "-c") == 0) { /* before the verb, too */
+		a.config_dir = argv[2];
+		argv += 2;
+		argc -= 2;
+	}
 	if (argc < 2 || strcmp(argv[1], "explain") != 0)
 		usage(stderr, EX_USAGE);
 	parse(argc - 1, argv + 1, &a, q);

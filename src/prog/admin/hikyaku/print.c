@@ -38,22 +38,41 @@ put_shown(struct str s, size_t max)
 		(void)fputs("...", stdout);
 }
 
+static void
+put_line(const char *title, struct str value)
+{
+	(void)printf("%-10s ", title);
+	put_shown(value, VALUE_SHOWN);
+	(void)putchar('\n');
+}
+
+static void
+put_address(const char *title, struct str address)
+{
+	(void)printf("%-10s <", title);
+	put_shown(address, VALUE_SHOWN);
+	(void)fputs(">\n", stdout);
+}
+
 void
 print_client(const struct explain *x)
 {
+	const struct explain_case *q = x->q;
+
 	(void)fputs("client     ", stdout);
 	put_shown(x->name.name, KEY_SHOWN);
-	(void)printf("[%s]", x->q->client);
+	(void)printf("[%s]", q->client);
 	if (x->name.status != NET_NAME_OK) {
 		(void)fputs(", calls itself ", stdout);
 		put_shown(x->name.reverse_name, KEY_SHOWN);
 	}
-	(void)printf("\nHELO       %s\n", x->q->helo != NULL ? x->q->helo : "(none)");
-	if (x->q->login != NULL)
-		(void)printf("login      %s\n", x->q->login);
-	(void)printf("sender     <%s>\n", x->q->sender);
-	(void)printf("service    %.*s\n",
-	    STR_ARG(x->service != NULL ? x->service->name : STR("(main.cf)")));
+	(void)putchar('\n');
+	put_line("HELO", str_c(q->helo != NULL ? q->helo : "(none)"));
+	if (q->login != NULL)
+		put_line("login", str_c(q->login));
+	put_address("sender", str_c(q->sender));
+	put_line(
+	    "service", x->service != NULL ? x->service->name : STR("(main.cf alone)"));
 	(void)printf("restrictions of client, HELO and sender are applied %s\n",
 	    x->is_delayed ? "at RCPT TO (smtpd_delay_reject = yes)"
 			  : "at once (smtpd_delay_reject = no)");
@@ -203,7 +222,8 @@ print_verdict(const struct explain *x, enum rc rc)
 {
 	const struct verdict *v = &x->v;
 
-	(void)printf("\nrecipient  <%s>\n", x->rcpt);
+	(void)putchar('\n');
+	put_address("recipient", str_c(x->rcpt));
 	for (unsigned i = 0; i < v->n_stages; i++) {
 		print_steps(
 		    &v->stage[i], (const enum access_stage[]){ ACCESS_CLIENT, ACCESS_HELO,
