@@ -132,13 +132,22 @@ decide_mapping_load(struct decide *d, const struct conf_snapshot *snapshot,
 	return RC_OK;
 }
 
-static bool
-has_trouble(const struct ask *a)
+/* compat: the line about the table. Why it failed stands before it. */
+static void
+log_trouble(struct log *to, const struct ask *a)
 {
-	for (unsigned i = 0; i < a->n_known; i++)
-		if (a->known[i].rc == RC_TEMP)
-			return true;
-	return false;
+	for (unsigned i = a->n_known; i-- > 0;) {
+		const struct ask_answer *k = &a->known[i];
+
+		if (k->rc != RC_TEMP)
+			continue;
+		if (k->value.n > 0 && !str_is(k->value, "Application error"))
+			log_warn(
+			    to, "%.*s: %.*s", STR_ARG(k->q.source), STR_ARG(k->value));
+		log_warn(to, "%.*s lookup error for \"%.*s\"", STR_ARG(k->q.source),
+		    STR_ARG(str_head(k->q.key, 100)));
+		return;
+	}
 }
 
 void
@@ -147,10 +156,7 @@ decide_mapping_log(
 {
 	struct str first, rest = str_c(e->text);
 
-	if (has_trouble(a)) {
-		first = ask_trouble(a, a->mem);
-		log_warn(to, "%.*s", STR_ARG(first));
-	}
+	log_trouble(to, a);
 	if (str_cut(rest, '\n', &first, &rest))
 		log_warn(to, "%.*s", STR_ARG(first));
 	log_warn(to, "%.*s: %.*s", STR_ARG(qid), STR_ARG(rest));

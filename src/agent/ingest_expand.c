@@ -107,11 +107,11 @@ failed(struct ingest *in, enum rc rc)
 		: TEXT_WRITE_ERROR);
 }
 
-/* A copy for `address`, whose own copies nobody gets. */
+/* A copy for `address`, whose own copies nobody gets. compat: and no reports. */
 static void
-copy_to(struct ingest_expansion *x, struct str address, uint8_t notify)
+copy_to(struct ingest_expansion *x, struct str address)
 {
-	x->now = (struct ingest_rcpt){ .address = address, .notify = notify };
+	x->now = (struct ingest_rcpt){ .address = address, .notify = DSN_NOTIFY_NEVER };
 	x->is_copy = true;
 	x->phase = EXPAND_MAP;
 }
@@ -141,7 +141,7 @@ add(struct ingest *in, struct str address, uint8_t notify)
 			? mapping(in)->route->empty_address_recipient
 			: STR("MAILER-DAEMON"),
 		    in->env_mem);
-	r.orig = str_eq(orig, address) ? STR("") : orig;
+	r.orig = str_ieq(orig, address) ? STR("") : orig; /* compat */
 	r.address = address;
 	r.notify = notify;
 	return address.p == NULL ? RC_TEMP : ingest_rcpts_add(in, &r);
@@ -192,9 +192,9 @@ next(struct ingest *in)
 	}
 	i -= env->n_bcc;
 	if (i < in->fx.n_bcc)
-		copy_to(x, in->fx.bcc[i].address, DSN_NOTIFY_NEVER);
+		copy_to(x, in->fx.bcc[i].address);
 	else if (i == in->fx.n_bcc && makes_copies(in) && mapping(in)->always_bcc.n > 0)
-		copy_to(x, mapping(in)->always_bcc, 0);
+		copy_to(x, mapping(in)->always_bcc);
 	else
 		x->phase = EXPAND_OVER;
 }
@@ -226,7 +226,7 @@ step_ended(struct ingest *in, enum rc rc)
 	case EXPAND_SENDER_COPY:
 		x->phase = EXPAND_NEXT;
 		if (rc == RC_OK)
-			copy_to(x, x->found, 0);
+			copy_to(x, x->found);
 		break;
 	case EXPAND_MAP:
 		rc = start_list(in);
@@ -240,7 +240,7 @@ step_ended(struct ingest *in, enum rc rc)
 	case EXPAND_COPY:
 		x->phase = EXPAND_NEXT;
 		if (rc == RC_OK)
-			copy_to(x, x->found, 0);
+			copy_to(x, x->found);
 		break;
 	case EXPAND_NEXT:
 		next(in);
