@@ -7,6 +7,7 @@
 #include "log/log.h"
 #include "loop/loop.h"
 #include "os/fd.h"
+#include "spool/message.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -352,6 +353,12 @@ delivery_free(struct delivery **dp)
 }
 
 bool
+delivery_is_probe(const struct delivery_job *job)
+{
+	return (job->m->facts & (MESSAGE_IS_PROBE | MESSAGE_VERIFY_ONLY)) != 0;
+}
+
+bool
 delivery_is_orphan(struct delivery_job *job)
 {
 	return CONTAINER_OF(job, struct job, pub)->channel == NULL;
@@ -447,12 +454,15 @@ delivery_outcome(
 	struct job *j = CONTAINER_OF(job, struct job, pub);
 	struct wire_outcome *w = &j->outcomes[o->rcpt];
 	const char *status = delivery_what_name(o->what);
+	bool is_asked = delivery_is_probe(job);
 
 	assert(o->rcpt < j->m.n_rcpts && w->what == 0 && o->dsn.n >= 5 && o->dsn.n <= 16);
 	*w = (struct wire_outcome){ .index = j->m.rcpts[o->rcpt].index,
 		.what = (uint8_t)o->what };
 	w->dsn = keep(j, o->dsn, 16);
-	if (o->what == DELIVERY_BOUNCED && d->req.soft_bounce) {
+	if (is_asked) {
+		status = o->what == DELIVERY_SENT ? "deliverable" : "undeliverable";
+	} else if (o->what == DELIVERY_BOUNCED && d->req.soft_bounce) {
 		w->what = DELIVERY_DEFERRED;
 		w->dsn = arena_printf(j->pub.mem, "4%.*s", STR_ARG(str_from(o->dsn, 1)));
 		status = "SOFTBOUNCE"; /* compat */
@@ -464,10 +474,11 @@ delivery_outcome(
 		    STR_ARG(o->relay.n > 0 ? o->relay : STR("none")), STR_ARG(o->text));
 	else
 		w->text = keep(j, o->text, SIZE_MAX);
+	w->relay = keep(j, o->relay, SIZE_MAX);
 	w->mta = keep(j, o->mta, SIZE_MAX);
 	w->diag = keep(j, o->diag, SIZE_MAX);
 	w->diag_type = keep(j, o->diag_type, 16);
-	w->action = keep(j, o->action, 16);
+	w->action = is_asked ? str_c(status) : keep(j, o->action, 16);
 	j->n_done++;
 	log_outcome(d, j, o, status);
 }

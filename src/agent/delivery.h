@@ -79,6 +79,10 @@ void delivery_attach(struct delivery *d, int fd);
 /* Asks queue for no more jobs; ops.idle when the last is done and queue has let go. */
 void delivery_drain(struct delivery *d);
 
+/* An address is asked about: find out what would become of the recipients and say so as
+ * outcomes, without delivering anything. The log lines say status=deliverable or
+ * undeliverable, and soft_bounce does not apply. */
+bool delivery_is_probe(const struct delivery_job *job);
 /* Nobody waits for the result any more: queue was restarted and gives the job again. */
 bool delivery_is_orphan(struct delivery_job *job);
 

@@ -44,6 +44,9 @@ templates[] = {
 	    "listed below. If the message was delivered to mailbox you will\r\n"
 	    "receive no further notifications. Otherwise you may still receive\r\n"
 	    "notifications of mail delivery errors from other systems.\r\n" },
+	[DSN_REPORTED] = { "Mail Delivery Status Report", "", "delivered", "Message",
+	    "Message Headers",
+	    "Enclosed is the mail delivery report that you requested.\r\n" },
 };
 
 struct dsn_text
@@ -179,6 +182,15 @@ put_text(const struct dsn_notice *n, struct arena *mem, struct buf *out)
 	return rc;
 }
 
+static bool
+is_ascii(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] > 127)
+			return false;
+	return true;
+}
+
 static enum rc
 put_rcpt_fields(const struct dsn_notice *n, const struct dsn_rcpt *r, struct arena *mem,
     struct buf *out)
@@ -186,8 +198,9 @@ put_rcpt_fields(const struct dsn_notice *n, const struct dsn_rcpt *r, struct are
 	struct str action =
 	    r->action.n > 0 ? r->action : str_c(templates[n->kind].action);
 	struct str orig = r->orig.n > 0 ? r->orig : r->address, diag;
-	enum rc rc =
-	    buf_printf(out, "\r\nFinal-Recipient: rfc822; %.*s\r\n", STR_ARG(r->address));
+	enum rc rc = buf_printf(out, "\r\nFinal-Recipient: %s; %.*s\r\n",
+	    n->is_utf8 && !is_ascii(r->address) ? "utf-8" : "rfc822",
+	    STR_ARG(r->address));
 
 	if (rc == RC_OK && r->orcpt.n > 0)
 		rc = buf_printf(out, "Original-Recipient: %.*s\r\n", STR_ARG(r->orcpt));
@@ -224,23 +237,35 @@ put_report(const struct dsn_notice *n, struct arena *mem, struct buf *out)
 	enum rc rc = buf_printf(out,
 	    "\r\n--%.*s\r\n"
 	    "Content-Description: Delivery report\r\n"
-	    "Content-Type: message/delivery-status\r\n"
+	    "Content-Type: message/%s\r\n"
 	    "\r\n"
 	    "Reporting-MTA: dns; %.*s\r\n",
-	    STR_ARG(n->boundary), STR_ARG(n->myhostname));
+	    STR_ARG(n->boundary),
+	    n->is_utf8 ? "global-delivery-status\r\nContent-Transfer-Encoding: 8bit"
+		       : "delivery-status",
+	    STR_ARG(n->myhostname));
 
 	if (rc == RC_OK && n->envid.n > 0)
 		rc = buf_printf(out, "Original-Envelope-Id: %.*s\r\n", STR_ARG(n->envid));
 	if (rc == RC_OK)
 		rc = buf_printf(out,
 		    "X-%.*s-Queue-ID: %.*s\r\n"
-		    "X-%.*s-Sender: rfc822; %.*s\r\n"
+		    "X-%.*s-Sender: %s; %.*s\r\n"
 		    "Arrival-Date: %.*s\r\n",
 		    STR_ARG(n->mail_name), STR_ARG(n->qid), STR_ARG(n->mail_name),
+		    n->is_utf8 && !is_ascii(n->sender) ? "utf-8" : "rfc822",
 		    STR_ARG(n->sender), STR_ARG(n->arrival));
 	for (size_t i = 0; rc == RC_OK && i < n->n_rcpts; i++)
 		rc = put_rcpt_fields(n, &n->rcpts[i], mem, out);
 	return rc;
+}
+
+static const char *
+original_type(const struct dsn_notice *n)
+{
+	if (n->is_utf8)
+		return n->headers_only ? "message/global-headers" : "message/global";
+	return n->headers_only ? "text/rfc822-headers" : "message/rfc822";
 }
 
 static enum rc
@@ -256,8 +281,7 @@ put_original(const struct dsn_notice *n, struct buf *out)
 	    "\r\n"
 	    "Return-Path: <%.*s>\r\n",
 	    STR_ARG(n->boundary), n->headers_only ? t->original_headers : t->original,
-	    n->headers_only ? "text/rfc822-headers" : "message/rfc822",
-	    STR_ARG(n->sender));
+	    original_type(n), STR_ARG(n->sender));
 }
 
 enum rc

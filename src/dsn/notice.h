@@ -16,7 +16,12 @@ enum dsn_notify {
 /* RFC 3461 RET. */
 enum dsn_ret { DSN_RET_UNSET = 0, DSN_RET_FULL = 1, DSN_RET_HDRS = 2 };
 
-enum dsn_kind { DSN_FAILED, DSN_DELAYED, DSN_SUCCEEDED };
+enum dsn_kind {
+	DSN_FAILED,
+	DSN_DELAYED,
+	DSN_SUCCEEDED,
+	DSN_REPORTED /* sendmail -v, -bv: each recipient has its own action */
+};
 
 struct dsn_rcpt {
 	struct str address; /* final recipient, external form */
@@ -48,6 +53,7 @@ struct dsn_notice {
 	bool
 	    headers_only; /* RET=HDRS, too large, delayed, succeeded, postmaster's copy */
 	bool is_postmaster_copy; /* other subject, no explanation */
+	bool is_utf8;            /* the original came with SMTPUTF8: RFC 6533's types */
 	const struct dsn_rcpt *rcpts;
 	size_t n_rcpts;
 };

@@ -29,6 +29,11 @@ bool fate_wants_warning(
 
 /* RFC 3461 NOTIFY: 1 never, 2 success, 4 failure, 8 delay; 0 not given: failure and
  * delay. */
-enum fate_news { FATE_SUCCESS = 2, FATE_FAILURE = 4, FATE_DELAY = 8 };
+enum fate_news {
+	FATE_SUCCESS = 2,
+	FATE_FAILURE = 4,
+	FATE_DELAY = 8,
+	FATE_REPORT = 16 /* sendmail -v, -bv: everybody, whatever NOTIFY says */
+};
 bool fate_tells(uint8_t notify, enum fate_news news);
 #endif

@@ -141,6 +141,8 @@ sched_msg_add(struct sched_msg *m, const struct sched_rcpt *rcpts, size_t n, boo
 
 		if (limit <= 0 || limit > RECIPIENTS_MAX)
 			limit = RECIPIENTS_MAX;
+		if (r->is_alone)
+			limit = 1;
 		if (job->n_waiting == 0)
 			sched_job_insert(job);
 		entry_add(entry_for(job, sched_dest_get(r), (uint32_t)limit), r->index);

@@ -66,6 +66,7 @@ struct sched_rcpt {
 	struct sched_transport *transport;
 	struct str nexthop;
 	struct str address; /* makes the destination where recipient_limit is 1 */
+	bool is_alone; /* shares its entry with nobody; the others of its message too */
 };
 
 /* `user` comes back in every entry. The message stays known until sched_msg_free(). */

@@ -63,6 +63,14 @@ struct smtp_client_job {
 	bool is_8bit;        /* the content has bytes above 127 */
 	bool has_dots;       /* some line may begin with a dot: content is scanned */
 	bool has_long_lines; /* some line may be longer than conf->line_limit */
+	/* It came with SMTPUTF8, and has_utf8_header: some header is not ASCII. What
+	 * needs the extension is refused where the server does not offer it. RFC
+	 * 6531 3.6. */
+	bool is_utf8, has_utf8_header;
+	/* Nothing is delivered: what the server says to RCPT is each recipient's outcome,
+	 * then the transaction is given up; with asks_data, what it says to DATA, and
+	 * then the connection. There is no SMTP_CX_CONTENT. */
+	bool is_probe, asks_data;
 	const struct smtp_client_rcpt *rcpts;
 	uint32_t n_rcpt;
 };

@@ -19,7 +19,9 @@ cl_step_of(const struct smtp_client *c, uint32_t at)
 		return STEP_MAIL;
 	if (at < rcpt)
 		return STEP_RSET;
-	return at < rcpt + c->job->n_rcpt ? STEP_RCPT : STEP_DATA;
+	if (at < rcpt + c->job->n_rcpt)
+		return STEP_RCPT;
+	return c->job->is_probe && !c->job->asks_data ? STEP_ABORT : STEP_DATA;
 }
 
 static void
@@ -39,12 +41,13 @@ send_mail(struct smtp_client *c)
 	}
 	/* 8-bit content goes to a server without 8BITMIME as it is, unannounced: what
 	 * Postfix does with disable_mime_output_conversion. */
-	cl_sendf(c, "MAIL FROM:<%.*s>%s%s%s%s\r\n", STR_ARG(j->sender), size,
+	cl_sendf(c, "MAIL FROM:<%.*s>%s%s%s%s%s\r\n", STR_ARG(j->sender), size,
 	    (c->caps & SMTP_CAP_8BITMIME) != 0 && j->is_8bit ? " BODY=8BITMIME" : "",
 	    envid,
 	    (c->caps & SMTP_CAP_DSN) == 0 || j->ret == SMTP_RET_NONE ? ""
 	    : j->ret == SMTP_RET_FULL                                ? " RET=FULL"
-								     : " RET=HDRS");
+								     : " RET=HDRS",
+	    (c->caps & SMTP_CAP_SMTPUTF8) != 0 && j->is_utf8 ? " SMTPUTF8" : "");
 }
 
 static void
@@ -104,6 +107,9 @@ send_step(struct smtp_client *c, uint32_t at)
 	case STEP_DATA:
 		cl_sendf(c, "DATA\r\n");
 		break;
+	case STEP_ABORT:
+		cl_sendf(c, "RSET\r\n");
+		break;
 	}
 }
 
@@ -112,6 +118,7 @@ cl_step_timeout(const struct smtp_client *c, uint32_t at)
 {
 	switch (cl_step_of(c, at)) {
 	case STEP_RSET:
+	case STEP_ABORT:
 		return c->conf->rset_us;
 	case STEP_MAIL:
 		return c->conf->mail_us;
@@ -175,10 +182,45 @@ is_too_big(struct smtp_client *c)
 	return true;
 }
 
+static bool
+is_ascii(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] > 127)
+			return false;
+	return true;
+}
+
+static bool
+needs_utf8(const struct smtp_client_job *j)
+{
+	bool needs = j->is_utf8 && (j->has_utf8_header || !is_ascii(j->sender));
+
+	for (uint32_t i = 0; j->is_utf8 && !needs && i < j->n_rcpt; i++)
+		needs = !is_ascii(j->rcpts[i].address);
+	return needs;
+}
+
+/* True: refused, because it cannot be said to this server. */
+static bool
+is_unspeakable(struct smtp_client *c)
+{
+	struct smtp_client_outcome o = { .rc = RC_PERM, .dsn = STR("5.6.7") };
+
+	if ((c->caps & SMTP_CAP_SMTPUTF8) != 0 || !needs_utf8(c->job))
+		return false;
+	o.text = cl_textf(c,
+	    "SMTPUTF8 is required, but was not offered by host %.*s", /* compat */
+	    STR_ARG(c->namaddr));
+	cl_outcome(c, CL_UNDECIDED, &o);
+	cl_done(c);
+	return true;
+}
+
 void
 cl_start(struct smtp_client *c)
 {
-	if (is_too_big(c))
+	if (is_too_big(c) || is_unspeakable(c))
 		return;
 	c->state = CL_ENVELOPE;
 	c->n_sent = c->n_got = c->n_accepted = 0;

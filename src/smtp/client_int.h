@@ -101,7 +101,8 @@ void cl_close(struct smtp_client *c);
 void cl_expect(struct smtp_client *c, enum cl_state state, int64_t timeout_us);
 
 /* ---- client_envelope.c ---- */
-enum cl_step { STEP_RSET, STEP_MAIL, STEP_RCPT, STEP_DATA };
+/* STEP_ABORT: RSET in the place of DATA. */
+enum cl_step { STEP_RSET, STEP_MAIL, STEP_RCPT, STEP_DATA, STEP_ABORT };
 enum cl_step cl_step_of(const struct smtp_client *c, uint32_t at);
 uint32_t cl_first_rcpt(const struct smtp_client *c); /* its step */
 int64_t cl_step_timeout(const struct smtp_client *c, uint32_t at);

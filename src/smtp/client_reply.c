@@ -53,6 +53,8 @@ reply_dsn(struct smtp_client *c)
 
 	if (s.n > 0)
 		return cl_textf(c, "%.*s", STR_ARG(s));
+	if (digit == '3') /* compat: the end of a probe */
+		return STR("2.0.0");
 	if (digit != '2' && digit != '4' && digit != '5')
 		return STR("5.5.0");
 	return cl_textf(c, "%c.0.0", digit);
@@ -94,6 +96,17 @@ refused_to_talk(struct smtp_client *c, bool soften)
 	cl_fail_session(c, &o);
 }
 
+static void
+accept_outcome(struct smtp_client *c, struct smtp_client_outcome *o)
+{
+	*o = (struct smtp_client_outcome){ .rc = RC_OK,
+		.dsn = reply_dsn(c),
+		.text = cl_textf(c, "%.*s", STR_ARG(reply_text(c))),
+		.is_relayed = (c->caps & SMTP_CAP_DSN) == 0 };
+	o->diag = o->text;
+	o->mta = c->name;
+}
+
 /* ---- replies to the envelope ---- */
 
 static void
@@ -119,13 +132,29 @@ rcpt_reply(struct smtp_client *c, uint32_t index)
 	if (c->code / 100 == 2) {
 		c->rcpt_state[index] = RCPT_ACCEPTED;
 		c->n_accepted++;
-		return;
+		if (!c->job->is_probe || c->job->asks_data)
+			return;
+		accept_outcome(c, &o);
+	} else {
+		o = refusal(c, "RCPT TO");
 	}
-	o = refusal(c, "RCPT TO");
 	fx = cl_emit(c, SMTP_CX_OUTCOME, STR(""));
 	fx->outcome = o;
 	fx->index = index;
 	c->rcpt_state[index] = RCPT_DECIDED;
+}
+
+/* The content is awaited now, and none will come: only closing leads out of here. */
+static void
+probe_end(struct smtp_client *c)
+{
+	struct smtp_client_outcome o;
+
+	accept_outcome(c, &o);
+	if (c->n_accepted > 0)
+		cl_outcome(c, CL_UNDECIDED, &o);
+	c->is_dying = true;
+	cl_done(c);
 }
 
 static void
@@ -133,6 +162,10 @@ data_reply(struct smtp_client *c)
 {
 	struct smtp_client_outcome o;
 
+	if (c->job->is_probe && c->code / 100 == 3) {
+		probe_end(c);
+		return;
+	}
 	if (c->code / 100 == 3 && c->n_accepted > 0) {
 		cl_data_start(c);
 		return;
@@ -169,22 +202,14 @@ envelope_reply(struct smtp_client *c)
 	case STEP_DATA:
 		data_reply(c);
 		return;
+	case STEP_ABORT:
+		cl_done(c);
+		return;
 	}
 	cl_send_steps(c);
 }
 
 /* ---- the end of the content ---- */
-
-static void
-accept_outcome(struct smtp_client *c, struct smtp_client_outcome *o)
-{
-	*o = (struct smtp_client_outcome){ .rc = RC_OK,
-		.dsn = reply_dsn(c),
-		.text = cl_textf(c, "%.*s", STR_ARG(reply_text(c))),
-		.is_relayed = (c->caps & SMTP_CAP_DSN) == 0 };
-	o->diag = o->text;
-	o->mta = c->name;
-}
 
 /* LMTP: one reply for each recipient that was accepted, in their order. RFC 2033 4.2. */
 static void
@@ -432,6 +457,7 @@ static const char *const step_names[] = {
 	[STEP_MAIL] = "sending MAIL FROM",
 	[STEP_RCPT] = "sending RCPT TO",
 	[STEP_DATA] = "sending DATA command",
+	[STEP_ABORT] = "sending RSET",
 };
 
 const char *

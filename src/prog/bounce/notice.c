@@ -11,6 +11,7 @@
 #include "loop/loop.h"
 #include "mime/header.h"
 #include "prog/bounce/bounce.h"
+#include "spool/message.h"
 
 enum {
 	PREFIX_MAX = 16 << 20, /* 1,000 recipients with texts of 4,000 bytes, twice */
@@ -116,6 +117,7 @@ write_text(struct notice *n, struct err *e)
 		.delay_warning_us = b->conf.delay_warning_time_us,
 		.headers_only = n->headers_only,
 		.is_postmaster_copy = n->at == TO_POSTMASTER,
+		.is_utf8 = (m->facts & MESSAGE_SMTPUTF8) != 0,
 		.rcpts = rcpts,
 		.n_rcpts = m->n_rcpts };
 
@@ -178,6 +180,7 @@ news(const struct notice *n)
 		return to_sender ? "sender delay notification"
 				 : "postmaster delay notification";
 	case DSN_SUCCEEDED:
+	case DSN_REPORTED:
 		return "sender delivery status notification";
 	}
 	return "";
@@ -227,6 +230,7 @@ commit(struct notice *n)
 {
 	struct ingest_envelope env = { .rcpts = &n->to,
 		.n_rcpts = 1,
+		.smtputf8 = (n->job->m->facts & MESSAGE_SMTPUTF8) != 0,
 		.sender = n->at == TO_SENDER ? STR("") : n->b->conf.double_bounce_sender,
 		/* The first message that is durable settles the job. */
 		.job =
@@ -330,6 +334,8 @@ kind_of(struct str reason)
 		return DSN_DELAYED;
 	if (str_is(reason, "delivered"))
 		return DSN_SUCCEEDED;
+	if (str_is(reason, "reported"))
+		return DSN_REPORTED;
 	return DSN_FAILED;
 }
 
@@ -350,7 +356,7 @@ choose(struct notice *n)
 		return;
 	}
 	n->is_wanted[TO_SENDER] = has_sender;
-	if (n->kind == DSN_SUCCEEDED)
+	if (n->kind == DSN_SUCCEEDED || n->kind == DSN_REPORTED)
 		return;
 	if (!has_sender) {
 		n->rcpt[TO_POSTMASTER] = b->conf.x2bounce_notice_recipient;

@@ -164,7 +164,7 @@ load(struct active *a)
 			a->rcpts[i].reason = a->l.st.rcpts[i].reason;
 		}
 	}
-	return RC_OK;
+	return report_init(a);
 }
 
 static void
@@ -173,7 +173,8 @@ log_active(struct active *a)
 	size_t n = 0;
 
 	for (size_t i = 0; i < a->l.m.n_rcpts; i++)
-		n += routing_is_to_do(&a->rcpts[i]);
+		n += routing_is_to_do(&a->rcpts[i]) &&
+		     (a->l.m.rcpts[i].notify & SPOOL_EXPANDED) == 0;
 	/* compat */
 	log_info(a->q->log, "%.*s: from=<%.*s>, size=%llu, nrcpt=%zu (queue active)",
 	    STR_ARG(a->qid), STR_ARG(a->l.m.sender),

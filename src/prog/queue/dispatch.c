@@ -270,6 +270,7 @@ note_outcomes(struct job *j, const struct wire_result *m)
 	for (size_t i = 0; i < m->n_outcomes; i++) {
 		const struct wire_outcome *in = &m->outcomes[i];
 		struct outcome o = { .what = in->what,
+			.relay = in->relay,
 			.why = { .dsn = in->dsn,
 			    .text = in->text,
 			    .mta = in->mta,

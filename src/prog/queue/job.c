@@ -2,6 +2,7 @@
  * an agent gets. Numbers are unique among all open jobs. */
 #include <stdlib.h>
 #include "agent/delivery.h"
+#include "prog/queue/verp.h"
 #include "prog/queue/queue.h"
 
 struct job *
@@ -85,6 +86,8 @@ news_name(enum fate_news news)
 		return "delivered";
 	case FATE_DELAY:
 		return "delayed";
+	case FATE_REPORT:
+		return "reported";
 	}
 	return "failed";
 }
@@ -99,8 +102,37 @@ news_outcome(enum fate_news news)
 		return DELIVERY_SENT;
 	case FATE_DELAY:
 		return DELIVERY_DEFERRED;
+	case FATE_REPORT:
+		break;
 	}
 	return DELIVERY_BOUNCED;
+}
+
+static void
+fill_why(struct wire_outcome *o, const struct spool_reason *why)
+{
+	o->dsn = why->dsn;
+	o->text = why->text;
+	o->mta = why->mta;
+	o->diag = why->diag;
+	o->diag_type = why->diag_type;
+	o->action = why->action;
+}
+
+static void
+fill_outcome(const struct job *j, uint32_t i, struct wire_outcome *o)
+{
+	const struct active *a = j->a;
+	uint16_t reason = a->rcpts[i].reason;
+
+	o->index = i;
+	o->what = news_outcome(j->news);
+	if (j->news == FATE_REPORT) {
+		o->what = a->report[i].what;
+		fill_why(o, &a->report[i].why);
+	} else if (reason != 0) {
+		fill_why(o, &a->reasons[reason - 1]);
+	}
 }
 
 static void
@@ -125,20 +157,8 @@ fill_rcpts(const struct job *j, struct arena *mem, struct wire_job *m)
 			.orig = r->orig,
 			.orcpt = r->orcpt,
 			.notify = r->notify };
-		if (outcomes == NULL)
-			continue;
-		outcomes[i].index = v[i];
-		outcomes[i].what = news_outcome(j->news);
-		if (now->reason != 0) {
-			const struct spool_reason *why = &a->reasons[now->reason - 1];
-
-			outcomes[i].dsn = why->dsn;
-			outcomes[i].text = why->text;
-			outcomes[i].mta = why->mta;
-			outcomes[i].diag = why->diag;
-			outcomes[i].diag_type = why->diag_type;
-			outcomes[i].action = why->action;
-		}
+		if (outcomes != NULL)
+			fill_outcome(j, v[i], &outcomes[i]);
 	}
 	m->rcpts = rcpts;
 	m->n_rcpts = n;
@@ -173,6 +193,25 @@ fill_content(const struct job *j, struct arena *mem, struct wire_job *m)
 	return rc;
 }
 
+/* With VERP what is about one recipient has a sender that names him. */
+static struct str
+sender_of(const struct job *j, struct arena *mem)
+{
+	const struct spool_message *m = &j->a->l.m;
+	const struct spool_rcpt *r;
+	struct verp_request req = { m->verp, m->sender, STR(""), j->q->conf.mydomain };
+	const uint32_t *v;
+	size_t n;
+
+	v = queue_job_rcpts(j, &n);
+	if (m->verp.n != 2 || n != 1 ||
+	    (j->kind == JOB_NOTICE && !notify_is_by_itself(j->a, j->news)))
+		return m->sender;
+	r = &m->rcpts[v[0]];
+	req.rcpt = r->orig.n > 0 ? r->orig : r->address;
+	return verp_sender(&req, mem);
+}
+
 enum rc
 queue_job_send(struct job *j, struct agent *g)
 {
@@ -182,7 +221,6 @@ queue_job_send(struct job *j, struct agent *g)
 		.qid = j->a->qid,
 		.service = str_c(j->t->name),
 		.nexthop = j->kind == JOB_DELIVER ? j->entry->nexthop : STR(""),
-		.sender = m->sender,
 		.envid = m->envid,
 		.ret = m->ret,
 		.facts = m->facts,
@@ -204,6 +242,7 @@ queue_job_send(struct job *j, struct agent *g)
 	rc = fill_content(j, q->scratch, &out);
 	if (rc != RC_OK)
 		return rc;
+	out.sender = sender_of(j, q->scratch);
 	fill_rcpts(j, q->scratch, &out);
 	list_remove(&j->in_agent);
 	j->agent = g;

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "agent/decide_mapping.h"
+#include "agent/lookup_tables.h"
 #include "agent/queue_view.h"
 #include "conf/snapshot.h"
 #include "os/file.h"
@@ -17,6 +19,71 @@
 #define STOP_US      (4 * US_PER_SEC) /* how long deliveries may still end at a stop */
 
 /* ---- configuration ---- */
+
+/* compat: a copy of the routing parameters for probes. */
+static enum rc
+read_probe_route(
+    struct decide *d, const struct conf_queue *c, struct route_conf *r, struct err *e)
+{
+	struct {
+		const char *name;
+		struct str text;
+		struct ask_tables *out;
+	} maps[] = {
+		{ "address_verify_transport_maps", c->address_verify_transport_maps,
+		    &r->transport_maps },
+		{ "address_verify_sender_dependent_relayhost_maps",
+		    c->address_verify_sender_dependent_relayhost_maps,
+		    &r->sender_dependent_relayhost_maps },
+		{ "address_verify_sender_dependent_default_transport_maps",
+		    c->address_verify_sender_dependent_default_transport_maps,
+		    &r->sender_dependent_default_transport_maps },
+	};
+
+	*r = *decide_route(d);
+	for (size_t i = 0; i < ARRAY_LEN(maps); i++) {
+		unsigned flags = maps[i].out->flags;
+		enum rc rc = decide_open_tables(d, maps[i].text, flags, maps[i].out, e);
+
+		if (rc != RC_OK)
+			return err_in(e, rc, "parameter %s", maps[i].name);
+	}
+	r->local_transport = c->address_verify_local_transport;
+	r->virtual_transport = c->address_verify_virtual_transport;
+	r->relay_transport = c->address_verify_relay_transport;
+	r->default_transport = c->address_verify_default_transport;
+	r->relayhost = c->address_verify_relayhost;
+	return RC_OK;
+}
+
+/* What is done with addresses besides routing them. */
+static enum rc
+read_addresses(struct queue *q, struct decide *d, const struct conf_queue *c,
+    struct arena *mem, struct err *e)
+{
+	struct worker_service *cleanup = worker_service(&q->w, c->cleanup_service_name);
+	struct route_conf *probe_route = arena_get(mem, sizeof(*probe_route));
+	enum route_list_kind kind =
+	    route_parent_matches(
+		c->parent_domain_matches_subdomains, "fast_flush_domains")
+		? ROUTE_LIST_PARENTS
+		: ROUTE_LIST_DOMAIN;
+	const struct decide_mapping *mapping;
+	struct route_list domains = { 0 };
+	enum rc rc = read_probe_route(d, c, probe_route, e);
+
+	if (rc == RC_OK)
+		rc = decide_mapping_load(d, q->w.snapshot,
+		    cleanup != NULL ? cleanup->entry : NULL, mem, &mapping, e);
+	if (rc == RC_OK)
+		rc = decide_open_list(d, c->fast_flush_domains, kind, &domains, e);
+	if (rc != RC_OK)
+		return rc;
+	q->probe_route = probe_route;
+	q->mapping = mapping;
+	q->flush_domains = domains;
+	return RC_OK;
+}
 
 static enum rc
 read_conf(struct queue *q, struct err *e)
@@ -36,7 +103,10 @@ read_conf(struct queue *q, struct err *e)
 	rc = conf_fill_queue(q->w.snapshot, req.service, mem, &c, e);
 	if (rc == RC_OK)
 		rc = decide_new(&req, &d, e);
+	if (rc == RC_OK)
+		rc = read_addresses(q, d, &c, mem, e);
 	if (rc != RC_OK) {
+		decide_free(&d);
 		arena_free(&mem);
 		return rc;
 	}
@@ -49,8 +119,11 @@ read_conf(struct queue *q, struct err *e)
 	}
 	decide_use(d, &(struct decide_sources){
 			  .loop = q->w.loop, .lookup = worker_lookup(&q->w) });
-	if (q->decide != NULL)
+	if (q->decide != NULL) {
 		routing_suspend(q);
+		verify_suspend(q);
+		site_suspend(q);
+	}
 	decide_free(&q->decide);
 	arena_free(&q->conf_mem);
 	q->decide = d;
@@ -79,6 +152,8 @@ open_logs(struct queue *q)
 		name = STR("postfix");
 	(void)snprintf(tag, sizeof(tag), "%.*s/error", STR_ARG(name));
 	q->error_log = log_with_tag(q->w.log, tag);
+	(void)snprintf(tag, sizeof(tag), "%.*s/cleanup", STR_ARG(name));
+	q->cleanup_log = log_with_tag(q->w.log, tag);
 }
 
 /* ---- what master says ---- */
@@ -143,20 +218,26 @@ static bool
 on_new_conf(void *arg)
 {
 	struct queue *q = arg;
-	struct log *log = q->log, *error_log = q->error_log;
+	struct log *log = q->log, *error_log = q->error_log,
+		   *cleanup_log = q->cleanup_log;
 	struct err e = { 0 };
 
 	open_logs(q);
 	if (read_conf(q, &e) != RC_OK) {
 		log_free(&q->error_log);
+		log_free(&q->cleanup_log);
 		q->log = log;
 		q->error_log = error_log;
+		q->cleanup_log = cleanup_log;
 		log_error(q->log, "the new configuration is not used: %s", e.text);
 		return false;
 	}
 	log_free(&error_log);
+	log_free(&cleanup_log);
 	transport_reload(q);
 	routing_resume(q);
+	verify_use(q);
+	site_resume(q);
 	submit_state(q);
 	return true;
 }
@@ -239,11 +320,26 @@ open_spool(struct queue *q, const char *path)
 
 /* ---- confinement ---- */
 
+/* Of the verification cache's file; NULL: it has none. Probes are rare, and their cache
+ * is not opened, nor its file made, before the first. */
+static const char *
+verify_folder(struct queue *q)
+{
+	struct str path = lookup_tables_strip(q->conf.address_verify_map);
+	size_t slash;
+
+	path = str_from(path, str_find(path, ':') + 1);
+	slash = str_rfind(path, '/');
+	if (path.n == 0 || path.p[0] != '/')
+		return NULL;
+	return slash == 0 ? "/" : arena_cstr(q->w.mem, str_head(path, slash));
+}
+
 static void
 confine(struct queue *q, const char *spool_path)
 {
 	struct decide_folders reads = { .mem = q->w.mem };
-	const char *const writes[] = { spool_path, NULL };
+	const char *const writes[] = { spool_path, verify_folder(q), NULL };
 	struct os_sandbox box = { .may = OS_MAY_READ | OS_MAY_WRITE | OS_MAY_UNIX,
 		.read = reads.v,
 		.write = writes };
@@ -289,6 +385,8 @@ build(struct queue *q)
 	commit_init(q);
 	submit_init(q);
 	scan_init(q);
+	verify_init(q);
+	site_init(q);
 	open_doors(q);
 }
 

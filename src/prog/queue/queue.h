@@ -22,7 +22,13 @@ struct active;
 struct agent;
 struct routing;
 struct job;
+struct site_flush;
+struct submitter;
 struct transport;
+struct verify;
+struct verify_conf;
+struct verify_record;
+struct verify_store;
 
 /* Numbers of fresh messages that wait for a place in the active queue. When it is full,
  * mail is found again by a scan, so nothing depends on it. */
@@ -35,11 +41,14 @@ struct fresh {
 };
 #define FRESH_MAX ((size_t)65536)
 
+struct decide_mapping;
+
 struct queue {
 	struct worker w;
-	struct log *log;       /* postfix/qmgr */
-	struct log *error_log; /* postfix/error: for outcomes that no agent has seen */
-	struct arena *scratch; /* reset by whoever uses it next */
+	struct log *log;         /* postfix/qmgr */
+	struct log *error_log;   /* postfix/error: for outcomes that no agent has seen */
+	struct log *cleanup_log; /* postfix/cleanup: for probes */
+	struct arena *scratch;   /* reset by whoever uses it next */
 	struct arena
 	    *limits_mem; /* the same, for transport.c: routes live in scratch then */
 	uint64_t seed[2];
@@ -49,6 +58,10 @@ struct queue {
 	struct conf_queue conf;
 	struct fate_conf fate;
 	struct decide *decide;
+	/* Probes: how their addresses are rewritten, and where they go. */
+	const struct decide_mapping *mapping;
+	struct route_conf *probe_route;
+	struct route_list flush_domains; /* fast_flush_domains */
 	struct list transports;
 
 	struct spool *spool;
@@ -93,6 +106,9 @@ struct queue {
 	size_t n_routing;
 	struct routing *spare_routing;
 
+	struct verify *verify;
+	struct site_flush *sites;
+
 	/* dispatch.c */
 	struct list agents, parked;
 	struct hmap jobs; /* by number */
@@ -127,6 +143,9 @@ struct active {
 	struct str qid;
 	struct spool_loaded l;
 	struct active_rcpt *rcpts; /* l.m.n_rcpts of them */
+	/* report.c: what became of each in this round, for who asked with sendmail -v or
+	 * -bv; NULL: nobody did. */
+	struct report_row *report;
 	struct spool_reason *reasons;
 	size_t n_reasons, cap_reasons;
 	struct sched_msg *sched; /* NULL: not there yet */
@@ -222,6 +241,11 @@ void submit_attach(struct queue *q, const char *role, int fd);
 void submit_grant_waiting(struct queue *q);
 /* The disk fails for longer than clients wait: those who wait are refused now. */
 void submit_refuse_waiting(struct queue *q);
+/* A message of the queue's own: becomes active once it is durable. */
+MUST_USE enum rc submit_own(
+    struct queue *q, const struct spool_message *m, struct err *e);
+void submit_verified(struct submitter *s, uint32_t request, enum rc rc, struct str value);
+void submit_site_flushed(struct submitter *s, uint32_t request, enum rc rc);
 /* A put's commit is over. */
 void submit_outcome(struct queue *q, const struct spool_outcome *o);
 /* Looks at the disk and tells the submitters when the answer changed. */
@@ -256,7 +280,8 @@ void dispatch_durable(struct queue *q, uint32_t job);
 
 /* ---- results.c ---- */
 struct outcome {
-	uint8_t what; /* enum delivery_what */
+	uint8_t what;     /* enum delivery_what */
+	struct str relay; /* as in the log line; empty: none */
 	struct spool_reason why;
 };
 /* Notes what became of one recipient. Texts are copied. */
@@ -275,9 +300,67 @@ void results_dirty(struct active *a);
 /* The message's state as it is now, without unused reasons. Memory: in `mem`. */
 enum rc results_state(const struct active *a, struct arena *mem, struct spool_state *out);
 
+/* ---- report.c: sendmail -v and -bv ---- */
+struct report_row {
+	uint8_t what; /* enum delivery_what; 0: nothing yet */
+	struct spool_reason why;
+};
+/* Memory for the rows, when a report is to be made of this round. RC_TEMP: none. */
+MUST_USE enum rc report_init(struct active *a);
+/* Texts are copied. */
+void report_note(struct active *a, uint32_t rcpt, const struct outcome *o);
+
+/* ---- verify.c: addresses that smtpd asks about ---- */
+void verify_init(struct queue *q);
+/* The configuration in use goes; a new one is there. */
+void verify_suspend(struct queue *q);
+void verify_use(struct queue *q);
+/* Answers by submit_verified(), now or later. */
+void verify_ask(
+    struct queue *q, struct submitter *s, uint32_t request, struct str address);
+/* The submitter is gone. */
+void verify_forget(struct queue *q, const struct submitter *s);
+/* What became of a probe. */
+void verify_outcome(struct active *a, uint32_t rcpt, const struct outcome *o);
+
+/* ---- verify_store.c: the cache ---- */
+struct verify_store *verify_store_new(struct queue *q);
+/* The table to keep it in; empty: memory. Harmless when it is that already. */
+void verify_store_use(struct verify_store *s, struct log *log, struct str spec);
+/* The answer comes later, in the order of the calls: RC_OK with the value, RC_NONE,
+ * RC_TEMP with the trouble. False: too many questions, `got` will not be called. */
+typedef void verify_got_fn(void *arg, enum rc rc, struct str value);
+bool verify_store_get(
+    struct verify_store *s, struct str key, verify_got_fn *got, void *arg);
+void verify_store_put(
+    struct verify_store *s, struct str key, const struct verify_record *r);
+/* Takes out what has expired. */
+void verify_store_clean(
+    struct verify_store *s, const struct verify_conf *conf, int64_t now_s);
+
+/* ---- site.c: deferred mail for one destination ---- */
+void site_init(struct queue *q);
+/* As verify_suspend() and verify_use(). */
+void site_suspend(struct queue *q);
+void site_resume(struct queue *q);
+/* Who asked: a submitter, or a connection to public/flush. */
+struct site_asker {
+	struct submitter *submitter;
+	uint32_t request;
+	struct client *client;
+	void (*done)(struct client *c, enum rc rc);
+};
+/* Tries the deferred mail for `domain` if fast_flush_domains lists it, and says so. */
+void site_flush(struct queue *q, const struct site_asker *asker, struct str domain);
+/* Nobody waits for an answer any more: `who` is a submitter or a client. */
+void site_forget(struct queue *q, const void *who);
+
 /* ---- notify.c ---- */
 /* Starts the next notice that is due in this round. False: none is. */
 bool notify_next(struct active *a);
+/* compat: with VERP each failed recipient has a notice of his own, which goes to the
+ * address that names him. */
+bool notify_is_by_itself(const struct active *a, enum fate_news news);
 
 /* ---- scan.c ---- */
 void scan_init(struct queue *q);

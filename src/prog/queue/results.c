@@ -53,9 +53,18 @@ reason_add(struct active *a, const struct spool_reason *r)
 	return (uint16_t)a->n_reasons;
 }
 
+static bool
+is_question(const struct active *a)
+{
+	return (a->l.m.facts & (MESSAGE_IS_PROBE | MESSAGE_VERIFY_ONLY)) != 0;
+}
+
 static enum spool_rcpt_what
 next_what(const struct active *a, uint32_t i, enum delivery_what what)
 {
+	/* Nothing was delivered, and nothing is to be tried again. */
+	if (is_question(a))
+		return SPOOL_RCPT_DONE;
 	switch (what) {
 	case DELIVERY_SENT:
 	case DELIVERY_EXPANDED:
@@ -83,6 +92,10 @@ results_note(struct active *a, uint32_t i, const struct outcome *o)
 	if (r->what == SPOOL_RCPT_REPORT && str_is(o->why.action, "none"))
 		r->what = SPOOL_RCPT_DONE;
 	r->reason = r->what == SPOOL_RCPT_DONE ? 0 : reason_add(a, &o->why);
+	if (a->report != NULL)
+		report_note(a, i, o);
+	if ((a->l.m.facts & MESSAGE_IS_PROBE) != 0)
+		verify_outcome(a, i, o);
 	results_dirty(a);
 }
 
@@ -105,7 +118,11 @@ results_log(struct active *a, struct log *log, uint32_t i, const struct outcome 
 		log_putf(log, ", orig_to=<%.*s>", STR_ARG(r->orig));
 	/* compat */
 	log_putf(log, ", relay=none, %.*s, dsn=%.*s, status=%s (%.*s)", STR_ARG(delays),
-	    STR_ARG(o->why.dsn), delivery_what_name(o->what), STR_ARG(o->why.text));
+	    STR_ARG(o->why.dsn),
+	    !is_question(a)            ? delivery_what_name(o->what)
+	    : o->what == DELIVERY_SENT ? "deliverable"
+				       : "undeliverable",
+	    STR_ARG(o->why.text));
 	log_end(log);
 }
 
@@ -273,15 +290,33 @@ results_check(struct active *a)
 	settle(a);
 }
 
+/* Once this notice is written nothing is left to do for the recipient. */
+static bool
+concerns_only(const struct active *a, enum fate_news news, uint32_t i)
+{
+	switch (news) {
+	case FATE_FAILURE:
+	case FATE_SUCCESS:
+		return true;
+	case FATE_REPORT: /* it says what a notice of success would */
+		return a->rcpts[i].what == SPOOL_RCPT_REPORT;
+	case FATE_DELAY:
+		break;
+	}
+	return false;
+}
+
 void
 results_notice(struct active *a, const struct job *j, bool ok)
 {
 	if (!ok)
 		a->told |= (unsigned)j->news; /* again with the next attempt */
 	for (size_t i = 0; ok && i < j->n_rcpts; i++)
-		if (j->news != FATE_DELAY)
+		if (concerns_only(a, j->news, j->rcpts[i]))
 			a->rcpts[j->rcpts[i]].what = SPOOL_RCPT_DONE;
 	if (ok && j->news == FATE_DELAY)
 		a->flags |= SPOOL_WARNED;
+	if (ok && j->news == FATE_REPORT)
+		a->report = NULL;
 	results_dirty(a);
 }

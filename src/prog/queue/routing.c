@@ -78,8 +78,50 @@ enqueue(struct active *a, uint32_t i, struct route *r)
 	to.transport = t->sched;
 	to.nexthop = r->nexthop;
 	to.address = identity(q, a->rcpts[i].address);
+	to.is_alone = a->l.m.verp.n == 2; /* each has a sender of his own */
 	a->rcpts[i].is_open = true;
 	sched_msg_add(a->sched, &to, 1, false);
+}
+
+/* content_filter, or an access table's or header check's FILTER: goes before all that
+ * addresses say. */
+static void
+filter_route(const struct active *a, uint32_t i, struct route *r)
+{
+	const struct conf_queue *c = &a->q->conf;
+	struct str address = a->rcpts[i].address;
+	size_t at = str_rfind(address, '@');
+
+	*r = (struct route){ .recipient = address };
+	route_transport_split(a->l.m.filter, &r->transport, &r->nexthop);
+	if (r->nexthop.n == 0)
+		r->nexthop = c->default_filter_nexthop;
+	if (r->nexthop.n == 0) /* compat */
+		r->nexthop = at < address.n ? str_from(address, at + 1) : c->myhostname;
+}
+
+/* Done before the addresses are looked at. True: that was all. */
+static bool
+goes_without_route(struct active *a, uint32_t i)
+{
+	const struct spool_message *m = &a->l.m;
+	struct outcome expanded = { .what = DELIVERY_EXPANDED,
+		.why = { .dsn = STR("2.0.0"),
+		    .text = STR("alias expanded"), /* compat */
+		    .action = STR("expanded") } };
+	struct route r;
+
+	if ((m->rcpts[i].notify & SPOOL_EXPANDED) != 0) {
+		results_note(a, i, &expanded);
+		return true;
+	}
+	/* compat: who asks what would become of mail is told of the way behind it. */
+	if (m->filter.n == 0 ||
+	    (m->facts & (MESSAGE_IS_PROBE | MESSAGE_VERIFY_ONLY)) != 0)
+		return false;
+	filter_route(a, i, &r);
+	enqueue(a, i, &r);
+	return true;
 }
 
 static void
@@ -117,8 +159,10 @@ run(void *arg, struct ask *ask)
 	struct active *a = g->a;
 
 	g->r = (struct route){ 0 };
-	return route_resolve(ask, decide_route(a->q->decide), a->l.m.sender,
-	    a->rcpts[g->rcpt].address, &g->r, &g->e);
+	return route_resolve(ask,
+	    (a->l.m.facts & MESSAGE_IS_PROBE) != 0 ? a->q->probe_route
+						   : decide_route(a->q->decide),
+	    a->l.m.sender, a->rcpts[g->rcpt].address, &g->r, &g->e);
 }
 
 static void
@@ -162,6 +206,8 @@ route_one(struct active *a, uint32_t i)
 	struct routing *g = q->spare_routing;
 	enum rc rc;
 
+	if (goes_without_route(a, i))
+		return;
 	if (g == NULL)
 		g = q->spare_routing = mem_get(sizeof(*g));
 	g->a = a;

@@ -242,7 +242,9 @@ message_of(const struct wire_put *in, struct arena *mem, struct spool_message *o
 		.sender = in->sender,
 		.envid = in->envid,
 		.ret = in->ret,
-		.facts = in->facts,
+		/* Probes are ours alone: what else claims to be one must not fill the
+		 * verification cache. */
+		.facts = in->facts & ~(uint32_t)MESSAGE_IS_PROBE,
 		.origin = in->origin,
 		.client_name = in->client_name,
 		.client_addr = in->client_addr,
@@ -307,6 +309,21 @@ on_put(void *arg, const struct wire_put *in)
 	if (in->stage != 0)
 		(void)lent_forget(s, in->stage);
 	commit_wake(q);
+}
+
+enum rc
+submit_own(struct queue *q, const struct spool_message *m, struct err *e)
+{
+	struct waiter *w;
+	enum rc rc = spool_put(q->spool, m, q->next_cookie, e);
+
+	if (rc != RC_OK)
+		return rc;
+	w = mem_get(sizeof(*w));
+	w->cookie = q->next_cookie++;
+	hmap_put(&q->waiters, hmap_hash_u64(&q->waiters, w->cookie), &w->by_cookie);
+	commit_wake(q);
+	return RC_OK;
 }
 
 static struct waiter *
@@ -378,6 +395,43 @@ submit_outcome(struct queue *q, const struct spool_outcome *o)
 	free(w);
 }
 
+/* ---- addresses and destinations ---- */
+
+void
+submit_verified(struct submitter *s, uint32_t request, enum rc rc, struct str value)
+{
+	struct wire_verified m = {
+		.request = request, .rc = (uint8_t)rc, .value = value
+	};
+
+	ipc_send_verified(s->ch, &m);
+}
+
+static void
+on_verify(void *arg, const struct wire_verify *m)
+{
+	struct submitter *s = arg;
+
+	verify_ask(s->q, s, m->request, m->address);
+}
+
+void
+submit_site_flushed(struct submitter *s, uint32_t request, enum rc rc)
+{
+	struct wire_flush_site_done m = { .request = request, .rc = (uint8_t)rc };
+
+	ipc_send_flush_site_done(s->ch, &m);
+}
+
+static void
+on_flush_site(void *arg, const struct wire_flush_site *m)
+{
+	struct submitter *s = arg;
+
+	site_flush(s->q, &(struct site_asker){ .submitter = s, .request = m->request },
+	    m->domain);
+}
+
 /* ---- channels ---- */
 
 static void
@@ -400,6 +454,8 @@ submitter_free(struct submitter *s)
 		if (w->s == s)
 			w->s = NULL;
 	}
+	verify_forget(s->q, s);
+	site_forget(s->q, s);
 	list_remove(&s->in_queue);
 	ipc_channel_free(&s->ch);
 	free(s);
@@ -420,6 +476,8 @@ static const struct ipc_handlers handlers = {
 	.on_stage_open = on_stage_open,
 	.on_stage_drop = on_stage_drop,
 	.on_put = on_put,
+	.on_verify = on_verify,
+	.on_flush_site = on_flush_site,
 };
 
 void

@@ -40,7 +40,15 @@ job_attempt(struct job *j)
 		.envid = m->envid,
 		.ret = (enum smtp_ret)m->ret,
 		.size_bytes = (int64_t)m->size,
-		.is_8bit = (m->facts & (MESSAGE_HAS_8BIT | MESSAGE_HAS_8BIT_HEADER)) != 0,
+		/* compat: headers in UTF-8 are SMTPUTF8's to announce. */
+		.is_8bit = (m->facts & MESSAGE_HAS_8BIT) != 0 ||
+			   (m->facts & (MESSAGE_HAS_8BIT_HEADER | MESSAGE_SMTPUTF8)) ==
+			       MESSAGE_HAS_8BIT_HEADER,
+		.is_utf8 = (m->facts & MESSAGE_SMTPUTF8) != 0 &&
+			   j->service->conf.smtputf8_enable,
+		.has_utf8_header = (m->facts & MESSAGE_HAS_8BIT_HEADER) != 0,
+		.is_probe = delivery_is_probe(j->dj),
+		.asks_data = str_iis(j->service->conf.smtp_address_verify_target, "data"),
 		.has_dots = (m->facts & MESSAGE_HAS_DOT_LINES) != 0,
 		/* The fact is about 998 bytes; a smaller limit needs a look at every
 		   line. */

@@ -6,6 +6,7 @@
  * recipients is in its row of the story: R refuses the connection, B breaks in the
  * middle, or for each recipient that is left s (sent), t (not now), p (never). */
 #include "prog/smtp/agent.h"
+#include "spool/message.h"
 #include "agent/worker.h"
 #include "conf/snapshot.h"
 #include "log/log.h"
@@ -141,6 +142,12 @@ conn_deliver(struct conn *c, struct job *j)
 	say("%c+ ", world.story->idle[0]);
 	j->port = 25;
 	world.pending = new_conn(j, world.story->idle[0]);
+}
+
+bool
+delivery_is_probe(const struct delivery_job *job)
+{
+	return (job->m->facts & MESSAGE_IS_PROBE) != 0;
 }
 
 void

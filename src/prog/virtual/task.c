@@ -19,6 +19,17 @@ fail_errno(struct failure *f, int error)
 	(void)strcpy(f->dsn, dsn);
 }
 
+/* compat */
+static struct str
+delivered(const struct task *t)
+{
+	if (delivery_is_probe(t->job))
+		return t->box.is_maildir ? STR("delivers to maildir")
+					 : STR("delivers to mailbox");
+	return t->box.is_maildir ? STR("delivered to maildir")
+				 : STR("delivered to mailbox");
+}
+
 void
 task_report(struct task *t)
 {
@@ -29,8 +40,7 @@ task_report(struct task *t)
 	if (t->why.dsn[0] == '\0') {
 		o.what = DELIVERY_SENT;
 		o.dsn = STR("2.0.0");
-		o.text = t->box.is_maildir ? STR("delivered to maildir") /* compat */
-					   : STR("delivered to mailbox");
+		o.text = delivered(t);
 	} else {
 		o.what = t->why.dsn[0] == '5' ? DELIVERY_BOUNCED : DELIVERY_DEFERRED;
 		o.dsn = str_c(t->why.dsn);
@@ -62,7 +72,7 @@ task_found(struct task *t, enum rc rc)
 {
 	if (rc == RC_OK && delivery_is_orphan(t->job))
 		rc = leave(t);
-	if (rc != RC_OK)
+	if (rc != RC_OK || delivery_is_probe(t->job))
 		task_report(t);
 	else
 		lanes_add(t);

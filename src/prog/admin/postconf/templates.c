@@ -92,14 +92,12 @@ built_in_body(struct arena *mem, const char *crlf_text)
 static void
 fill_built_in(struct reader *r)
 {
-	static const enum dsn_kind kinds[] = { DSN_FAILED, DSN_DELAYED, DSN_SUCCEEDED };
+	static const enum dsn_kind kinds[N_TEMPLATES] = { DSN_FAILED, DSN_DELAYED,
+		DSN_SUCCEEDED, DSN_REPORTED };
 
 	for (unsigned i = 0; i < N_TEMPLATES; i++) {
-		struct dsn_text t = { "Mail Delivery Status Report", "",
-			"Enclosed is the mail delivery report that you requested.\r\n" };
+		struct dsn_text t = dsn_notice_text(kinds[i]);
 
-		if (i < ARRAY_LEN(kinds))
-			t = dsn_notice_text(kinds[i]);
 		r->templates[i] = (struct template){
 			.header = { STR("us-ascii"),
 			    STR("Mail Delivery System <MAILER-DAEMON>"), str_c(t.subject),
