@@ -7,7 +7,7 @@
  *
  * Failure is sticky: the first one wins, everything held is let go, ingest_commit()
  * reports it. */
-#include "agent/ingest_int.h"
+#include "agent/ingest_checks.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
@@ -51,6 +51,7 @@ ingest_new(struct submit *s, struct loop *loop, const struct ingest_conf *conf,
 	in->qid = queue_id_format(id, in->arrival_us, conf->enable_long_queue_ids);
 	in->stage_fd = -1;
 	buf_init(&in->held, HELD_MAX);
+	buf_init(&in->pending, HELD_MAX);
 	loop_task_init(&in->later, tell, in);
 	*out = in;
 	return RC_OK;
@@ -77,8 +78,8 @@ ingest_on_room(struct ingest *in, void (*room)(void *arg), void *arg)
 
 /* ---- letting go ---- */
 
-static void
-drop_content(struct ingest *in)
+void
+ingest_drop(struct ingest *in)
 {
 	buf_fini(&in->held);
 	buf_init(&in->held, HELD_MAX);
@@ -98,7 +99,7 @@ ingest_fail(struct ingest *in, enum rc rc, const char *text)
 		return in->failed;
 	in->failed = rc;
 	(void)snprintf(in->why, sizeof(in->why), "%s", text);
-	drop_content(in);
+	ingest_drop(in);
 	return rc;
 }
 
@@ -110,9 +111,11 @@ ingest_free(struct ingest **inp)
 	if (in == NULL)
 		return;
 	loop_soon_cancel(in->loop, &in->later);
-	drop_content(in);
+	ingest_drop(in);
 	buf_fini(&in->held);
 	mime_filter_free(&in->filter);
+	ingest_check_free(&in->check);
+	buf_fini(&in->pending);
 	ingest_put_cancel(in);
 	arena_free(&in->mem);
 	free(in);
@@ -155,9 +158,9 @@ on_stage(void *arg, enum rc rc, int fd, uint32_t number, struct str text)
 		in->stage_number = number;
 		(void)ingest_flush(in);
 	}
-	if (in->is_committed) {
+	if (in->is_committed && !in->is_ending) {
 		ingest_put_go(in);
-	} else if (in->wants_room) {
+	} else if (in->wants_room && !ingest_check_is_waiting(in)) {
 		in->wants_room = false;
 		if (in->room != NULL)
 			in->room(in->room_arg);

@@ -34,11 +34,12 @@ struct ingest_conf {
 	bool enable_long_queue_ids;
 	bool always_complete;    /* always_add_missing_headers */
 	bool obsolete_from;      /* header_from_format = obsolete */
+	struct log *log;         /* of the program */
 	struct log *cleanup_log; /* tag ".../cleanup": message-id= lines */
 	/* The program's tables and its ways to ask others; NULL: none. */
 	struct decide *decide;
 	const struct decide_mapping *mapping; /* NULL without `decide` */
-	const struct ingest_checks *checks; /* header_checks and so on; NULL: none */
+	const struct ingest_checks *checks;   /* header_checks and so on; NULL: none */
 	/* receive_override_options of the service that takes mail in. */
 	bool no_mappings, no_checks, no_milters;
 };

@@ -1,24 +1,72 @@
-/* The content of a message: what stands in front of it, the filter, and its end. */
+/* The content of a message: what stands in front of it, the filter, and its end.
+ *
+ * A check that has to wait stops the filter; what the caller had in hand for it waits in
+ * `pending`, and ingest_content_go() goes on from there. */
 #include <assert.h>
-#include "agent/ingest_int.h"
+#include <stdio.h>
+#include "agent/decide_mapping.h"
+#include "agent/ingest_checks.h"
 #include "log/log.h"
 
 enum {
 	HELD_SLOW = 256 << 10, /* waiting for the stage file: slow the sender down */
-	TEXTS_MAX = 128 << 10, /* arena: Received:, From:, Message-ID */
+	TEXTS_MAX = 1 << 20,   /* arena: Received:, From:, what checks ask for */
 };
+
+/* RFC 6531 3.7.3. Compat: with HELO it stays SMTP. */
+static struct str
+protocol(const struct ingest_client *c, char room[32])
+{
+	if (!c->is_smtputf8 || !str_starts(c->proto, STR("ESMTP")) || c->proto.n > 16)
+		return c->proto;
+	(void)snprintf(room, 32, "UTF8SMTP%.*s", STR_ARG(str_from(c->proto, 5)));
+	return str_c(room);
+}
+
+/* What stands above the sender's headers. */
+static enum rc
+our_headers(const struct ingest_client *c, const struct mime_received *r, struct buf *out)
+{
+	enum rc rc = RC_OK;
+
+	for (size_t i = 0; i < c->n_prepend && rc == RC_OK; i++)
+		rc = buf_printf(out, "%.*s\r\n", STR_ARG(c->prepend[i]));
+	if (rc == RC_OK && !c->no_received)
+		rc = mime_received_format(r, out);
+	return rc;
+}
+
+/* What is added and mapped. always_add_missing_headers completes headers, but not
+ * addresses; remote_header_rewrite_domain means both. */
+static void
+fill_completion(struct ingest *in, struct str date)
+{
+	const struct ingest_conf *c = in->conf;
+	bool rewrites_remote = c->mapping != NULL && c->mapping->rewrites_remote;
+
+	in->start.rewrites = in->client->is_local || rewrites_remote;
+	in->start.complete = in->start.rewrites || c->always_complete;
+	if (in->client->is_local)
+		in->start.rewrite = c->rewrite;
+	if (!in->start.complete)
+		return;
+	in->start.date = arena_str(in->mem, date);
+	in->start.message_id =
+	    ingest_message_id(c, ingest_qid(in), in->arrival_us, in->mem);
+	in->start.from = ingest_from(c, in->client, in->mem);
+}
 
 void
 ingest_begin(struct ingest *in, const struct ingest_client *client, struct str rcpt)
 {
 	const struct ingest_conf *c = in->conf;
-	char date[MIME_DATE_MAX];
+	char date[MIME_DATE_MAX], proto[32];
 	struct buf received;
 	struct mime_received r = { .via = client->via,
 		.helo = client->helo,
 		.client_name = client->name,
 		.client_addr = client->addr,
-		.proto = client->proto,
+		.proto = protocol(client, proto),
 		.myhostname = c->myhostname,
 		.mail_name = c->mail_name,
 		.qid = ingest_qid(in),
@@ -29,21 +77,16 @@ ingest_begin(struct ingest *in, const struct ingest_client *client, struct str r
 	assert(in->filter == NULL);
 	in->client = client;
 	in->mem = arena_new(TEXTS_MAX);
-	buf_init(&received, 16384);
-	if (mime_received_format(&r, &received) != RC_OK)
+	buf_init(&received, TEXTS_MAX / 2);
+	if (our_headers(client, &r, &received) != RC_OK)
 		(void)ingest_fail(in, RC_TEMP, TEXT_WRITE_ERROR);
 	in->start.received = arena_str(in->mem, buf_view(&received));
 	buf_fini(&received);
-	in->start.complete = client->is_local || c->always_complete;
-	if (in->start.complete) {
-		in->start.date = arena_str(in->mem, r.date);
-		in->start.message_id =
-		    ingest_message_id(c, r.qid, in->arrival_us, in->mem);
-		in->start.from = ingest_from(c, client, in->mem);
-		/* always_add_missing_headers completes headers, but not addresses. */
-		if (client->is_local)
-			in->start.rewrite = c->rewrite;
-	}
+	in->start.reads_received = client->n_prepend > 0;
+	fill_completion(in, r.date);
+	in->check = ingest_check_new(in);
+	if (in->check != NULL)
+		in->start.hooks = &in->check->hooks;
 	in->filter = mime_filter_new(&c->mime, &in->start);
 }
 
@@ -69,63 +112,141 @@ ingest_log_id(struct ingest *in)
 static enum rc
 filter_failed(struct ingest *in, enum rc rc, const struct err *e)
 {
+	if (in->fx.discard) {
+		ingest_drop(in);
+		return RC_OK;
+	}
 	if (rc == RC_PERM && str_starts(str_c(e->text), STR("5.4.0"))) /* compat */
 		log_warn(in->conf->cleanup_log, "%s: message rejected: hopcount exceeded",
 		    in->qid.text);
 	return ingest_fail(in, rc, e->text);
 }
 
-enum rc
-ingest_content(struct ingest *in, struct str piece, struct err *e)
+/* Filters what is there. RC_OK: *in_hand is used up, or the message is to be discarded;
+ * RC_MORE: a check waits, *in_hand is what is left; else it failed. */
+static enum rc
+filter_piece(struct ingest *in, struct str *in_hand)
 {
 	struct err why = { 0 };
 	struct str out;
 	enum rc rc = in->failed;
 
+	while (rc == RC_OK && !in->fx.discard) {
+		rc = mime_filter_step(in->filter, in_hand, &out, &why);
+		if (rc == RC_MORE)
+			return mime_filter_is_waiting(in->filter) ? RC_MORE : RC_OK;
+		rc = rc == RC_OK ? ingest_hold(in, out) : filter_failed(in, rc, &why);
+	}
+	return rc;
+}
+
+/* compat: being too large counts more than anything that checks found. */
+static void
+too_big(struct ingest *in)
+{
+	if (in->failed == RC_PERM && str_is(str_c(in->why), TEXT_TOO_BIG))
+		return;
+	log_warn(in->conf->log, "%s: queue file size limit exceeded", in->qid.text);
+	in->failed = RC_OK;
+	(void)ingest_fail(in, RC_PERM, TEXT_TOO_BIG);
+}
+
+static bool
+is_slow(const struct ingest *in)
+{
+	return ingest_check_is_waiting(in) ||
+	       (in->stage_request != 0 && in->held.n > HELD_SLOW);
+}
+
+enum rc
+ingest_content(struct ingest *in, struct str piece, struct err *e)
+{
+	enum rc rc;
+
 	assert(in->filter != NULL && !in->is_committed);
 	in->sent_bytes += piece.n;
-	if (rc == RC_OK && in->conf->message_size_limit > 0 &&
+	if (in->conf->message_size_limit > 0 &&
 	    in->sent_bytes > in->conf->message_size_limit)
-		rc = ingest_fail(in, RC_PERM, TEXT_TOO_BIG);
-	while (rc == RC_OK) {
-		rc = mime_filter_step(in->filter, &piece, &out, &why);
-		if (rc == RC_OK)
-			rc = ingest_hold(in, out);
-		else if (rc != RC_MORE)
-			rc = filter_failed(in, rc, &why);
-	}
-	if (rc != RC_MORE)
+		too_big(in);
+	rc = in->failed == RC_OK && ingest_check_is_waiting(in)
+		 ? RC_MORE
+		 : filter_piece(in, &piece);
+	if (rc == RC_MORE && buf_put(&in->pending, piece) != RC_OK)
+		rc = ingest_fail(in, RC_TEMP, TEXT_WRITE_ERROR);
+	if (rc != RC_OK && rc != RC_MORE)
 		return err_set(e, rc, "%s", in->why);
 	if (!in->has_logged_id && mime_filter_in_body(in->filter))
 		ingest_log_id(in);
-	in->wants_room = in->stage_request != 0 && in->held.n > HELD_SLOW;
+	in->wants_room = is_slow(in);
 	return in->wants_room ? RC_MORE : RC_OK;
+}
+
+/* ---- the end ---- */
+
+/* RC_MORE: a check waits. */
+static enum rc
+end_filter(struct ingest *in)
+{
+	struct err e = { 0 };
+	struct str out;
+	enum rc rc = in->failed;
+
+	while (rc == RC_OK && !in->fx.discard) {
+		rc = mime_filter_end(in->filter, &out, &e);
+		if (rc == RC_NONE)
+			return RC_OK;
+		if (rc == RC_MORE)
+			return rc;
+		rc = rc == RC_OK ? ingest_hold(in, out) : filter_failed(in, rc, &e);
+	}
+	return rc;
+}
+
+static void
+end_content(struct ingest *in)
+{
+	if (end_filter(in) == RC_MORE)
+		return;
+	in->is_ending = false;
+	if (in->failed != RC_OK || in->fx.discard) {
+		ingest_tell(in);
+		return;
+	}
+	ingest_log_id(in);
+	ingest_expand_start(in);
+}
+
+void
+ingest_content_go(struct ingest *in)
+{
+	struct str rest = buf_view(&in->pending);
+	size_t n = rest.n;
+	enum rc rc = filter_piece(in, &rest);
+
+	buf_consume(&in->pending, n - rest.n);
+	if (rc == RC_MORE)
+		return;
+	buf_release(&in->pending);
+	if (in->is_ending) {
+		end_content(in);
+	} else if (in->wants_room && !is_slow(in)) {
+		in->wants_room = false;
+		if (in->room != NULL)
+			in->room(in->room_arg);
+	}
 }
 
 void
 ingest_commit(
     struct ingest *in, const struct ingest_envelope *env, ingest_done_fn *done, void *arg)
 {
-	struct err e = { 0 };
-	struct str out;
-	enum rc rc = in->failed;
-
 	assert(in->filter != NULL && !in->is_committed && env->n_rcpts > 0);
 	in->is_committed = true;
+	in->is_ending = true;
 	in->done = done;
 	in->done_arg = arg;
-	while (rc == RC_OK) {
-		rc = mime_filter_end(in->filter, &out, &e);
-		if (rc == RC_OK)
-			rc = ingest_hold(in, out);
-		else if (rc != RC_NONE)
-			rc = filter_failed(in, rc, &e);
-	}
 	in->env = *env;
-	if (in->failed != RC_OK) {
-		ingest_tell(in);
-		return;
-	}
-	ingest_log_id(in);
-	ingest_expand_start(in);
+	/* ingest_content_go() comes back here when content waits. */
+	if (in->failed != RC_OK || !ingest_check_is_waiting(in))
+		end_content(in);
 }

@@ -69,6 +69,8 @@ struct ingest {
 	bool wants_room;
 
 	struct ingest_check *check; /* state of checks; NULL: nothing is checked */
+	struct buf pending;         /* content behind what a check waits for */
+	bool is_ending;             /* committed, and the filter not at its end */
 	struct ingest_effects fx;
 
 	/* ingest_commit() */
@@ -77,8 +79,8 @@ struct ingest {
 	struct arena *env_mem; /* what depends on the number of recipients */
 	struct ingest_final final;
 	struct ingest_expansion *expansion; /* how far that is; in env_mem */
-	struct decide_run expand; /* the decision about sender and recipients */
-	struct wire_put *put;     /* waiting for the stage file */
+	struct decide_run expand;           /* the decision about sender and recipients */
+	struct wire_put *put;               /* waiting for the stage file */
 	uint32_t put_request;
 	ingest_done_fn *done;
 	void *done_arg;
@@ -89,6 +91,8 @@ struct ingest {
 /* The message cannot be stored: everything held is let go. The first failure counts.
  * Returns: the failure. */
 enum rc ingest_fail(struct ingest *in, enum rc rc, const char *text);
+/* The content goes away; the message need not fail. */
+void ingest_drop(struct ingest *in);
 /* One piece of filtered content. */
 MUST_USE enum rc ingest_hold(struct ingest *in, struct str s);
 enum rc ingest_flush(struct ingest *in);

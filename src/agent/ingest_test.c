@@ -178,7 +178,7 @@ setup(void)
 	q.loop = loop_new();
 	q.log = log_new("test", "h");
 	q.conf = base_conf;
-	q.conf.cleanup_log = q.log;
+	q.conf.log = q.conf.cleanup_log = q.log;
 	q.submit = submit_new(q.loop, q.log);
 	buf_init(&q.content, 4 << 20);
 	return q;

@@ -4,7 +4,7 @@
 #include <time.h>
 #include "addr/address.h"
 #include "agent/decide_mapping.h"
-#include "agent/ingest_int.h"
+#include "agent/ingest_checks.h"
 #include "conf/list.h"
 #include "conf/snapshot.h"
 #include "log/log.h"
@@ -227,10 +227,6 @@ ingest_conf_load(const struct ingest_conf_request *req, struct arena *mem,
 	if (rc != RC_OK)
 		return rc;
 	*out = (struct ingest_conf){
-		.mime = { .header_size_limit = (size_t)c.header_size_limit_bytes,
-		    .hopcount_limit = (unsigned)c.hopcount_limit,
-		    .keep_stray_cr = !c.cleanup_replace_stray_cr_lf,
-		    .undisclosed = c.undisclosed_recipients_header },
 		.rewrite = { .at_myorigin = c.append_at_myorigin ? c.myorigin : STR(""),
 		    .dot_mydomain = c.append_dot_mydomain ? c.mydomain : STR(""),
 		    .swap_bangpath = c.swap_bangpath,
@@ -245,9 +241,11 @@ ingest_conf_load(const struct ingest_conf_request *req, struct arena *mem,
 		.always_complete = c.always_add_missing_headers,
 		.obsolete_from = str_is(c.header_from_format, "obsolete"),
 		.decide = req->decide,
+		.log = req->log,
 	};
-	mime_conf_drop(&out->mime, c.message_drop_headers);
 	rc = fill_overrides(req, mem, out, e);
+	if (rc == RC_OK)
+		rc = ingest_checks_load(req, &c, mem, out, e);
 	if (rc == RC_OK && req->decide != NULL)
 		rc = decide_mapping_load(
 		    req->decide, snapshot, service, mem, &out->mapping, e);

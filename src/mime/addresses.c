@@ -149,13 +149,22 @@ mime_address_complete(
 	return s;
 }
 
+enum rc
+mime_map_complete(void *ctx, struct str address, struct arena *mem, struct str *out)
+{
+	*out = mime_address_complete(address, ctx, mem);
+	return out->p != NULL ? RC_OK : RC_TEMP;
+}
+
 /* ---- the list ---- */
 
 struct walk {
 	struct str rest; /* of the value */
 	struct token tok[ENTRY_TOKENS_MAX];
 	size_t n;
-	const struct mime_rewrite *how; /* NULL: only look */
+	const struct mime_mapping *how; /* NULL: only look */
+	enum rc rc;                     /* of the map */
+	size_t n_tokens;
 	struct arena *mem;
 	mime_address_fn *each;
 	void *arg;
@@ -223,11 +232,10 @@ put_address(struct walk *w, size_t from, size_t to)
 		w->each(w->arg, old);
 	if (w->how == NULL)
 		return;
-	now = mime_address_complete(old, w->how, w->mem);
-	if (now.p == NULL) {
-		w->is_full = true;
+	if (w->rc == RC_OK)
+		w->rc = w->how->map(w->how->ctx, old, w->mem, &now);
+	if (w->rc != RC_OK)
 		return;
-	}
 	for (size_t i = from; i < to; i++)
 		if (w->tok[i].type != TOK_COMMENT)
 			written += w->tok[i].text.n;
@@ -360,6 +368,10 @@ next_entry(struct walk *w, char *end)
 	for (;;) {
 		struct token t = next_token(&w->rest);
 
+		/* compat: what is behind the limit is cut. */
+		if (w->how != NULL && w->how->token_limit > 0 &&
+		    w->n_tokens++ >= w->how->token_limit)
+			t.type = TOK_END;
 		if (t.type == TOK_END)
 			return w->n > 0;
 		if (is_char(&t, '<'))
@@ -385,7 +397,7 @@ walk(struct walk *w)
 	bool is_first = true;
 	char end;
 
-	while (!w->is_full && next_entry(w, &end)) {
+	while (!w->is_full && w->rc == RC_OK && next_entry(w, &end)) {
 		if (!is_first && w->n > 0)
 			put(w, STR(" "));
 		if (end == ':')
@@ -447,8 +459,8 @@ fold(struct str lines, size_t column, struct buf *out)
 }
 
 enum rc
-mime_addresses_rewrite(struct str value, const struct mime_rewrite *how, size_t column,
-    struct arena *mem, struct buf *out)
+mime_addresses_rewrite(
+    struct str value, const struct mime_mapping *how, struct arena *mem, struct buf *out)
 {
 	struct walk *w = arena_get(mem, sizeof(*w));
 	struct buf lines;
@@ -462,10 +474,12 @@ mime_addresses_rewrite(struct str value, const struct mime_rewrite *how, size_t 
 	w->how = how;
 	w->out = &lines;
 	walk(w);
-	if (w->is_full)
+	if (w->rc != RC_OK)
+		rc = w->rc;
+	else if (w->is_full)
 		rc = RC_TEMP;
 	else if (w->has_changed && !w->is_too_complex)
-		rc = fold(buf_view(&lines), column, out);
+		rc = fold(buf_view(&lines), how->column, out);
 	buf_fini(&lines);
 	return rc;
 }

@@ -17,11 +17,17 @@ mime_filter_new(const struct mime_conf *conf, const struct mime_start *start)
 	f->start = start;
 	/* A field may grow when its addresses are completed; a piece is handed over at
 	 * PIECE_MAX. */
-	buf_init(&f->line, limit + 2);
-	buf_init(&f->field, limit + 2);
+	buf_init(&f->line, limit + conf->line_limit + 2 * RECORD_MAX + CR_RUN_MAX);
+	buf_init(&f->field, limit + 2 * RECORD_MAX);
 	buf_init(&f->out, PIECE_MAX + 8 * limit + 65536);
 	buf_init(&f->id, ID_MAX);
 	buf_init(&f->resent_id, ID_MAX);
+	f->scan = mime_scan_new(conf, start->hooks);
+	if (start->reads_received || (f->scan != NULL && f->scan->reads_ours)) {
+		f->before = start->received;
+		f->in_before = true;
+		return f;
+	}
 	if (buf_put(&f->out, start->received) != RC_OK)
 		f->is_failed = true;
 	f->n_received = start->received.n > 0; /* compat: ours counts, too */
@@ -41,6 +47,7 @@ mime_filter_free(struct mime_filter **fp)
 	buf_fini(&f->id);
 	buf_fini(&f->resent_id);
 	arena_free(&f->scratch);
+	mime_scan_free(&f->scan);
 	free(f);
 	*fp = NULL;
 }
@@ -66,7 +73,14 @@ mime_filter_resent_message_id(const struct mime_filter *f)
 bool
 mime_filter_in_body(const struct mime_filter *f)
 {
-	return f->state == ST_BODY;
+	return f->state == ST_BODY ||
+	       (f->scan != NULL && f->scan->part != MIME_PART_HEADER);
+}
+
+bool
+mime_filter_is_waiting(const struct mime_filter *f)
+{
+	return f->scan != NULL && f->scan->is_waiting;
 }
 
 /* ---- facts ---- */
@@ -222,32 +236,109 @@ give_out(struct mime_filter *f, struct str *out)
 	return true;
 }
 
+/* Our own headers, as if they were input. */
+static enum rc
+take_ours(struct mime_filter *f, struct err *e)
+{
+	enum rc rc = mime_filter_take_header(f, &f->before, e);
+
+	if (rc == RC_OK && f->before.n == 0) {
+		f->in_before = false;
+		f->state = ST_FIRST_LINE;
+	}
+	return rc;
+}
+
+/* Headers, of the message or of a part. RC_OK: *out is set; RC_NONE: the body is next. */
+static enum rc
+header_step(struct mime_filter *f, struct str *in, struct str *out, struct err *e)
+{
+	enum rc rc = RC_OK;
+
+	if (f->given > 0)
+		(void)!give_out(f, out);
+	if (f->state != ST_BODY) {
+		if (f->in_before)
+			rc = take_ours(f, e);
+		if (rc == RC_OK && !f->in_before)
+			rc = mime_filter_take_header(f, in, e);
+		if (rc != RC_OK)
+			return rc;
+	}
+	/* Headers go out in one piece with as little splitting as possible. */
+	if ((f->state == ST_BODY || f->out.n >= PIECE_MAX) && give_out(f, out))
+		return RC_OK;
+	*out = STR("");
+	return f->state == ST_BODY ? RC_NONE : RC_MORE;
+}
+
+/* A part of the body line by line. RC_NONE: the rest of it need not be. */
+static enum rc
+lines_step(struct mime_filter *f, struct str *in, struct str *out, struct err *e)
+{
+	enum rc rc = RC_OK;
+
+	if (!f->scan->is_gathered && !mime_scan_wants_lines(f))
+		return RC_NONE;
+	f->scan->is_waiting = false;
+	if (f->scan->is_gathered)
+		rc = mime_scan_gathered(f, e);
+	else if (in->n > 0)
+		rc = mime_scan_body(f, in, out, e);
+	else
+		return RC_MORE;
+	if (rc == RC_OK && out->n == 0 && f->state == ST_BODY)
+		(void)!give_out(f, out);
+	return rc;
+}
+
 enum rc
 mime_filter_step(struct mime_filter *f, struct str *in, struct str *out, struct err *e)
 {
-	*out = STR("");
-	if (f->state != ST_BODY || f->out.n > 0) {
-		enum rc rc;
+	enum rc rc;
 
-		if (f->given > 0)
-			(void)!give_out(f, out);
-		if (f->state != ST_BODY) {
-			rc = mime_filter_take_header(f, in, e);
-			if (rc != RC_OK)
+	for (;;) {
+		*out = STR("");
+		if (f->state != ST_BODY || f->out.n > 0) {
+			rc = header_step(f, in, out, e);
+			if (rc != RC_NONE)
 				return rc;
 		}
-		/* Headers go out in one piece with as little splitting as possible. */
-		if (f->state == ST_BODY || f->out.n >= PIECE_MAX) {
-			if (give_out(f, out))
-				return RC_OK;
-		}
-		if (f->state != ST_BODY) {
-			*out = STR("");
-			return RC_MORE;
-		}
+		*out = STR("");
+		if (f->scan == NULL)
+			return body_step(f, in, out);
+		rc = lines_step(f, in, out, e);
+		if (rc == RC_NONE)
+			return body_step(f, in, out);
+		if (rc != RC_OK || out->n > 0)
+			return rc;
 	}
-	*out = STR("");
-	return body_step(f, in, out);
+}
+
+/* What is left when the input is over: a header, a line without its end. */
+static enum rc
+close_input(struct mime_filter *f, struct err *e)
+{
+	enum rc rc = RC_OK;
+
+	if (f->state != ST_BODY) {
+		while (rc == RC_OK && f->in_before)
+			rc = take_ours(f, e);
+		if (rc == RC_OK)
+			rc = mime_filter_close_header(f, e);
+		if (rc != RC_OK)
+			return rc;
+	}
+	if (f->scan != NULL) {
+		rc = mime_scan_close(f, e);
+		if (rc != RC_OK)
+			return rc;
+	}
+	if (f->line_n > 0 || f->cr_run > 0)
+		f->owes_crlf = true;
+	f->cr_run = 0;
+	f->line_n = 0;
+	return RC_OK;
 }
 
 enum rc
@@ -257,20 +348,18 @@ mime_filter_end(struct mime_filter *f, struct str *out, struct err *e)
 
 	*out = STR("");
 	if (!f->is_ended) {
+		if (f->given > 0)
+			(void)!give_out(f, out);
+		rc = close_input(f, e);
+		*out = STR("");
+		if (rc != RC_OK)
+			return rc;
 		f->is_ended = true;
-		if (f->state != ST_BODY) {
-			rc = mime_filter_close_header(f, e);
-			if (rc != RC_OK)
-				return rc;
-		}
-		if (f->line_n > 0 || f->cr_run > 0)
-			f->owes_crlf = true;
-		f->cr_run = 0;
-		f->line_n = 0;
 	}
 	if (f->is_failed)
 		return err_set(e, RC_TEMP, "4.3.0 Error: header too large");
 	if (give_out(f, out) || give_owed(f, out))
 		return RC_OK;
-	return RC_NONE;
+	rc = mime_scan_verdict(f, e);
+	return rc == RC_OK ? RC_NONE : rc;
 }

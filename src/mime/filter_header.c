@@ -5,8 +5,8 @@
 #include <assert.h>
 #include <string.h>
 
-static void
-emit(struct mime_filter *f, struct str s)
+void
+mime_filter_emit(struct mime_filter *f, struct str s)
 {
 	if (buf_put(&f->out, s) != RC_OK)
 		f->is_failed = true;
@@ -60,8 +60,8 @@ emit_field(struct mime_filter *f, struct str field)
 {
 	struct str rest = field, line;
 
-	emit(f, field);
-	emit(f, STR("\r\n"));
+	mime_filter_emit(f, field);
+	mime_filter_emit(f, STR("\r\n"));
 	if (*field.p == '.')
 		f->facts |= MIME_DOT_LINE;
 	if (field.n <= LINE_MAX_CLEAN)
@@ -76,10 +76,17 @@ emit_field(struct mime_filter *f, struct str field)
 	}
 }
 
-/* Completes the addresses of a field; false: it stays as it is. */
-static bool
-emit_rewritten(struct mime_filter *f, struct str name, struct str value)
+/* Maps the addresses of a field. RC_NONE: it stays as it is; RC_MORE: a hook waits. */
+static enum rc
+emit_rewritten(struct mime_filter *f, enum mime_header h, struct str name,
+    struct str value, struct err *e)
 {
+	const struct mime_hooks *hooks = f->start->hooks;
+	struct mime_rewrite how = f->start->rewrite;
+	const struct mime_mapping plain = { .map = mime_map_complete,
+		.ctx = &how,
+		.column = name.n + 2,
+		.token_limit = f->conf->token_limit };
 	struct buf tmp;
 	enum rc rc;
 
@@ -89,31 +96,42 @@ emit_rewritten(struct mime_filter *f, struct str name, struct str value)
 	rc = buf_put(&tmp, name);
 	if (rc == RC_OK)
 		rc = buf_put(&tmp, STR(": "));
-	if (rc == RC_OK)
-		rc = mime_addresses_rewrite(
-		    value, &f->start->rewrite, name.n + 2, f->scratch, &tmp);
+	if (rc == RC_OK && hooks != NULL && hooks->map != NULL)
+		rc = hooks->map(hooks->ctx, h, value, name.n + 2, &tmp, e);
+	else if (rc == RC_OK) /* what is too large for us stays as it is */
+		rc = mime_addresses_rewrite(value, &plain, f->scratch, &tmp) == RC_OK
+			 ? RC_OK
+			 : RC_NONE;
+	if (f->scan != NULL)
+		f->scan->is_waiting = rc == RC_MORE;
 	if (rc == RC_OK)
 		emit_field(f, buf_view(&tmp));
 	buf_fini(&tmp);
 	arena_reset(f->scratch);
-	return rc == RC_OK;
+	return rc;
 }
 
+/* A header of the message on its way out. RC_MORE: nothing has happened yet. */
 static enum rc
-flush_field(struct mime_filter *f, struct err *e)
+pass_field(struct mime_filter *f, struct err *e)
 {
 	struct str field = buf_view(&f->field), name, value;
 	enum mime_header h;
 	size_t name_n, value_at;
+	enum rc rc = RC_NONE;
 
-	if (field.n == 0)
+	/* header_line() begins only what splits; a table's text may be anything. */
+	if (!mime_header_split(field, &name_n, &value_at)) {
+		emit_field(f, field);
 		return RC_OK;
-	/* header_line() begins only what splits. */
-	if (!mime_header_split(field, &name_n, &value_at))
-		return err_set(e, RC_TEMP, "4.3.0 Error: queue file write error");
+	}
 	name = str_head(field, name_n);
 	value = str_from(field, value_at);
 	h = mime_header_find(name);
+	if (f->start->rewrites && mime_header_has_addresses(h) && !is_dropped(f, h, name))
+		rc = emit_rewritten(f, h, name, value, e);
+	if (rc != RC_OK && rc != RC_NONE)
+		return rc;
 	f->seen |= MIME_SEEN(h);
 	mime_filter_note_bytes(f, field, MIME_8BIT_HEADER);
 	if (h == MIME_HDR_RECEIVED &&
@@ -121,14 +139,39 @@ flush_field(struct mime_filter *f, struct err *e)
 		return err_set(e, RC_PERM, "5.4.0 Error: too many hops");
 	if (h == MIME_HDR_MIME_VERSION)
 		f->facts |= MIME_VERSION;
+	if (h == MIME_HDR_CONTENT_TRANSFER_ENCODING && !f->conf->ignores_8bit_header &&
+	    str_iis(str_trim(value), "8bit"))
+		f->facts |= MIME_SAYS_8BIT;
 	if (h == MIME_HDR_MESSAGE_ID)
 		keep_id(&f->id, value);
 	if (h == MIME_HDR_RESENT_MESSAGE_ID)
 		keep_id(&f->resent_id, value);
-	if (!is_dropped(f, h, name) &&
-	    !(f->start->complete && mime_header_has_addresses(h) &&
-		emit_rewritten(f, name, value)))
+	if (rc == RC_NONE && !is_dropped(f, h, name))
 		emit_field(f, field);
+	return RC_OK;
+}
+
+static enum rc
+flush_field(struct mime_filter *f, struct err *e)
+{
+	enum rc rc = RC_OK;
+
+	if (f->field.n == 0)
+		return RC_OK;
+	if (f->scan != NULL)
+		rc = mime_scan_field(f, e);
+	if (rc == RC_OK && f->field.n > 0) {
+		if (f->scan == NULL || f->scan->part == MIME_PART_HEADER) {
+			rc = pass_field(f, e);
+		} else {
+			mime_filter_note_bytes(f, buf_view(&f->field), MIME_8BIT);
+			emit_field(f, buf_view(&f->field));
+		}
+	}
+	if (rc != RC_OK)
+		return rc;
+	if (f->scan != NULL)
+		f->scan->is_checked = false;
 	buf_reset(&f->field);
 	return RC_OK;
 }
@@ -139,11 +182,11 @@ emit_missing(struct mime_filter *f, bool is_resent, const char *name, struct str
 	if (value.n == 0)
 		return;
 	if (is_resent)
-		emit(f, STR("Resent-"));
-	emit(f, str_c(name));
-	emit(f, STR(": "));
-	emit(f, value);
-	emit(f, STR("\r\n"));
+		mime_filter_emit(f, STR("Resent-"));
+	mime_filter_emit(f, str_c(name));
+	mime_filter_emit(f, STR(": "));
+	mime_filter_emit(f, value);
+	mime_filter_emit(f, STR("\r\n"));
 }
 
 /* Compat: cleanup_header_done of Postfix; the order is its order. */
@@ -177,43 +220,66 @@ complete_headers(struct mime_filter *f)
 	if (!(f->seen & from))
 		emit_missing(f, is_resent, "From", f->start->from);
 	if (!(f->seen & visible) && f->conf->undisclosed.n > 0) {
-		emit(f, f->conf->undisclosed);
-		emit(f, STR("\r\n"));
+		mime_filter_emit(f, f->conf->undisclosed);
+		mime_filter_emit(f, STR("\r\n"));
 	}
 }
 
+/* `has_text`: a line that is no header ends them. */
 static enum rc
-end_headers(struct mime_filter *f, bool has_body, struct err *e)
+end_headers(struct mime_filter *f, bool has_body, bool has_text, struct err *e)
 {
+	struct mime_scan *s = f->scan;
+	bool is_first = s == NULL || s->part == MIME_PART_HEADER;
+	enum mime_part next = MIME_PART_BODY;
 	enum rc rc = flush_field(f, e);
 
 	if (rc != RC_OK)
 		return rc;
-	complete_headers(f);
-	if (has_body)
-		emit(f, STR("\r\n"));
-	else
+	if (is_first) {
+		if (has_text && f->conf->end_action == MIME_END_TELL)
+			mime_filter_emit(
+			    f, STR("MIME-Error: message header was not ended by an empty "
+				   "line\r\n"));
+		if (s != NULL && has_text && f->conf->end_action == MIME_END_REFUSE)
+			s->is_unseparated = true;
+		complete_headers(f);
+	}
+	/* compat: in parts nothing is put between headers and text. */
+	if (has_body && (is_first || !has_text))
+		mime_filter_emit(f, STR("\r\n"));
+	else if (!has_body && is_first)
 		f->facts |= MIME_NO_BODY;
-	f->state = ST_BODY;
-	buf_release(&f->field);
+	if (s != NULL)
+		next = mime_scan_end_headers(f);
+	f->state = next == MIME_PART_BODY || has_text ? ST_BODY : ST_HEADER;
+	if (f->state == ST_BODY) {
+		if (s != NULL)
+			s->part = MIME_PART_BODY;
+		buf_release(&f->field);
+	}
 	return RC_OK;
 }
 
+/* A record more, while the field is shorter than header_size_limit. Compat: mime_state of
+ * Postfix. */
 static enum rc
-append_to_field(struct mime_filter *f, struct str line, bool is_more, struct err *e)
+append_to_field(struct mime_filter *f, struct str line, bool is_more)
 {
-	size_t left = buf_left(&f->field);
+	enum rc rc = RC_OK;
 
-	(void)e;
-	/* Beyond header_size_limit a field is cut. Compat: mime_state of Postfix. */
-	if (is_more) {
-		if (left < 2 + 1)
-			return RC_OK;
-		if (buf_put(&f->field, STR("\r\n")) != RC_OK)
-			return RC_OK;
-		left -= 2;
-	}
-	return buf_put(&f->field, str_head(line, left));
+	if (is_more && f->field.n < f->conf->header_size_limit)
+		rc = buf_put(&f->field, STR("\r\n"));
+	else if (is_more)
+		return RC_OK;
+	do {
+		struct str record = str_head(line, RECORD_MAX);
+
+		if (rc == RC_OK)
+			rc = buf_put(&f->field, record);
+		line = str_from(line, record.n);
+	} while (line.n > 0 && f->field.n < f->conf->header_size_limit && rc == RC_OK);
+	return rc;
 }
 
 /* The text of a body line that was read as a header line. */
@@ -222,9 +288,9 @@ emit_body_line(struct mime_filter *f, struct str line, bool is_whole)
 {
 	mime_filter_note_bytes(f, line, MIME_8BIT);
 	mime_filter_note_line(f, line.p, line.n, is_whole);
-	emit(f, line);
+	mime_filter_emit(f, line);
 	if (is_whole)
-		emit(f, STR("\r\n"));
+		mime_filter_emit(f, STR("\r\n"));
 }
 
 /* ">From " too: compat. */
@@ -236,44 +302,73 @@ is_mailbox_from(struct str line)
 	return str_starts(line, STR("From "));
 }
 
+/* The first line of a new field, without blanks before the colon. Compat. */
+static enum rc
+begin_field(struct mime_filter *f, struct str line, size_t name_n, size_t value_at)
+{
+	enum rc rc;
+
+	if (value_at == name_n + 1)
+		return append_to_field(f, line, false);
+	rc = append_to_field(f, str_head(line, name_n), false);
+	return rc == RC_OK ? append_to_field(f, str_from(line, value_at - 1), false) : rc;
+}
+
+/* A line that is no header: the body begins with it. The line itself is looked at when
+ * the headers are done with, for that may have to wait. */
+static enum rc
+header_text(struct mime_filter *f, struct str line, bool is_whole, struct err *e)
+{
+	enum rc rc = end_headers(f, true, true, e);
+
+	if (rc != RC_OK)
+		return rc;
+	if (f->scan == NULL) {
+		emit_body_line(f, line, is_whole);
+		return RC_OK;
+	}
+	f->scan->is_gathered = true;
+	f->scan->is_whole = is_whole;
+	return RC_OK;
+}
+
 /* One header line without its end; `is_whole` false: there is more of it, and too much.
- */
+ * RC_MORE: a hook waits, the line was not used. */
 static enum rc
 header_line(struct mime_filter *f, struct str line, bool is_whole, struct err *e)
 {
 	bool is_first = f->state == ST_FIRST_LINE;
 	bool is_folded = line.n > 0 && (*line.p == ' ' || *line.p == '\t');
 	size_t name_n, value_at;
-	enum rc rc;
+	enum rc rc = RC_OK;
 
-	f->state = ST_HEADER;
 	if (line.n == 0)
-		return end_headers(f, true, e);
-	if (is_first && is_mailbox_from(line)) {
-		rc = append_to_field(f, STR("X-Mailbox-Line: "), false, e); /* compat */
-		if (rc == RC_OK)
-			rc = append_to_field(f, line, false, e);
-		f->skip_line = !is_whole;
-		return rc;
-	}
-	if (is_folded && f->field.n > 0) {
-		f->skip_line = !is_whole;
-		return append_to_field(f, line, true, e);
-	}
-	if (mime_header_split(line, &name_n, &value_at)) {
+		return end_headers(f, true, false, e);
+	if (is_folded && f->field.n > 0 && !is_first) {
+		rc = append_to_field(f, line, true);
+	} else if (is_first && is_mailbox_from(line)) {
 		rc = flush_field(f, e);
-		f->skip_line = !is_whole;
-		return rc == RC_OK ? append_to_field(f, line, false, e) : rc;
+		if (rc == RC_OK) /* compat */
+			rc = append_to_field(f, STR("X-Mailbox-Line: "), false);
+		if (rc == RC_OK)
+			rc = append_to_field(f, line, false);
+	} else if (mime_header_split(line, &name_n, &value_at)) {
+		rc = flush_field(f, e);
+		if (rc == RC_OK)
+			rc = begin_field(f, line, name_n, value_at);
+	} else {
+		return header_text(f, line, is_whole, e);
 	}
-	rc = end_headers(f, true, e);
-	if (rc == RC_OK)
-		emit_body_line(f, line, is_whole);
-	return rc;
+	if (rc != RC_OK)
+		return rc;
+	f->state = ST_HEADER;
+	f->skip_line = !is_whole;
+	return RC_OK;
 }
 
 /* Strays inside a header line become blanks where they stand. */
-static void
-clean_line(struct mime_filter *f, char *p, size_t n)
+void
+mime_filter_clean(struct mime_filter *f, char *p, size_t n)
 {
 	char *cr = memchr(p, '\r', n);
 
@@ -286,13 +381,30 @@ clean_line(struct mime_filter *f, char *p, size_t n)
 	}
 }
 
+/* RC_MORE: f->line is kept, and used when the answer is here. */
+static enum rc
+use_line(struct mime_filter *f, struct str line, bool is_whole, struct err *e)
+{
+	enum rc rc = header_line(f, line, is_whole, e);
+
+	if (rc == RC_MORE)
+		return rc;
+	if (f->scan != NULL)
+		f->scan->is_line = false;
+	if (f->scan != NULL && f->scan->is_gathered)
+		return rc;
+	buf_reset(&f->line);
+	if (f->state == ST_BODY)
+		buf_release(&f->line);
+	return rc;
+}
+
 static enum rc
 take_line(struct mime_filter *f, bool is_whole, struct err *e)
 {
 	size_t n = f->line.n;
 	char *p = f->line.p + f->line.start;
 	bool has_cr = false;
-	enum rc rc;
 
 	if (is_whole) {
 		while (n > 0 && p[n - 1] == '\r') {
@@ -308,21 +420,31 @@ take_line(struct mime_filter *f, bool is_whole, struct err *e)
 		return RC_OK;
 	}
 	if (n > 0)
-		clean_line(f, p, n);
-	rc = header_line(f, n > 0 ? str_n(p, n) : STR(""), is_whole, e);
-	buf_reset(&f->line);
-	if (f->state == ST_BODY)
-		buf_release(&f->line);
-	return rc;
+		mime_filter_clean(f, p, n);
+	if (f->scan != NULL) {
+		f->line.n = n;
+		mime_scan_bytes(f);
+		n = f->line.n;
+		f->scan->is_line = true;
+		f->scan->is_whole = is_whole;
+	}
+	return use_line(f, n > 0 ? str_n(p, n) : STR(""), is_whole, e);
 }
 
 enum rc
 mime_filter_take_header(struct mime_filter *f, struct str *in, struct err *e)
 {
+	size_t max = f->conf->header_size_limit + RECORD_MAX;
+	enum rc rc = RC_OK;
+
+	if (f->scan != NULL && f->scan->is_line) {
+		rc = use_line(f, buf_view(&f->line), f->scan->is_whole, e);
+		if (rc != RC_OK)
+			return rc;
+	}
 	while (in->n > 0 && f->state != ST_BODY && f->out.n < PIECE_MAX) {
-		size_t n = str_find(*in, '\n'), left = buf_left(&f->line);
+		size_t n = str_find(*in, '\n'), left = max - f->line.n;
 		bool is_whole = n < in->n;
-		enum rc rc;
 
 		if (n > left) {
 			n = left;
@@ -348,9 +470,11 @@ mime_filter_close_header(struct mime_filter *f, struct err *e)
 {
 	enum rc rc = RC_OK;
 
-	if (f->line.n > 0)
+	if (f->scan != NULL && f->scan->is_line)
+		rc = use_line(f, buf_view(&f->line), f->scan->is_whole, e);
+	else if (f->line.n > 0)
 		rc = take_line(f, true, e);
 	if (rc == RC_OK && f->state != ST_BODY)
-		rc = end_headers(f, false, e);
+		rc = end_headers(f, false, false, e);
 	return rc;
 }

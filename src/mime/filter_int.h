@@ -1,6 +1,7 @@
 #ifndef MIME_FILTER_INT_H
 #define MIME_FILTER_INT_H
-/* What filter.c and filter_header.c share. */
+/* What filter.c (memory, the plain body), filter_header.c (headers) and filter_scan.c
+ * (checks, and the body line by line) share. */
 #include "mime/filter.h"
 
 enum state { ST_FIRST_LINE, ST_HEADER, ST_BODY };
@@ -9,19 +10,44 @@ enum {
 	LINE_MAX_CLEAN = 998, /* RFC 5322 2.1.1 */
 	ID_MAX = 1000,
 	PIECE_MAX = 32768, /* of header output handed over at once */
+	RECORD_MAX = 2048, /* line_limit when nobody says otherwise */
+	CR_RUN_MAX = 1024, /* CRs behind a line that may be part of its end */
+};
+
+/* What a message needs that is looked at line by line; without hooks and strictness there
+ * is none. */
+struct mime_scan {
+	struct mime_structure structure;
+	enum mime_part part; /* whose headers are read */
+	struct buf text;     /* what a check is shown */
+	uint64_t segment_n;  /* bytes of body that were checked in this part */
+	unsigned errors;     /* enum mime_strict */
+	bool reads_ours;     /* mime_start.received is checked, too */
+	bool wants_parts;    /* boundaries matter */
+	bool is_checked;     /* f->field is what a check made of it */
+	bool is_waiting;     /* a hook said RC_MORE */
+	bool is_line;        /* f->line is a header line that waits */
+	bool is_gathered;    /* … a line of body that does */
+	bool is_whole;       /* … and ends there */
+	bool in_line;        /* a part of this line was passed already */
+	bool is_disallowed;
+	bool is_unseparated; /* headers ended with text, which is refused */
 };
 
 struct mime_filter {
 	const struct mime_conf *conf;
 	const struct mime_start *start;
+	struct mime_scan *scan; /* or NULL */
 	enum state state;
 	unsigned facts;
 	uint32_t seen; /* 1 << enum mime_header */
 	unsigned n_received;
-	struct buf line;  /* header: the physical line so far, without its end */
-	struct buf field; /* header: the logical field so far */
-	struct buf out;   /* header: what is done */
-	size_t given;     /* bytes of `out` that the caller has seen */
+	struct buf line;   /* header: the physical line so far, without its end */
+	struct buf field;  /* header: the logical field so far */
+	struct buf out;    /* header: what is done */
+	size_t given;      /* bytes of `out` that the caller has seen */
+	struct str before; /* mime_start.received, when it is read as the input is */
+	bool in_before;
 	struct buf id, resent_id;
 	struct arena *scratch;
 	bool skip_line; /* the rest of this header line is beyond the limit */
@@ -36,12 +62,41 @@ struct mime_filter {
 #define MIME_SEEN(h) (UINT32_C(1) << (h))
 _Static_assert(MIME_HDR_COUNT <= 32, "seen is a set of 32");
 
-/* Takes lines off the front of *in until the headers are over or enough has gathered. */
+/* ---- filter_header.c ---- */
+/* Takes lines off the front of *in until the headers are over or enough has gathered.
+ * RC_MORE: a hook waits. */
 MUST_USE enum rc mime_filter_take_header(
     struct mime_filter *f, struct str *in, struct err *e);
-/* The input ended inside the headers. */
+/* The input ended inside the headers. RC_MORE: a hook waits. */
 MUST_USE enum rc mime_filter_close_header(struct mime_filter *f, struct err *e);
 void mime_filter_note_bytes(struct mime_filter *f, struct str s, unsigned fact_8bit);
+void mime_filter_emit(struct mime_filter *f, struct str s);
+/* Strays in p[0..n) become blanks where they stand. */
+void mime_filter_clean(struct mime_filter *f, char *p, size_t n);
+
+/* ---- filter_scan.c ---- */
+/* NULL: nothing to look at. */
+struct mime_scan *mime_scan_new(const struct mime_conf *c, const struct mime_hooks *h);
+void mime_scan_free(struct mime_scan **s);
+/* f->line before it is read as a header: bytes that go, bytes that must not be there. */
+void mime_scan_bytes(struct mime_filter *f);
+/* f->field is complete: checked; what becomes of it stands in f->field (empty: nothing).
+ * RC_MORE: a hook waits. */
+MUST_USE enum rc mime_scan_field(struct mime_filter *f, struct err *e);
+/* The headers are over: the part that follows. */
+enum mime_part mime_scan_end_headers(struct mime_filter *f);
+/* Whether the body goes line by line from here on. */
+bool mime_scan_wants_lines(const struct mime_filter *f);
+/* One line of body in f->line goes to f->out. RC_MORE: a hook waits. */
+MUST_USE enum rc mime_scan_gathered(struct mime_filter *f, struct err *e);
+/* Takes lines off *in: RC_OK with a piece or with f->out filled, RC_MORE in used up or a
+ * hook waits. Ends early when headers begin. */
+MUST_USE enum rc mime_scan_body(
+    struct mime_filter *f, struct str *in, struct str *out, struct err *e);
+/* The input is over: a line that waits for its end is passed. RC_MORE: a hook waits. */
+MUST_USE enum rc mime_scan_close(struct mime_filter *f, struct err *e);
+/* The message is over: what strictness has to say. */
+MUST_USE enum rc mime_scan_verdict(const struct mime_filter *f, struct err *e);
 
 /* `n` bytes of a line that began `f->line_n` bytes ago are passed; `is_end`: it ends
  * there. */

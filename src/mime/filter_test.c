@@ -19,6 +19,7 @@ static const struct mime_start remote = { .received = STR_INIT("Received: us\r\n
 static const struct mime_start local = {
 	.received = STR_INIT("Received: us\r\n"),
 	.complete = true,
+	.rewrites = true,
 	.message_id = STR_INIT("<new@h>"),
 	.date = STR_INIT("now"),
 	.from = STR_INIT("s@o"),
@@ -109,8 +110,8 @@ remote_mail(void **state)
 		    RCVD "A: b\r\n\r\nno header\r\nTo: x\r\n", 0, "" },
 		{ "a name with a blank is no header", &remote, "A: b\r\nNo pe: x\r\n",
 		    RCVD "A: b\r\n\r\nNo pe: x\r\n", 0, "" },
-		{ "blanks before the colon are fine", &remote, "A : b\r\n\r\n",
-		    RCVD "A : b\r\n\r\n", 0, "" },
+		{ "blanks before the colon go", &remote, "A : b\r\n\r\n",
+		    RCVD "A: b\r\n\r\n", 0, "" },
 		{ "first line with leading blank", &remote, " x\r\nA: b\r\n",
 		    RCVD "\r\n x\r\nA: b\r\n", 0, "" },
 		{ "mailbox line", &remote, "From a Fri\r\nA: b\r\n\r\n",
@@ -188,18 +189,19 @@ static void
 long_fields(void **state)
 {
 	char in[3000], *p = in;
-	struct row r = { "a field beyond header_size_limit is cut", &remote, in, in, 0,
-		"" };
+	struct row r = { "a field beyond header_size_limit loses lines", &remote, in, in,
+		0, "" };
 	char out[3200];
 
 	(void)state;
 	p += sprintf(p, "A: ");
 	memset(p, 'x', 1000);
 	p += 1000;
-	(void)sprintf(p, "\r\nB: c\r\n\r\nbody\r\n");
+	(void)sprintf(p, "\r\n fold\r\n\tfold\r\nB: c\r\n d\r\n\r\nbody\r\n");
 	p = out + sprintf(out, RCVD "A: ");
-	memset(p, 'x', 199);
-	(void)sprintf(p + 199, "\r\nB: c\r\n\r\nbody\r\n");
+	memset(p, 'x', 1000);
+	(void)sprintf(p + 1000, "\r\nB: c\r\n d\r\n\r\nbody\r\n");
+	r.facts = MIME_LONG_LINE;
 	r.out = out;
 	check(&r);
 

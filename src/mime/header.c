@@ -19,35 +19,48 @@ mime_header_split(struct str line, size_t *name_n, size_t *value_at)
 	return true;
 }
 
+enum kind { PLAIN, SENDERS, RECIPIENTS, MIME };
+
+/* Compat: kinds as in header_opts of Postfix. */
 static const struct {
 	struct str name;
-	bool has_addresses;
+	enum kind kind;
 } headers[MIME_HDR_COUNT] = {
-	[MIME_HDR_OTHER] = { STR_INIT(""), false },
-	[MIME_HDR_BCC] = { STR_INIT("Bcc"), true },
-	[MIME_HDR_CC] = { STR_INIT("Cc"), true },
-	[MIME_HDR_CONTENT_LENGTH] = { STR_INIT("Content-Length"), false },
-	[MIME_HDR_DATE] = { STR_INIT("Date"), false },
-	[MIME_HDR_DELIVERED_TO] = { STR_INIT("Delivered-To"), false },
-	[MIME_HDR_ERRORS_TO] = { STR_INIT("Errors-To"), true },
-	[MIME_HDR_FROM] = { STR_INIT("From"), true },
-	[MIME_HDR_MESSAGE_ID] = { STR_INIT("Message-Id"), false },
-	[MIME_HDR_MIME_VERSION] = { STR_INIT("MIME-Version"), false },
-	[MIME_HDR_RECEIVED] = { STR_INIT("Received"), false },
-	[MIME_HDR_REPLY_TO] = { STR_INIT("Reply-To"), true },
-	[MIME_HDR_RESENT_BCC] = { STR_INIT("Resent-Bcc"), true },
-	[MIME_HDR_RESENT_CC] = { STR_INIT("Resent-Cc"), true },
-	[MIME_HDR_RESENT_DATE] = { STR_INIT("Resent-Date"), false },
-	[MIME_HDR_RESENT_FROM] = { STR_INIT("Resent-From"), true },
-	[MIME_HDR_RESENT_MESSAGE_ID] = { STR_INIT("Resent-Message-Id"), false },
-	[MIME_HDR_RESENT_REPLY_TO] = { STR_INIT("Resent-Reply-To"), true },
-	[MIME_HDR_RESENT_SENDER] = { STR_INIT("Resent-Sender"), true },
-	[MIME_HDR_RESENT_TO] = { STR_INIT("Resent-To"), true },
-	[MIME_HDR_RETURN_PATH] = { STR_INIT("Return-Path"), false },
-	[MIME_HDR_RETURN_RECEIPT_TO] = { STR_INIT("Return-Receipt-To"), true },
-	[MIME_HDR_SENDER] = { STR_INIT("Sender"), true },
-	[MIME_HDR_TO] = { STR_INIT("To"), true },
+	[MIME_HDR_OTHER] = { STR_INIT(""), PLAIN },
+	[MIME_HDR_APPARENTLY_TO] = { STR_INIT("Apparently-To"), RECIPIENTS },
+	[MIME_HDR_BCC] = { STR_INIT("Bcc"), RECIPIENTS },
+	[MIME_HDR_CC] = { STR_INIT("Cc"), RECIPIENTS },
+	[MIME_HDR_CONTENT_LENGTH] = { STR_INIT("Content-Length"), PLAIN },
+	[MIME_HDR_CONTENT_MIME] = { STR_INIT("Content-Type"), MIME },
+	[MIME_HDR_CONTENT_TRANSFER_ENCODING] = { STR_INIT("Content-Transfer-Encoding"),
+	    MIME },
+	[MIME_HDR_DATE] = { STR_INIT("Date"), PLAIN },
+	[MIME_HDR_DELIVERED_TO] = { STR_INIT("Delivered-To"), PLAIN },
+	[MIME_HDR_DISPOSITION_NOTIFICATION_TO] = { STR_INIT(
+						       "Disposition-Notification-To"),
+	    SENDERS },
+	[MIME_HDR_ERRORS_TO] = { STR_INIT("Errors-To"), SENDERS },
+	[MIME_HDR_FROM] = { STR_INIT("From"), SENDERS },
+	[MIME_HDR_MAIL_FOLLOWUP_TO] = { STR_INIT("Mail-Followup-To"), SENDERS },
+	[MIME_HDR_MESSAGE_ID] = { STR_INIT("Message-Id"), PLAIN },
+	[MIME_HDR_MIME_VERSION] = { STR_INIT("MIME-Version"), MIME },
+	[MIME_HDR_RECEIVED] = { STR_INIT("Received"), PLAIN },
+	[MIME_HDR_REPLY_TO] = { STR_INIT("Reply-To"), SENDERS },
+	[MIME_HDR_RESENT_BCC] = { STR_INIT("Resent-Bcc"), RECIPIENTS },
+	[MIME_HDR_RESENT_CC] = { STR_INIT("Resent-Cc"), RECIPIENTS },
+	[MIME_HDR_RESENT_DATE] = { STR_INIT("Resent-Date"), PLAIN },
+	[MIME_HDR_RESENT_FROM] = { STR_INIT("Resent-From"), SENDERS },
+	[MIME_HDR_RESENT_MESSAGE_ID] = { STR_INIT("Resent-Message-Id"), PLAIN },
+	[MIME_HDR_RESENT_REPLY_TO] = { STR_INIT("Resent-Reply-To"), RECIPIENTS },
+	[MIME_HDR_RESENT_SENDER] = { STR_INIT("Resent-Sender"), SENDERS },
+	[MIME_HDR_RESENT_TO] = { STR_INIT("Resent-To"), RECIPIENTS },
+	[MIME_HDR_RETURN_PATH] = { STR_INIT("Return-Path"), SENDERS },
+	[MIME_HDR_RETURN_RECEIPT_TO] = { STR_INIT("Return-Receipt-To"), SENDERS },
+	[MIME_HDR_SENDER] = { STR_INIT("Sender"), SENDERS },
+	[MIME_HDR_TO] = { STR_INIT("To"), RECIPIENTS },
 };
+static const char *const mime_names[] = { "Content-Description", "Content-Disposition",
+	"Content-Id" };
 
 enum mime_header
 mime_header_find(struct str name)
@@ -55,13 +68,28 @@ mime_header_find(struct str name)
 	for (int h = MIME_HDR_OTHER + 1; h < MIME_HDR_COUNT; h++)
 		if (headers[h].name.n == name.n && str_ieq(headers[h].name, name))
 			return (enum mime_header)h;
+	for (size_t i = 0; i < ARRAY_LEN(mime_names) && name.n > 9; i++)
+		if (str_iis(name, mime_names[i]))
+			return MIME_HDR_CONTENT_MIME;
 	return MIME_HDR_OTHER;
 }
 
 bool
 mime_header_has_addresses(enum mime_header h)
 {
-	return headers[h].has_addresses;
+	return headers[h].kind == SENDERS || headers[h].kind == RECIPIENTS;
+}
+
+bool
+mime_header_has_recipients(enum mime_header h)
+{
+	return headers[h].kind == RECIPIENTS;
+}
+
+bool
+mime_header_is_mime(enum mime_header h)
+{
+	return headers[h].kind == MIME;
 }
 
 struct str

@@ -8,13 +8,18 @@
 /* Header fields that matter to us; everything else is MIME_HDR_OTHER. */
 enum mime_header {
 	MIME_HDR_OTHER,
+	MIME_HDR_APPARENTLY_TO,
 	MIME_HDR_BCC,
 	MIME_HDR_CC,
 	MIME_HDR_CONTENT_LENGTH,
+	MIME_HDR_CONTENT_MIME, /* Content-Type and its kind, but for the next */
+	MIME_HDR_CONTENT_TRANSFER_ENCODING,
 	MIME_HDR_DATE,
 	MIME_HDR_DELIVERED_TO,
+	MIME_HDR_DISPOSITION_NOTIFICATION_TO,
 	MIME_HDR_ERRORS_TO,
 	MIME_HDR_FROM,
+	MIME_HDR_MAIL_FOLLOWUP_TO,
 	MIME_HDR_MESSAGE_ID,
 	MIME_HDR_MIME_VERSION,
 	MIME_HDR_RECEIVED,
@@ -40,8 +45,11 @@ enum mime_header {
 bool mime_header_split(struct str line, size_t *name_n, size_t *value_at);
 enum mime_header mime_header_find(struct str name);
 /* Does the field hold addresses: From, Sender, To, Cc, Bcc, Reply-To and their Resent
- * forms? */
+ * forms? And of recipients, in the eyes of canonical_classes? */
 bool mime_header_has_addresses(enum mime_header h);
+bool mime_header_has_recipients(enum mime_header h);
+/* Content-Type and its kind, MIME-Version: what mime_header_checks are for. */
+bool mime_header_is_mime(enum mime_header h);
 
 /* Calls `each` for every address of an address field's value (folded lines, comments,
  * groups, quoted phrases understood); the address comes in external form without <>, with
@@ -64,11 +72,23 @@ struct mime_rewrite {
  * .p NULL: limit. Source: features.md section 3. */
 struct str mime_address_complete(
     struct str address, const struct mime_rewrite *how, struct arena *mem);
-/* Writes the value of an address field to `out` with every incomplete address completed,
- * one blank or fold behind each comma; `column` is where the value begins on its first
- * line. RC_NONE: nothing had to change and nothing was written. RC_TEMP: too large. */
-MUST_USE enum rc mime_addresses_rewrite(struct str value, const struct mime_rewrite *how,
-    size_t column, struct arena *mem, struct buf *out);
+/* Turns one address into another. Memory: *out in `mem`, or `address` itself. Anything
+ * but RC_OK ends the walk and is its result. */
+typedef enum rc mime_map_fn(
+    void *ctx, struct str address, struct arena *mem, struct str *out);
+/* mime_address_complete() as such a function; ctx: struct mime_rewrite. */
+mime_map_fn mime_map_complete;
+struct mime_mapping {
+	mime_map_fn *map;
+	void *ctx;
+	size_t column;      /* where the value begins on its first line */
+	size_t token_limit; /* header_address_token_limit: the rest is cut; 0: none */
+};
+/* Writes the value of an address field to `out` with every address mapped, one blank or
+ * fold behind each comma. RC_NONE: nothing had to change and nothing was written.
+ * RC_TEMP: too large. RC_MORE: the map said so; nothing counts, call again. */
+MUST_USE enum rc mime_addresses_rewrite(
+    struct str value, const struct mime_mapping *how, struct arena *mem, struct buf *out);
 
 /* "Sun, 22 Nov 2026 00:34:58 +0000 (UTC)" */
 #define MIME_DATE_MAX 64

@@ -49,6 +49,10 @@ rewriting(void **state)
 						     STR_INIT("mail.example.test"),
 		.swap_bangpath = true,
 		.percent_hack = true };
+	struct mime_rewrite ctx = how;
+	const struct mime_mapping mapping = {
+		.map = mime_map_complete, .ctx = &ctx, .column = 4
+	};
 	static const struct {
 		const char *in, *out; /* out NULL: stays as it is */
 	} rows[] = {
@@ -81,7 +85,7 @@ rewriting(void **state)
 		enum rc rc;
 
 		buf_init(&out, 10000);
-		rc = mime_addresses_rewrite(str_c(rows[i].in), &how, 4, mem, &out);
+		rc = mime_addresses_rewrite(str_c(rows[i].in), &mapping, mem, &out);
 		if ((rc == RC_NONE) != (rows[i].out == NULL) ||
 		    (rows[i].out != NULL && !str_is(buf_view(&out), rows[i].out)))
 			fail_msg("%s: %s\n%.*s", rows[i].in, rc_name(rc),

@@ -18,6 +18,7 @@ static const struct mime_start remote = { .received = STR_INIT("Received: us\r\n
 static const struct mime_start local = {
 	.received = STR_INIT("Received: us\r\n"),
 	.complete = true,
+	.rewrites = true,
 	.message_id = STR_INIT("<new@h>"),
 	.date = STR_INIT("now"),
 	.from = STR_INIT("s@o"),
