@@ -27,6 +27,7 @@
 #include "os/fd.h"
 #include "os/random.h"
 #include "prog/admin/postdrop/postdrop.h"
+#include "spool/queue_id.h"
 
 enum { READ_SIZE = 64 << 10, PATH_SIZE = 4096 };
 
@@ -146,10 +147,11 @@ static void
 create(struct drop *d)
 {
 	for (int i = 0; i < 100 && d->fd < 0; i++) {
-		int n = snprintf(d->path, sizeof(d->path), "%s/maildrop/%05llX%lX%08X",
-		    command.queue_dir,
-		    (unsigned long long)(os_clock_wall_us() % US_PER_SEC),
-		    (unsigned long)getpid(), (unsigned)os_random_u64());
+		/* A queue id: `sendmail -bs` shows it. */
+		struct queue_id id = queue_id_format(os_random_u64() & 0xffffff,
+		    os_clock_wall_us(), command.conf.enable_long_queue_ids);
+		int n = snprintf(d->path, sizeof(d->path), "%s/maildrop/%s",
+		    command.queue_dir, id.text);
 
 		if (n < 0 || (size_t)n >= sizeof(d->path))
 			command_fatal(

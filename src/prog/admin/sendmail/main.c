@@ -54,11 +54,26 @@ mail_fatal(const struct mail *m, const char *text)
 
 /* ---- other commands ---- */
 
+/* -C may name main.cf itself. Compat. */
+static const char *
+config_dir(const char *arg)
+{
+	struct str s = str_c(arg);
+	char *dir;
+
+	if (arg == NULL || !str_ends(s, STR("/main.cf")))
+		return arg;
+	dir = mem_strdup(arg);
+	dir[s.n - 8] = '\0';
+	return dir;
+}
+
+/* compat: whatever is wrong, the caller may try again. */
 static _Noreturn void
 usage(const char *what)
 {
-	(void)fprintf(stderr, "%s: fatal: %s\n", command.name, what);
-	exit(EX_TEMPFAIL); /* compat: whatever is wrong, the caller may try again */
+	command_init(&command, command.name, config_dir(request.o.config_dir));
+	command_fatal(&command, EX_TEMPFAIL, "%s", what);
 }
 
 static _Noreturn void
@@ -195,6 +210,16 @@ serve_smtp(const struct request *r)
 
 /* ---- options ---- */
 
+static _Noreturn void
+unsupported(char letter, char mode)
+{
+	char text[] = "unsupported: -??"; /* compat */
+
+	text[14] = letter;
+	text[15] = mode;
+	usage(text);
+}
+
 static void
 option_b(struct request *r, const char *arg)
 {
@@ -225,8 +250,7 @@ option_b(struct request *r, const char *arg)
 		r->o.only_verifies = true;
 		break;
 	default:
-		(void)fprintf(stderr, "sendmail: fatal: unsupported: -b%s\n", arg);
-		exit(EX_TEMPFAIL);
+		unsupported('b', *arg);
 	}
 }
 
@@ -277,10 +301,8 @@ option_O(struct request *r, const char *arg)
 static void
 option_X(struct request *r, const char *arg)
 {
-	if (*arg != 'V') {
-		(void)fprintf(stderr, "sendmail: fatal: unsupported: -X%c\n", *arg);
-		exit(EX_TEMPFAIL);
-	}
+	if (*arg != 'V')
+		unsupported('X', *arg);
 	r->o.verp = arg + 1;
 }
 
@@ -378,7 +400,7 @@ parse(int argc, char **argv, struct request *r)
 	int c;
 
 	while ((c = getopt(argc, argv,
-		    ":A:B:C:F:GIL:N:O:R:UV:X:b:ce:f:h:imno:p:r:q::tvx")) != -1) {
+		    "+:A:B:C:F:GIL:N:O:R:UV:X:b:ce:f:h:imno:p:r:q::tvx")) != -1) {
 		const char **text = text_option(r, c);
 
 		if (c == '?' || c == ':')
@@ -390,20 +412,6 @@ parse(int argc, char **argv, struct request *r)
 	}
 	r->o.rcpts = argv + optind;
 	r->o.n_rcpts = (size_t)(argc - optind);
-}
-
-/* -C may name main.cf itself. Compat. */
-static const char *
-config_dir(const char *arg)
-{
-	struct str s = str_c(arg);
-	char *dir;
-
-	if (arg == NULL || !str_ends(s, STR("/main.cf")))
-		return arg;
-	dir = mem_strdup(arg);
-	dir[s.n - 8] = '\0';
-	return dir;
 }
 
 /* All three must be open, or a file of ours would get one of their numbers. */
@@ -440,8 +448,6 @@ main(int argc, char **argv)
 			usage("-t option cannot be used with -bv");
 		if (r->o.verbose > 0 && r->o.only_verifies) /* compat */
 			usage("-v option cannot be used with -bv");
-		if (r->o.wants_extraction && r->o.n_rcpts > 0) /* compat */
-			usage("cannot handle command-line recipients with -t");
 		return send_mail(r);
 	case MODE_SMTP:
 		return serve_smtp(r);

@@ -271,6 +271,16 @@ drain(struct shell *s)
 
 /* ---- input and output ---- */
 
+/* A program that writes all of its session into a pipe does no harm: the session sees a
+ * line at a time, and so never takes it for one that does not wait for answers. */
+static struct str
+next_line(const struct shell *s)
+{
+	struct str in = buf_view(&s->in);
+
+	return str_head(in, str_find(in, '\n') + 1);
+}
+
 static void
 feed(struct shell *s)
 {
@@ -280,7 +290,7 @@ feed(struct shell *s)
 		n = drain(s);
 		if (!s->is_over) {
 			size_t used = smtp_server_recv(
-			    s->session, os_clock_mono_us(), buf_view(&s->in));
+			    s->session, os_clock_mono_us(), next_line(s));
 
 			buf_consume(&s->in, used);
 			n += used + drain(s);
@@ -361,8 +371,7 @@ smtp_serve(struct command *c, const struct options *o)
 		command_fatal(c, EX_TEMPFAIL, "%s", e.text);
 	rights.hide = smtp_ehlo_bits(s.conf.smtpd_discard_ehlo_keywords, NULL);
 	conf.filters_commands = conf.forbids_by_table = false;
-	/* A program that writes all of its session into a pipe does no harm. */
-	conf.forbid_unauth_pipelining = false;
+	rights.may_bare_lf = true; /* compat: local programs end lines as they like */
 	open_log(&s);
 	s.mem = arena_new((size_t)64 << 20);
 	buf_init(&s.in, IN_MAX);
