@@ -183,12 +183,13 @@ is_own(const struct route_conf *c, struct str addr)
 
 /* Nobody could say: a reject that follows becomes a deferral. */
 static enum rc
-unsure_mx(struct access_eval *ev, const char *what, struct str host)
+unsure_mx(struct access_eval *ev, const char *what, struct str host, struct str why)
 {
 	const struct access_reply r = { .code = 450,
 		.dsn = ".4.4",
-		.words = arena_printf(ev->a->mem, "Unable to look up %s%s%.*s", what,
-		    host.n > 0 ? " " : "", STR_ARG(host)), /* compat */
+		.words =
+		    arena_printf(ev->a->mem, "Unable to look up %s%s%.*s: %.*s", what,
+			host.n > 0 ? " " : "", STR_ARG(host), STR_ARG(why)), /* compat */
 		.subject = access_shown(ev, ev->q->recipient),
 		.cls = ACCESS_CLS_RECIPIENT };
 
@@ -206,7 +207,8 @@ is_me(struct access_eval *ev, struct str host)
 		return RC_OK;
 	rc = ask_dns(ev->a, "HOST", host, &addrs);
 	if (rc == RC_TEMP)
-		(void)!unsure_mx(ev, "mail exchanger host", host);
+		(void)!unsure_mx(
+		    ev, "mail exchanger host", host, ask_dns_words(ev->a, "HOST", host));
 	if (rc != RC_OK)
 		return rc;
 	while (str_token(&addrs, "\n", &addr))
@@ -223,7 +225,8 @@ is_approved(struct access_eval *ev, struct str host)
 	enum rc rc = ask_dns(ev->a, "HOST", host, &addrs);
 
 	if (rc == RC_TEMP)
-		(void)!unsure_mx(ev, "mail exchanger host", host);
+		(void)!unsure_mx(
+		    ev, "mail exchanger host", host, ask_dns_words(ev->a, "HOST", host));
 	while (rc == RC_OK && str_token(&addrs, "\n", &addr)) {
 		rc = route_list_client(
 		    ev->a, &ev->c->permit_mx_backup_networks, host, addr);
@@ -273,7 +276,8 @@ access_mx_backup(struct access_eval *ev)
 		return RC_OK;
 	rc = ask_dns(ev->a, "MX", domain, &lines);
 	if (rc == RC_TEMP)
-		return unsure_mx(ev, "mail exchanger information", STR(""));
+		return unsure_mx(ev, "mail exchanger information", STR(""),
+		    ask_dns_words(ev->a, "MX", domain));
 	if (rc == RC_NONE) /* compat: perhaps a name of this system itself */
 		rc = is_me(ev, domain);
 	else if (rc == RC_OK)

@@ -196,8 +196,7 @@ check(struct access_eval *ev, enum server_type type, struct str what, const char
 	enum rc rc;
 
 	addr_split(what, &local, &domain);
-	if (str_is(str_c(cls), ACCESS_CLS_CLIENT) ||
-	    str_is(str_c(cls), ACCESS_CLS_REVERSE))
+	if (str_is(str_c(cls), ACCESS_CLS_CLIENT)) /* compat */
 		s.from.subject = access_client(ev);
 	rc = check_domain(&s, domain.n > 0 ? domain : what);
 	return rc == RC_MORE ? rc : RC_OK;
