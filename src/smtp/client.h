@@ -49,6 +49,7 @@ unsigned smtp_cap_bits(struct str names); /* smtp_discard_ehlo_keywords */
 struct smtp_client_rcpt {
 	struct str address; /* external form without <> */
 	struct str orcpt;   /* "rfc822;…", decoded; empty: none */
+	struct str orig;    /* as it came, when aliasing changed it: stands for orcpt */
 	unsigned notify;
 };
 

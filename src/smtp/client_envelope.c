@@ -71,7 +71,8 @@ static void
 send_rcpt(struct smtp_client *c, uint32_t index)
 {
 	const struct smtp_client_rcpt *r = &c->job->rcpts[index];
-	struct str type = STR("rfc822"), address = r->address, x;
+	struct str type = STR("rfc822"), address = r->orig.n > 0 ? r->orig : r->address;
+	struct str x;
 	char notify[48];
 
 	if ((c->caps & SMTP_CAP_DSN) == 0) {

@@ -375,7 +375,9 @@ srv_local_trouble(struct smtp_server *s)
 	(void)snprintf(text, sizeof(text),
 	    "421 4.3.0 %.*s Server local data error", /* compat */
 	    STR_ARG(str_head(s->conf->hostname, 400)));
-	srv_log_what(s, STR("reject"), str_c(text));
+	srv_logf(s, SMTP_LOG_INFO, "%.*s: reject: %s from %.*s: %s",
+	    STR_ARG(s->tx.queue_id.n > 0 ? s->tx.queue_id : STR("NOQUEUE")), s->where,
+	    STR_ARG(s->namaddr), text);
 	srv_reply(s, str_c(text));
 	srv_close(s);
 }

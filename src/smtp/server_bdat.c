@@ -8,8 +8,9 @@
 #include <string.h>
 
 /* Bytes of chunks that are thrown away for a client that never sends a message: twice
- * what the largest message has. */
-#define DROP_MIN ((int64_t)20 << 20)
+ * what the largest message has, within these. */
+#define DROP_MIN ((int64_t)128 * 1024)
+#define DROP_MAX ((int64_t)1 << 30)
 
 /* How many ">" before "From " are recognised. */
 #define ARROWS_MAX 64
@@ -99,15 +100,20 @@ chunk_ends(struct smtp_server *s)
 
 /* ---- the bytes of a chunk ---- */
 
+static int64_t
+drop_limit(const struct smtp_server_conf *c)
+{
+	if (c->size_limit <= 0 || c->size_limit > DROP_MAX / 2)
+		return DROP_MAX;
+	return c->size_limit < DROP_MIN / 2 ? DROP_MIN : c->size_limit * 2;
+}
+
 static size_t
 drop_bytes(struct smtp_server *s, struct str in)
 {
-	int64_t most =
-	    s->conf->size_limit > DROP_MIN / 2 ? s->conf->size_limit : DROP_MIN / 2;
-
 	s->chunk.left -= (int64_t)in.n;
 	s->n_dropped += (int64_t)in.n;
-	if (s->n_dropped / 2 > most) {
+	if (s->n_dropped > drop_limit(s->conf)) {
 		srv_logf(
 		    s, SMTP_LOG_WARN, "%.*s: BDAT without an end", STR_ARG(s->namaddr));
 		dropped(s);
@@ -151,7 +157,7 @@ first_bytes(struct smtp_server *s, struct str in)
 size_t
 srv_bdat_recv(struct smtp_server *s, struct str in)
 {
-	size_t used = in.n;
+	size_t used = 0;
 
 	if (s->chunk.left < (int64_t)in.n)
 		in = str_head(in, (size_t)s->chunk.left);
@@ -159,9 +165,12 @@ srv_bdat_recv(struct smtp_server *s, struct str in)
 		return drop_bytes(s, in);
 	if (s->tx.first == FIRST_MAILBOX)
 		used = srv_mailbox_line(s, in);
-	else if (s->tx.first == FIRST_CHECK)
+	else if (s->tx.first == FIRST_CHECK) {
 		used = first_bytes(s, in);
-	else {
+		if (used == 0 && s->fx_put > 0)
+			return 0; /* what it stored comes first */
+	}
+	if (used == 0) {
 		srv_store(s, in);
 		used = in.n;
 	}

@@ -118,6 +118,18 @@ show_attrs(struct player *p, const char *what, const struct smtp_client_attrs *a
 }
 
 static void
+show_question(struct player *p, const struct smtp_fx *fx)
+{
+	struct buf text;
+
+	buf_init(&text, 65536);
+	scenario_escape(fx->data, &text);
+	scenario_say(p->trace, "? %s%s%.*s", question_names[fx->type],
+	    fx->data.n > 0 ? " " : "", STR_ARG(buf_view(&text)));
+	buf_fini(&text);
+}
+
+static void
 question(struct player *p, const struct smtp_fx *fx)
 {
 	bool asked = is_asked(p, fx->type);
@@ -129,8 +141,7 @@ question(struct player *p, const struct smtp_fx *fx)
 	else if (asked && fx->type == SMTP_FX_XCLIENT)
 		show_attrs(p, "xclient", smtp_server_view(p->s).xclient);
 	else if (asked)
-		scenario_say(p->trace, "? %s%s%.*s", question_names[fx->type],
-		    fx->data.n > 0 ? " " : "", STR_ARG(fx->data));
+		show_question(p, fx);
 	if (fx->type == SMTP_FX_CHECK_DATA && smtp_server_view(p->s).xforward != NULL)
 		show_attrs(p, "forwarded", smtp_server_view(p->s).xforward);
 	if (!asked)
