@@ -24,6 +24,7 @@ struct access_eval {
 	bool failed; /* the verdict is our own trouble: warn_if_reject does not soften it
 		      */
 	unsigned n_sleeps;
+	bool is_quiet; /* permits are not logged */
 };
 
 /* A restriction. Leaves ev->v.what alone for "no opinion". Its argument is ev->item->arg.
@@ -103,6 +104,8 @@ void access_config_trouble(struct access_eval *ev);
 enum rc access_permit(struct access_eval *ev);
 enum rc access_permit_for(struct access_eval *ev, const char *cls, struct str subject);
 void access_warn(struct access_eval *ev, struct str text);
+/* Which table failed, and why. */
+void access_warn_trouble(struct access_eval *ev);
 /* A line of the session's frame: "info", "hold" … Not for rejects. */
 void access_log(struct access_eval *ev, const char *verb, struct str text);
 /* "5.7.1 words" at the front of *text (else `otherwise`), as it fits that class of reply:

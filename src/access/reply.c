@@ -50,13 +50,32 @@ access_log(struct access_eval *ev, const char *verb, struct str text)
 	add_note(ev, ACCESS_LINE, verb, text);
 }
 
+/* Why the last table failed. compat: the second line; "fail:" tables have no other. */
+void
+access_warn_trouble(struct access_eval *ev)
+{
+	const struct ask_answer *last = NULL;
+
+	for (unsigned i = ev->a->n_known; i-- > 0 && last == NULL;)
+		if (ev->a->known[i].rc == RC_TEMP)
+			last = &ev->a->known[i];
+	if (last == NULL || last->q.kind != ASK_MAP) {
+		access_warn(ev, ask_trouble(ev->a, ev->a->mem));
+		return;
+	}
+	if (!str_starts(last->q.source, STR("fail:")))
+		access_warn(ev, ask_trouble(ev->a, ev->a->mem));
+	access_warn(ev, arena_printf(ev->a->mem, "%.*s lookup error for \"%.*s\"",
+			    STR_ARG(last->q.source), STR_ARG(last->q.key)));
+}
+
 /* ---- permits ---- */
 
 /* smtpd_log_access_permit_actions. */
 static enum rc
 wants_log(struct access_eval *ev, struct str action)
 {
-	if (ev->c->log_permit_actions.n == 0)
+	if (ev->is_quiet || ev->c->log_permit_actions.n == 0)
 		return RC_NONE;
 	return route_list_domain(ev->a, &ev->c->log_permit_actions, action);
 }
@@ -286,9 +305,9 @@ access_tempfail(struct access_eval *ev, bool waits, const struct access_reply *r
 void
 access_lookup_trouble(struct access_eval *ev, struct str subject)
 {
-	struct str why = ask_trouble(ev->a, ev->a->mem), reply;
+	struct str reply;
 
-	access_warn(ev, why);
+	access_warn_trouble(ev);
 	reply = arena_printf(ev->a->mem, /* compat */
 	    "451 4.3.0 <%.*s>: Temporary lookup failure", STR_ARG(subject));
 	ev->failed = true;

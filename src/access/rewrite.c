@@ -56,7 +56,9 @@ access_rewrites_headers(struct ask *a, const struct access_conf *c,
     const struct access_request *q, struct access_note **out_notes)
 {
 	const struct access_list *l = &c->header_rewrite;
-	struct access_eval ev = { .a = a, .c = c, .q = q, .stage = ACCESS_SENDER };
+	struct access_eval ev = {
+		.a = a, .c = c, .q = q, .stage = ACCESS_SENDER, .is_quiet = true
+	};
 
 	ev.note_end = &ev.v.notes;
 	for (unsigned i = 0; i < l->n && ev.v.what == ACCESS_DUNNO; i++) {

@@ -241,8 +241,6 @@ run_recipient(struct access_eval *ev)
 	enum access_stage order[2] = { ACCESS_RELAY, ACCESS_RECIPIENT };
 	enum rc rc;
 
-	if (str_iis(ev->q->recipient, "postmaster")) /* compat: always reachable */
-		return RC_OK;
 	if (!ev->c->relay_before_recipient) {
 		order[0] = ACCESS_RECIPIENT;
 		order[1] = ACCESS_RELAY;
@@ -293,7 +291,9 @@ access_run(struct ask *a, const struct access_conf *c, enum access_stage stage,
 	ev.bcc_end = &bcc;
 	ev.state.is_discarding |= q->is_discarding;
 	ev.state.is_held |= q->is_held;
-	if (stage == ACCESS_RELAY || stage == ACCESS_RECIPIENT)
+	if (stage <= ACCESS_RECIPIENT && str_iis(q->recipient, "postmaster"))
+		rc = RC_OK; /* compat: always reachable, whatever the client's name is */
+	else if (stage == ACCESS_RELAY || stage == ACCESS_RECIPIENT)
 		rc = run_recipient(&ev);
 	else if (stage == ACCESS_SENDER)
 		rc = run_sender(&ev);

@@ -17,10 +17,7 @@ access_find(struct access_eval *ev, const struct access_source *from, struct str
 	if (found.datum.p == NULL)
 		found.datum = key;
 	if (rc != RC_OK) {
-		access_warn(ev, ask_trouble(ev->a, ev->a->mem));
-		access_warn(ev, arena_printf(ev->a->mem, /* compat */
-				    "%.*s lookup error for \"%.*s\"",
-				    STR_ARG(from->table), STR_ARG(key)));
+		access_warn_trouble(ev);
 		value = STR("451 4.3.5 Server configuration error");
 	}
 	return access_apply(ev, &found, value);

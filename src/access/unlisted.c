@@ -1,7 +1,6 @@
 /* Where addresses go, and whether somebody is there: relay control and unlisted
  * addresses. */
 #include "access/access_int.h"
-#include <stdio.h>
 
 enum rc
 access_resolve_recipient(struct access_eval *ev, struct route *out)
@@ -55,7 +54,7 @@ reject_unlisted(struct access_eval *ev, bool is_sender, struct str address)
 	struct access_reply r = { .cls = is_sender ? ACCESS_CLS_SENDER
 						   : ACCESS_CLS_RECIPIENT };
 	struct route_unlisted why;
-	char dsn[20];
+	struct str dsn, none = STR("");
 	enum rc rc;
 
 	if (ev->c->no_unknown_recipient_checks)
@@ -68,9 +67,11 @@ reject_unlisted(struct access_eval *ev, bool is_sender, struct str address)
 		access_lookup_trouble(ev, r.subject);
 		return RC_OK;
 	}
-	(void)snprintf(dsn, sizeof(dsn), "%.*s", STR_ARG(str_from(why.dsn, 1)));
+	dsn = access_split_status(ev, r.cls, arena_cstr(ev->a->mem, why.dsn), &none);
 	r.code = why.code_fixed ? why.code : class_code(ev->c, why.cls);
-	r.dsn = dsn;
+	r.dsn = arena_cstr(ev->a->mem, str_from(dsn, 1));
+	if (r.dsn == NULL)
+		r.dsn = ".1.0";
 	r.words = why.text;
 	return access_reject(ev, &r);
 }
