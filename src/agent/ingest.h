@@ -42,6 +42,8 @@ struct ingest_conf {
 	const struct ingest_checks *checks;   /* header_checks and so on; NULL: none */
 	/* receive_override_options of the service that takes mail in. */
 	bool no_mappings, no_checks, no_milters;
+	/* smtputf8_autodetect_classes, empty without smtputf8_enable. */
+	struct str utf8_classes;
 };
 
 struct ingest_conf_request {

@@ -53,6 +53,53 @@ ingest_put_go(struct ingest *in)
 	in->put = NULL;
 }
 
+static bool
+is_ascii(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] > 127)
+			return false;
+	return true;
+}
+
+/* How the message came, in the words of smtputf8_autodetect_classes. */
+static const char *
+way_in(const struct ingest *in)
+{
+	if (in->env.is_probe)
+		return "verify";
+	switch (in->client->via) {
+	case MIME_VIA_LOCAL:
+		return "sendmail";
+	case MIME_VIA_SMTP:
+		return "smtpd";
+	case MIME_VIA_SELF:
+		break;
+	}
+	return "bounce";
+}
+
+/* It did not say so, but nobody without SMTPUTF8 could take it: its header or its
+ * envelope is more than ASCII, and it came a way for which that is looked for. */
+static bool
+needs_utf8(const struct ingest *in, unsigned noted)
+{
+	struct str rest = in->conf->utf8_classes, one;
+	const char *way = way_in(in);
+	bool is_looked_for = false;
+
+	while (!is_looked_for && str_token(&rest, ", \t\r\n", &one))
+		is_looked_for = str_iis(one, way) || str_iis(one, "all");
+	if (!is_looked_for)
+		return false;
+	if ((noted & MIME_8BIT_HEADER) != 0 || !is_ascii(in->final.sender))
+		return true;
+	for (size_t i = 0; i < in->final.n_rcpts; i++)
+		if (!is_ascii(in->final.rcpts[i].address))
+			return true;
+	return false;
+}
+
 static uint32_t
 facts(const struct ingest *in, const struct ingest_envelope *env)
 {
@@ -83,6 +130,8 @@ facts(const struct ingest *in, const struct ingest_envelope *env)
 		out = (out & ~(uint32_t)MESSAGE_HAS_BARE_LF) | MESSAGE_IS_LOCAL;
 	if (in->client->via == MIME_VIA_SELF)
 		out |= MESSAGE_IS_NOTICE;
+	if ((out & MESSAGE_SMTPUTF8) == 0 && needs_utf8(in, noted))
+		out |= MESSAGE_SMTPUTF8;
 	return out;
 }
 

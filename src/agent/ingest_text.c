@@ -240,6 +240,8 @@ ingest_conf_load(const struct ingest_conf_request *req, struct arena *mem,
 		.enable_long_queue_ids = c.enable_long_queue_ids,
 		.always_complete = c.always_add_missing_headers,
 		.obsolete_from = str_is(c.header_from_format, "obsolete"),
+		.utf8_classes =
+		    c.smtputf8_enable ? c.smtputf8_autodetect_classes : STR(""),
 		.decide = req->decide,
 		.log = req->log,
 	};
