@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include "agent/decide_mapping.h"
 #include "agent/delivery.h"
 #include "agent/ingest.h"
@@ -265,6 +266,21 @@ has_8bit(struct str s)
 	return false;
 }
 
+/* compat: the same line as of any message that was taken in. */
+static void
+log_id(const struct verify *v, const struct spool_message *m, const struct queue_id *id)
+{
+	const struct queue *q = v->q;
+	time_t t = (time_t)(m->arrival_us / US_PER_SEC);
+	char when[32] = "";
+	struct tm tm;
+
+	if (!m->is_long && gmtime_r(&t, &tm) != NULL)
+		(void)strftime(when, sizeof(when), "%Y%m%d%H%M%S.", &tm);
+	log_info(q->cleanup_log, "%s: message-id=<%s%s@%.*s>", id->text, when, id->text,
+	    STR_ARG(q->conf.myhostname));
+}
+
 /* Any trouble: nobody hears of a probe, and who asks again makes another. */
 static void
 send_probe(struct question *n, struct str rcpt)
@@ -293,8 +309,8 @@ send_probe(struct question *n, struct str rcpt)
 		m.size_bytes = m.content.n;
 		rc = submit_own(q, &m, &e);
 	}
-	if (rc == RC_OK) /* compat */
-		log_info(q->cleanup_log, "%s: message-id=<>", id.text);
+	if (rc == RC_OK)
+		log_id(v, &m, &id);
 	else
 		log_warn(q->log, "probe for %s: %s", n->address, e.text);
 	arena_free(&mem);

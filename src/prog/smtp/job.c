@@ -21,6 +21,17 @@ is_last_host(const struct job *j)
 	       (j->is_final_site || j->next_site >= j->n_sites);
 }
 
+/* compat: what the client announced, too, and all our own notices; headers in UTF-8 are
+ * SMTPUTF8's to announce. */
+static bool
+announces_8bit(uint32_t facts)
+{
+	if ((facts & (MESSAGE_HAS_8BIT | MESSAGE_SAID_8BITMIME | MESSAGE_IS_NOTICE)) != 0)
+		return true;
+	return (facts & (MESSAGE_HAS_8BIT_HEADER | MESSAGE_SMTPUTF8)) ==
+	       MESSAGE_HAS_8BIT_HEADER;
+}
+
 const struct smtp_client_job *
 job_attempt(struct job *j)
 {
@@ -29,9 +40,10 @@ job_attempt(struct job *j)
 	for (uint32_t i = 0; i < j->n_left; i++) {
 		const struct wire_rcpt *r = &m->rcpts[j->left[i]];
 
-		j->rcpts[i] = (struct smtp_client_rcpt){
-			.address = r->address, .orcpt = r->orcpt, .notify = r->notify
-		};
+		j->rcpts[i] = (struct smtp_client_rcpt){ .address = r->address,
+			.orcpt = r->orcpt,
+			.orig = r->orig,
+			.notify = r->notify };
 	}
 	j->session = (struct smtp_client_job){
 		.queue_id = m->qid,
@@ -40,10 +52,7 @@ job_attempt(struct job *j)
 		.envid = m->envid,
 		.ret = (enum smtp_ret)m->ret,
 		.size_bytes = (int64_t)m->size,
-		/* compat: headers in UTF-8 are SMTPUTF8's to announce. */
-		.is_8bit = (m->facts & MESSAGE_HAS_8BIT) != 0 ||
-			   (m->facts & (MESSAGE_HAS_8BIT_HEADER | MESSAGE_SMTPUTF8)) ==
-			       MESSAGE_HAS_8BIT_HEADER,
+		.is_8bit = announces_8bit(m->facts),
 		.is_utf8 = (m->facts & MESSAGE_SMTPUTF8) != 0 &&
 			   j->service->conf.smtputf8_enable,
 		.has_utf8_header = (m->facts & MESSAGE_HAS_8BIT_HEADER) != 0,

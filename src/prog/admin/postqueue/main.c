@@ -19,8 +19,9 @@
 #define USAGE                                                                            \
 	"usage: postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | "    \
 	"postqueue -s site"
-#define UNAVAILABLE 69 /* EX_UNAVAILABLE of sysexits.h, also for usage (compat) */
-#define CHUNK_MAX   ((size_t)64 << 20)
+#define UNAVAILABLE  69 /* EX_UNAVAILABLE of sysexits.h, also for usage (compat) */
+#define USAGE_STATUS 64 /* EX_USAGE */
+#define CHUNK_MAX    ((size_t)64 << 20)
 
 static void
 authorize(struct command *c, const char *parameter, struct str list, const char *what)
@@ -183,33 +184,79 @@ is_queue_id(const char *id)
 	return n > 0 && n < QUEUE_ID_MAX && id[n] == '\0';
 }
 
-static int
-flush_one(struct command *c, const char *id)
+/* What public/flush answers to a request of this name about `what`. */
+static struct str
+ask_flush(
+    struct command *c, const char *request_name, const char *attribute, const char *what)
 {
-	struct str request;
+	struct str request, status = STR(""), name, rest;
 	struct err e = { 0 };
-	char answer[32];
+	char answer[64];
+	ssize_t n = -1;
 	int fd;
 
 	authorize(c, "authorized_flush_users", c->conf.authorized_flush_users,
 	    "flush the mail queue");
-	if (!is_queue_id(id)) /* compat */
-		command_fatal(
-		    c, UNAVAILABLE, "Cannot flush queue ID - invalid name: \"%s\"", id);
 	if (command_connect(c, "public/flush", &fd, &e) != RC_OK) {
 		command_warn(c, "connect to public/flush: %s",
 		    e.sys != 0 ? strerror(e.sys) : "Connection refused");
 		command_fatal(
 		    c, UNAVAILABLE, "Cannot flush mail queue - mail system is down");
 	}
-	request = arena_printf(
-	    c->mem, "request%csend_file%cqueue_id%c%s%c%c", 0, 0, 0, id, 0, 0);
-	if (os_fd_nonblock(fd, false, &e) != RC_OK ||
-	    os_fd_write_all(fd, request, &e) != RC_OK ||
-	    read(fd, answer, sizeof(answer)) <= 0)
+	request = arena_printf(c->mem, "request%c%s%c%s%c%s%c%c", 0, request_name, 0,
+	    attribute, 0, what, 0, 0);
+	if (os_fd_nonblock(fd, false, &e) == RC_OK &&
+	    os_fd_write_all(fd, request, &e) == RC_OK)
+		n = read(fd, answer, sizeof(answer));
+	if (n <= 0)
 		command_fatal(
 		    c, UNAVAILABLE, "Cannot flush mail queue - mail system is down");
 	(void)close(fd);
+	if (!str_cut(str_n(answer, (size_t)n), '\0', &name, &rest) ||
+	    !str_cut(rest, '\0', &status, &rest))
+		return STR("");
+	return arena_str(c->mem, status);
+}
+
+static int
+flush_one(struct command *c, const char *id)
+{
+	if (!is_queue_id(id)) /* compat */
+		command_fatal(
+		    c, UNAVAILABLE, "Cannot flush queue ID - invalid name: \"%s\"", id);
+	(void)ask_flush(c, "send_file", "queue_id", id);
+	return 0;
+}
+
+/* compat: what Postfix takes for the name of a site: a domain, or an address in brackets.
+ */
+static bool
+is_site(const char *site)
+{
+	struct str s = str_c(site);
+
+	if (s.n == 0 || s.n > 255)
+		return false;
+	if (s.p[0] == '[')
+		return s.n > 2 && s.p[s.n - 1] == ']';
+	return s.p[0] != '.' && s.p[0] != '-' && strpbrk(site, " \t\r\n@/:") == NULL;
+}
+
+static int
+flush_site(struct command *c, const char *site)
+{
+	struct str status;
+
+	if (!is_site(site)) /* compat */
+		command_fatal(c, USAGE_STATUS,
+		    "Cannot flush mail queue - invalid destination: \"%.100s\"", site);
+	status = ask_flush(c, "send_site", "site", site);
+	if (str_is(status, "3")) /* compat */
+		command_fatal(c, UNAVAILABLE,
+		    "Flush service is not configured for destination \"%s\"", site);
+	if (!str_is(status, "0"))
+		command_fatal(
+		    c, UNAVAILABLE, "Cannot flush mail queue - mail system is down");
 	return 0;
 }
 
@@ -268,10 +315,8 @@ main(int argc, char **argv)
 		return flush_all(c);
 	case 'i':
 		return flush_one(c, r.arg);
-	case 's': /* compat: words for a site without fast flush, which every site is here
-		   */
-		command_fatal(c, UNAVAILABLE,
-		    "Flush service is not configured for destination \"%s\"", r.arg);
+	case 's':
+		return flush_site(c, r.arg);
 	default:
 		return list_queue(c, r.verb == 'j');
 	}
