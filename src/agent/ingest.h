@@ -132,6 +132,13 @@ struct str ingest_qid(const struct ingest *in);
  * during the call only. */
 void ingest_begin(struct ingest *in, const struct ingest_client *client, struct str rcpt);
 
+/* Sender and recipients are known before the content is: their look-ups begin now, while
+ * content comes. Only sender, rcpts and is_probe of *env are used; ingest_commit() has to
+ * name the same, and they must stay valid as there. What fails is said by
+ * ingest_content() and ingest_commit(). May be left out. After ingest_begin(), before any
+ * content. */
+void ingest_envelope(struct ingest *in, const struct ingest_envelope *env);
+
 /* Content as sent, after dot unstuffing, in pieces of any size; all of it is always used.
  * Returns: RC_OK go on; RC_MORE too much is waiting for the stage file, or a decision
  *          about a header or a line waits for others: stop reading until room() is

@@ -5,8 +5,10 @@
  * Each look-up is a decision of its own: what is known stays known when the next one has
  * to wait, and a list of thousands costs no question twice. Without tables there is no
  * decision at all. */
+#include <assert.h>
 #include "addr/address.h"
 #include "agent/decide_mapping.h"
+#include "agent/ingest_checks.h"
 #include "agent/ingest_expand.h"
 #include "base/arena.h"
 #include "dsn/notice.h"
@@ -21,6 +23,7 @@ enum {
 	SCRATCH_MAX = 8 << 20, /* of one decision: a table's value may be long */
 	STEPS_MAX = 500,       /* at a time; then others have their turn */
 	EXPANDED_MAX = 64 << 20,
+	ENVELOPE_BCC_MAX = 100, /* of access tables and checks: as many as matter */
 };
 
 static void go_on(struct ingest *in);
@@ -43,7 +46,7 @@ has_tables(const struct ingest *in)
 static bool
 makes_copies(const struct ingest *in)
 {
-	return has_tables(in) && in->client->via != MIME_VIA_SELF && !in->env.is_probe;
+	return has_tables(in) && !ingest_is_notice(in) && !in->env.is_probe;
 }
 
 /* ---- one decision ---- */
@@ -302,15 +305,31 @@ easy(struct ingest *in)
 
 /* ---- the way ---- */
 
+/* What was begun before the content is over so far: it goes on at ingest_commit(). Who
+ * was slowed down hears that the rest will be swallowed. */
+static void
+pause_or_fail(struct ingest *in)
+{
+	if (in->failed == RC_OK || !in->wants_room || ingest_check_is_waiting(in))
+		return;
+	in->wants_room = false;
+	if (in->room != NULL)
+		in->room(in->room_arg);
+}
+
 static void
 over(struct ingest *in)
 {
 	struct ingest_expansion *x = in->expansion;
 
 	x->is_waiting = false;
+	arena_free(&x->scratch);
+	if (!x->is_final) {
+		pause_or_fail(in);
+		return;
+	}
 	in->final.rcpts = x->out;
 	in->final.n_rcpts = x->n_out;
-	arena_free(&x->scratch);
 	ingest_put_expanded(in);
 }
 
@@ -340,12 +359,23 @@ start_decision(struct ingest *in)
 	return decide_run_start(&in->expand, x->scratch);
 }
 
+/* Recipients that checks of the content may add are not known yet. */
+static bool
+has_next(const struct ingest *in)
+{
+	const struct ingest_expansion *x = in->expansion;
+
+	return x->phase != EXPAND_OVER &&
+	       (x->is_final || x->phase != EXPAND_NEXT || x->next < in->env.n_rcpts);
+}
+
 static void
 go_on(struct ingest *in)
 {
 	struct ingest_expansion *x = in->expansion;
 
-	for (int i = 0; x->phase != EXPAND_OVER; i++) {
+	x->is_waiting = true;
+	for (int i = 0; has_next(in); i++) {
 		enum rc rc = easy(in);
 
 		if (rc == RC_MORE) {
@@ -369,11 +399,11 @@ on_turn(void *arg)
 	go_on(arg);
 }
 
-void
-ingest_expand_go(struct ingest *in)
+static enum rc
+start(struct ingest *in)
 {
 	const struct ingest_envelope *env = &in->env;
-	size_t limit = ((size_t)1 << 20) + (env->n_rcpts + env->n_bcc) * 8192;
+	size_t limit = ((size_t)1 << 20) + (env->n_rcpts + ENVELOPE_BCC_MAX) * 8192;
 	struct ingest_expansion *x;
 
 	/* One arena for what depends on the number of recipients. */
@@ -381,15 +411,44 @@ ingest_expand_go(struct ingest *in)
 		limit += EXPANDED_MAX;
 	in->env_mem = arena_new(limit);
 	x = arena_get(in->env_mem, sizeof(*x));
-	if (x == NULL || env->n_rcpts > SPOOL_RCPTS_MAX) {
+	if (x == NULL || env->n_rcpts > SPOOL_RCPTS_MAX)
+		return RC_TEMP;
+	in->expansion = x;
+	loop_task_init(&x->soon, on_turn, in);
+	return RC_OK;
+}
+
+void
+ingest_envelope(struct ingest *in, const struct ingest_envelope *env)
+{
+	const struct mapping_conf *c;
+
+	assert(in->filter != NULL && in->expansion == NULL);
+	if (!has_tables(in) || in->failed != RC_OK)
+		return;
+	c = mapping(in);
+	if (!mapping_applies(c, MAPPING_ENVELOPE_SENDER) &&
+	    !mapping_applies(c, MAPPING_ENVELOPE_RECIPIENT) && c->virtual_alias.n == 0 &&
+	    c->sender_bcc.n == 0 && c->recipient_bcc.n == 0)
+		return;
+	in->env = *env;
+	if (start(in) == RC_OK)
+		go_on(in);
+	else
+		(void)ingest_fail(in, RC_TEMP, TEXT_WRITE_ERROR);
+}
+
+void
+ingest_expand_finish(struct ingest *in)
+{
+	if (in->expansion == NULL && start(in) != RC_OK) {
 		(void)ingest_fail(in, RC_TEMP, TEXT_WRITE_ERROR);
 		ingest_put_expanded(in);
 		return;
 	}
-	in->expansion = x;
-	x->is_waiting = true;
-	loop_task_init(&x->soon, on_turn, in);
-	go_on(in);
+	in->expansion->is_final = true;
+	if (!in->expansion->is_waiting)
+		go_on(in);
 }
 
 void

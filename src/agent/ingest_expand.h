@@ -34,7 +34,9 @@ struct ingest_expansion {
 	struct str found;              /* by the decision that ended */
 	struct arena *scratch;
 	struct loop_task soon;
-	bool is_waiting, has_seen;
+	/* is_waiting: a decision or a turn is outstanding; is_final: all content is in.
+	 */
+	bool is_waiting, is_final, has_seen;
 
 	struct ingest_rcpt *out;
 	size_t n_out, cap_out, bytes_out;
@@ -42,8 +44,9 @@ struct ingest_expansion {
 };
 
 /* ---- ingest_expand.c ---- */
-/* Starts; ends with ingest_put_expanded(), now or later. */
-void ingest_expand_go(struct ingest *in);
+/* All content is in: starts, or goes on from where ingest_envelope() began; ends with
+ * ingest_put_expanded(), now or later. */
+void ingest_expand_finish(struct ingest *in);
 void ingest_expand_cancel(struct ingest *in);
 
 /* ---- ingest_rcpts.c ---- */
@@ -52,6 +55,8 @@ void ingest_expand_cancel(struct ingest *in);
 MUST_USE enum rc ingest_rcpts_add(struct ingest *in, const struct ingest_rcpt *r);
 
 /* ---- ingest_put.c ---- */
+/* Whether it is a notice of ours, and not mail that somebody sent. */
+bool ingest_is_notice(const struct ingest *in);
 /* in->final is set, or the message failed. */
 void ingest_put_expanded(struct ingest *in);
 #endif

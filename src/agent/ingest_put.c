@@ -53,6 +53,13 @@ ingest_put_go(struct ingest *in)
 	in->put = NULL;
 }
 
+/* (Mail whose sender's session is hidden has a Received: like ours.) */
+bool
+ingest_is_notice(const struct ingest *in)
+{
+	return str_is(in->client->origin, "bounce");
+}
+
 static bool
 is_ascii(struct str s)
 {
@@ -68,15 +75,9 @@ way_in(const struct ingest *in)
 {
 	if (in->env.is_probe)
 		return "verify";
-	switch (in->client->via) {
-	case MIME_VIA_LOCAL:
-		return "sendmail";
-	case MIME_VIA_SMTP:
-		return "smtpd";
-	case MIME_VIA_SELF:
-		break;
-	}
-	return "bounce";
+	if (ingest_is_notice(in))
+		return "bounce";
+	return in->client->via == MIME_VIA_LOCAL ? "sendmail" : "smtpd";
 }
 
 /* It did not say so, but nobody without SMTPUTF8 could take it: its header or its
@@ -126,9 +127,9 @@ facts(const struct ingest *in, const struct ingest_envelope *env)
 		if (noted & map[i].from)
 			out |= map[i].to;
 	/* Local programs end their lines with LF: nothing was repaired. */
-	if (in->client->via != MIME_VIA_SMTP)
+	if (in->client->via == MIME_VIA_LOCAL || ingest_is_notice(in))
 		out = (out & ~(uint32_t)MESSAGE_HAS_BARE_LF) | MESSAGE_IS_LOCAL;
-	if (in->client->via == MIME_VIA_SELF)
+	if (ingest_is_notice(in))
 		out |= MESSAGE_IS_NOTICE;
 	if ((out & MESSAGE_SMTPUTF8) == 0 && needs_utf8(in, noted))
 		out |= MESSAGE_SMTPUTF8;
@@ -236,7 +237,7 @@ ingest_expand_start(struct ingest *in)
 	if (in->failed != RC_OK || in->final.discard)
 		ingest_tell(in); /* discarded: as if it had been stored */
 	else
-		ingest_expand_go(in);
+		ingest_expand_finish(in);
 }
 
 void

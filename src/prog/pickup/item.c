@@ -231,7 +231,6 @@ on_done(void *arg, enum rc rc, struct str text)
 static void
 commit(struct item *it)
 {
-	it->env.rcpts = it->rcpts;
 	it->env.filter = it->p->conf.content_filter;
 	ingest_commit(it->ingest, &it->env, on_done, it);
 }
@@ -253,6 +252,8 @@ begin(struct item *it)
 	it->client.is_local = !it->is_gateway;
 	it->client.sender = it->env.sender;
 	ingest_begin(it->ingest, &it->client, STR(""));
+	it->env.rcpts = it->rcpts;
+	ingest_envelope(it->ingest, &it->env);
 	ingest_on_room(it->ingest, run, it);
 	return RC_OK;
 }

@@ -177,6 +177,9 @@ message_begin(struct conn *c)
 	ingest_begin(
 	    m->ingest, &m->client, m->n_rcpts == 1 ? m->rcpts[0].address : STR(""));
 	m->is_begun = true;
+	ingest_envelope(m->ingest, &(struct ingest_envelope){ .sender = v.mail->address,
+				       .rcpts = m->rcpts,
+				       .n_rcpts = m->n_rcpts });
 }
 
 void
