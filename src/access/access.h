@@ -120,6 +120,7 @@ struct access_request {
 	enum rc client_name_rc, client_reverse_rc;
 	struct str client_addr; /* textual, IPv6 without prefix or brackets */
 	struct str client_port;
+	struct str peer_addr; /* who connected, when XCLIENT made it another client */
 	struct str server_addr, server_port;
 	struct str protocol; /* "SMTP", "ESMTP" */
 	/* "CONNECT" "EHLO" "HELO" "MAIL" "RCPT" "DATA" "END-OF-MESSAGE" "VRFY" "ETRN" */

@@ -75,7 +75,9 @@ permit_inet_interfaces(struct access_eval *ev)
 	const struct route_conf *c = ev->c->route;
 	struct addr_ip client;
 
-	if (addr_ip_parse(ev->q->client_addr, &client) != RC_OK)
+	/* compat: XCLIENT does not change whose socket it is. */
+	if (addr_ip_parse(ev->q->peer_addr.n > 0 ? ev->q->peer_addr : ev->q->client_addr,
+		&client) != RC_OK)
 		return RC_OK;
 	for (unsigned i = 0; i < c->n_own_addrs; i++)
 		if (addr_ip_eq(&c->own_addrs[i], &client))

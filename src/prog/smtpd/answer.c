@@ -103,7 +103,8 @@ mail_permitted(struct conn *c)
 	struct smtp_answer a = { .rc = RC_OK };
 	struct err e = { 0 };
 
-	if (c->service->conf.smtpd_delay_open_until_valid_rcpt) {
+	if (c->service->conf.smtpd_delay_open_until_valid_rcpt ||
+	    c->service->has_filter) {
 		answer_yes(c);
 		return;
 	}
@@ -192,6 +193,10 @@ rcpt_permitted(struct conn *c)
 	struct smtp_answer a = { .rc = RC_OK };
 	struct err e = { 0 };
 
+	if (c->service->has_filter) {
+		filter_rcpt(c);
+		return;
+	}
 	if (message_add(c, c->question->fx.rcpt, &e) != RC_OK) {
 		answer_trouble(c, &e);
 		return;
@@ -203,10 +208,13 @@ rcpt_permitted(struct conn *c)
 static void
 check_rcpt(struct conn *c)
 {
-	add_delayed(c, ACCESS_CLIENT);
-	add_delayed(c, ACCESS_HELO);
-	add_delayed(c, ACCESS_SENDER);
-	add_stage(c, ACCESS_RECIPIENT);
+	/* compat: everybody must be able to write to him. */
+	if (!str_iis(c->question->fx.rcpt->address, "postmaster")) {
+		add_delayed(c, ACCESS_CLIENT);
+		add_delayed(c, ACCESS_HELO);
+		add_delayed(c, ACCESS_SENDER);
+		add_stage(c, ACCESS_RECIPIENT);
+	}
 	checks_run(c, rcpt_permitted);
 }
 
@@ -274,6 +282,10 @@ check_etrn(struct conn *c)
 static void
 begin_data(struct conn *c)
 {
+	if (c->service->has_filter) {
+		filter_data(c);
+		return;
+	}
 	message_begin(c);
 	answer_yes(c);
 }
@@ -289,7 +301,7 @@ static void
 check_end(struct conn *c)
 {
 	add_stage(c, ACCESS_END_OF_DATA);
-	checks_run(c, message_commit);
+	checks_run(c, c->service->has_filter ? filter_commit : message_commit);
 }
 
 /* ---- all of them ---- */

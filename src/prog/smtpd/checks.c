@@ -89,7 +89,8 @@ request_of(struct conn *c, const struct smtp_server_view *v, struct arena *mem)
 		.helo = v->helo,
 		.is_pipelining = v->is_pipelining,
 		.is_smtputf8 = v->is_smtputf8,
-		.queue_id = v->queue_id,
+		.peer_addr = c->more != NULL ? str_c(c->more->peer) : STR(""),
+		.queue_id = c->service->has_filter ? STR("") : v->queue_id,
 		.n_rcpt = v->n_rcpt };
 
 	fill_mail(c, v, &q);
@@ -102,6 +103,8 @@ request_of(struct conn *c, const struct smtp_server_view *v, struct arena *mem)
 		q.recipient = fx->data;
 	else if (fx->type == SMTP_FX_CHECK_ETRN)
 		q.etrn_domain = fx->data;
+	else if (c->message != NULL && c->message->n_rcpts == 1)
+		q.recipient = c->message->rcpts[0].address; /* compat: DATA and later */
 	return q;
 }
 

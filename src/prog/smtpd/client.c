@@ -314,6 +314,8 @@ changed(struct conn *c, enum rc rc)
 	struct smtp_answer a = { .client = &client, .rights = &id->rights };
 
 	(void)rc;
+	if (conn_more(c)->peer[0] == '\0')
+		(void)addr_ip_format(&c->addr, c->more->peer);
 	take_identity(c);
 	set_more(c, v.xclient);
 	c->is_known_local = false;

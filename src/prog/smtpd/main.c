@@ -251,6 +251,9 @@ main(int argc, char **argv)
 	reads.mem = w.mem;
 	for (size_t i = 0; i < d->n_services; i++)
 		allow_decisions(d->services[i].decide, &reads, &sandbox);
+	for (size_t i = 0; i < d->n_services; i++)
+		if (d->services[i].filter_path != NULL)
+			sandbox.may |= OS_MAY_CONNECT_UNIX;
 	worker_confine(&w, &sandbox);
 	for (size_t i = 0; i < d->n_services; i++)
 		service_listen(&d->services[i]);

@@ -16,6 +16,7 @@ message_drop(struct conn *c)
 	if (m == NULL)
 		return;
 	ingest_free(&m->ingest);
+	filter_free(&m->proxy);
 	arena_free(&m->mem);
 	free(m->rcpts);
 	free(m);
@@ -23,8 +24,8 @@ message_drop(struct conn *c)
 	c->is_full = false;
 }
 
-static struct message *
-get(struct conn *c)
+struct message *
+message_get(struct conn *c)
 {
 	if (c->message == NULL) {
 		c->message = mem_get(sizeof(*c->message));
@@ -41,7 +42,7 @@ message_open(struct conn *c, struct err *e)
 	if (c->message != NULL && c->message->ingest != NULL)
 		return RC_OK;
 	return ingest_new(
-	    s->smtpd->submit, s->smtpd->loop, &s->ingest, &get(c)->ingest, e);
+	    s->smtpd->submit, s->smtpd->loop, &s->ingest, &message_get(c)->ingest, e);
 }
 
 /* ---- what restrictions want ---- */
@@ -83,7 +84,7 @@ message_apply(struct conn *c, const struct access_effects *fx)
 	if (fx->filter.n == 0 && fx->redirect.n == 0 && !fx->hold && !fx->discard &&
 	    fx->prepend == NULL && fx->bcc == NULL)
 		return;
-	m = get(c);
+	m = message_get(c);
 	if (fx->filter.n > 0)
 		m->filter = arena_str(m->mem, fx->filter);
 	if (fx->redirect.n > 0)
@@ -101,13 +102,17 @@ message_apply(struct conn *c, const struct access_effects *fx)
 enum rc
 message_add(struct conn *c, const struct smtp_rcpt_args *rcpt, struct err *e)
 {
-	struct message *m;
-	struct ingest_rcpt *r;
 	enum rc rc = message_open(c, e);
 
-	if (rc != RC_OK)
-		return rc;
-	m = c->message;
+	return rc == RC_OK ? message_note(c, rcpt, e) : rc;
+}
+
+enum rc
+message_note(struct conn *c, const struct smtp_rcpt_args *rcpt, struct err *e)
+{
+	struct message *m = message_get(c);
+	struct ingest_rcpt *r;
+
 	if (m->n_rcpts == m->cap) {
 		m->cap = m->cap == 0 ? 4 : m->cap * 2;
 		m->rcpts = mem_grow(m->rcpts, m->cap, sizeof(*m->rcpts));
@@ -149,6 +154,18 @@ fill_forwarded(struct message *m, const struct smtp_client_attrs *x)
 	m->forwarded.proto = forwarded(x->proto);
 	m->forwarded.helo = forwarded(x->helo);
 	m->client.forwarded = &m->forwarded;
+	/* compat: whose mail it is decides the first server. */
+	if (x->source.p != NULL)
+		m->client.is_local = str_iis(x->source, "LOCAL");
+}
+
+/* RFC 3848: in Received: only. */
+static void
+name_login(struct message *m)
+{
+	m->forwarded = m->client;
+	m->client.forwarded = &m->forwarded;
+	m->client.proto = STR("ESMTPA");
 }
 
 void
@@ -173,6 +190,8 @@ message_begin(struct conn *c)
 		.is_smtputf8 = v.mail->smtputf8 };
 	if (v.xforward != NULL)
 		fill_forwarded(m, v.xforward);
+	else if (c->more != NULL && c->more->login.n > 0 && str_is(v.proto, "ESMTP"))
+		name_login(m);
 	ingest_on_room(m->ingest, on_room, c);
 	ingest_begin(
 	    m->ingest, &m->client, m->n_rcpts == 1 ? m->rcpts[0].address : STR(""));
@@ -186,6 +205,11 @@ void
 message_store(struct conn *c, struct str piece)
 {
 	struct err e;
+
+	if (c->message->proxy != NULL) {
+		filter_store(c, piece);
+		return;
+	}
 
 	/* A failure is sticky: the commit will tell it. */
 	if (ingest_content(c->message->ingest, piece, &e) == RC_MORE)

@@ -209,6 +209,8 @@ service_load(struct service *s, struct err *e)
 	if (rc == RC_OK)
 		rc = fill_proxied(s, e);
 	if (rc == RC_OK)
+		rc = filter_parse(s, e);
+	if (rc == RC_OK)
 		rc = open_lists(s, e);
 	if (rc == RC_OK)
 		rc = open_tables(s, e);

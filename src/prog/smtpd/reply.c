@@ -239,7 +239,7 @@ run_filter(struct conn *c, struct ask *a, struct str *reply)
 	else if (rc != RC_NONE)
 		log_warn(s->entry->log, "smtpd_reject_filter_maps: %s for \"%.*s\"",
 		    rc == RC_OK ? "bad reply" : "lookup error",
-		    STR_ARG(str_head(*reply, 100)));
+		    STR_ARG(str_head(key_of(*reply, a->mem), 100)));
 	return RC_OK;
 }
 
@@ -252,10 +252,12 @@ find_footer(struct conn *c, struct ask *a, struct str reply, struct str *out)
 	if (s->lists.reject_footer.n > 0)
 		rc =
 		    ask_tables(a, &s->lists.reject_footer, key_of(reply, a->mem), 0, out);
-	if (rc == RC_NONE)
+	if (rc == RC_TEMP) /* compat: as if there was none */
+		log_warn(s->entry->log, "%.*s lookup error for \"%.*s\"",
+		    STR_ARG(s->lists.reject_footer.v[0]),
+		    STR_ARG(str_head(key_of(reply, a->mem), 300)));
+	if (rc != RC_OK && rc != RC_MORE)
 		*out = s->conf.smtpd_reject_footer;
-	else if (rc == RC_TEMP)
-		*out = STR("");
 	return rc == RC_MORE ? rc : RC_OK;
 }
 

@@ -12,6 +12,8 @@
  *	checks.c	restrictions, and tables that are asked for the session
  *	reply.c		replies on their way out: filter and footer of refusals
  *	message.c	the message that a session is taking in
+ *	proxy_filter.c	... or that goes through a filter before the queue
+ *	filter_link.c	the socket of that filter
  *
  * An idle connection owns its session (about 2 KiB) and no buffer: bytes are read into
  * one block of the process and written from another; a connection keeps only what could
@@ -84,11 +86,15 @@ struct service {
 	struct ingest_conf ingest;
 	struct decide *decide;
 	struct service_lists lists;
-	unsigned hide;         /* smtpd_discard_ehlo_keywords */
-	bool has_limits;       /* any smtpd_client_*_limit that anvil counts for */
-	bool has_reject_texts; /* refusals are changed on their way out */
-	bool has_policy;       /* some restriction asks a policy service */
-	bool is_proxied;       /* smtpd_upstream_proxy_protocol */
+	unsigned hide;           /* smtpd_discard_ehlo_keywords */
+	bool has_limits;         /* any smtpd_client_*_limit that anvil counts for */
+	bool has_reject_texts;   /* refusals are changed on their way out */
+	bool has_policy;         /* some restriction asks a policy service */
+	bool is_proxied;         /* smtpd_upstream_proxy_protocol */
+	bool has_filter;         /* smtpd_proxy_filter */
+	const char *filter_path; /* it is a UNIX socket */
+	struct str filter_host;
+	uint16_t filter_port;
 	struct listener *listeners;
 	size_t n_listeners;
 	struct loop_timer retry; /* accepting failed: again after a pause */
@@ -113,6 +119,7 @@ struct message {
 	size_t n_bcc;
 	bool hold, discard;
 	bool is_begun, is_committing;
+	struct filter *proxy; /* smtpd_proxy_filter: it goes there instead */
 };
 
 /* What the session asks, on its way to an answer. All connections share one for what is
@@ -148,7 +155,8 @@ struct identity {
 struct conn_more {
 	struct addr_ip server; /* as a proxy said; ADDR_NONE: ask the socket */
 	uint16_t server_port;
-	struct str login; /* XCLIENT LOGIN; .p is malloc'ed */
+	struct str login;            /* XCLIENT LOGIN; .p is malloc'ed */
+	char peer[ADDR_IP_TEXT_MAX]; /* before XCLIENT; empty: it was not used */
 	/* What CONNECT, HELO and MAIL left behind (smtpd_delay_reject = no); the texts
 	 * are malloc'ed. */
 	struct access_state after[3];
@@ -265,11 +273,16 @@ void answer_waiting(struct smtpd *d);
 void reply_send(struct conn *c, struct str reply);
 
 /* ---- message.c ---- */
+/* The transaction's message, made when there was none. */
+struct message *message_get(struct conn *c);
 /* Opens the transaction: takes a queue id. Once is enough.
  * Returns: RC_TEMP: e has the reply's words. */
 MUST_USE enum rc message_open(struct conn *c, struct err *e);
 /* The accepted recipient goes into the envelope; the first one opens the transaction. */
 MUST_USE enum rc message_add(
+    struct conn *c, const struct smtp_rcpt_args *rcpt, struct err *e);
+/* ... or into that of a filter. */
+MUST_USE enum rc message_note(
     struct conn *c, const struct smtp_rcpt_args *rcpt, struct err *e);
 /* What restrictions want, whatever they said to the client (compat). */
 void message_apply(struct conn *c, const struct access_effects *fx);
@@ -277,6 +290,16 @@ void message_begin(struct conn *c); /* the content comes now */
 void message_store(struct conn *c, struct str piece);
 void message_commit(struct conn *c);
 void message_drop(struct conn *c);
+
+/* ---- proxy_filter.c ---- */
+/* Reads smtpd_proxy_filter. RC_PERM: not an endpoint. */
+MUST_USE enum rc filter_parse(struct service *s, struct err *e);
+/* The open question goes to the filter, and is answered with its reply. */
+void filter_rcpt(struct conn *c);
+void filter_data(struct conn *c);
+void filter_commit(struct conn *c);
+void filter_store(struct conn *c, struct str piece);
+void filter_free(struct filter **f); /* says QUIT when it can */
 
 /* ---- main.c ---- */
 /* A connection ended: drains to the end if that is due. */
