@@ -85,10 +85,10 @@ struct access_conf {
 	struct str compatibility_level, mail_version;
 };
 
-/* Compiles the text of smtpd_*_restrictions. An unknown restriction, or one that this
- * version does not have, compiles too: reaching it answers 451 4.3.5 and warns (fail
- * closed). `classes` may be NULL; it must outlive *out, its lists may come later.
- * Memory: everything in `mem`; views of `text`. Returns: RC_PERM unbalanced braces. */
+/* Compiles the text of smtpd_*_restrictions. An unknown restriction compiles, too:
+ * reaching it answers 451 4.3.5 and warns (fail closed). `classes` may be NULL; it must
+ * outlive *out, its lists may come later. Memory: everything in `mem`; views of `text`.
+ * Returns: RC_PERM unbalanced braces. */
 MUST_USE enum rc access_compile(struct str text, const struct access_classes *classes,
     struct arena *mem, struct access_list *out, struct err *e);
 
@@ -102,10 +102,10 @@ MUST_USE enum rc access_each_table(
 MUST_USE enum rc access_each_service(
     const struct access_list *l, access_table_fn *fn, void *arg, struct err *e);
 
-/* The next restriction from *at on that answers 451 4.3.5 whenever it is reached, because
- * nobody knows its name or this version does not have it. RC_NONE: no more. */
-MUST_USE enum rc access_missing(
-    const struct access_list *l, unsigned *at, struct str *out, bool *is_known);
+/* The next name from *at on that nobody knows: who reaches it is answered 451 4.3.5.
+ * RC_NONE: no more. */
+MUST_USE enum rc access_unknown(
+    const struct access_list *l, unsigned *at, struct str *out);
 
 /* Whether relay or recipient list protects against relaying by strangers; RC_PERM: no; e
  * has Postfix's fatal text "in parameter smtpd_relay_restrictions or …, specify at least

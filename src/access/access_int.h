@@ -44,7 +44,7 @@ enum access_flag {
 
 struct access_restriction {
 	const char *name;
-	access_fn *fn; /* NULL: known to Postfix, not available in this version */
+	access_fn *fn; /* NULL: ACCESS_PREFIX */
 	unsigned flags;
 };
 

@@ -100,26 +100,21 @@ access_each_service(
 }
 
 enum rc
-access_missing(const struct access_list *l, unsigned *at, struct str *out, bool *is_known)
+access_unknown(const struct access_list *l, unsigned *at, struct str *out)
 {
 	bool is_prefixed = false;
 
 	while (*at < l->n) {
 		const struct access_item *it = &l->v[(*at)++];
+		unsigned flags = it->r != NULL ? it->r->flags : 0;
 
-		if (it->is_bare || it->cls != NULL) {
-			is_prefixed = false;
-			continue;
-		}
-		if (it->r == NULL ||
-		    (it->r->fn == NULL && (it->r->flags & ACCESS_PREFIX) == 0)) {
+		if (it->r == NULL && it->cls == NULL && !it->is_bare) {
 			*out = it->name;
-			*is_known = it->r != NULL;
 			return RC_OK;
 		}
-		if ((it->r->flags & ACCESS_ENDS_LIST) != 0 && !is_prefixed)
+		if ((flags & ACCESS_ENDS_LIST) != 0 && !is_prefixed)
 			*at = l->n;
-		is_prefixed = (it->r->flags & ACCESS_PREFIX) != 0;
+		is_prefixed = (flags & ACCESS_PREFIX) != 0;
 	}
 	return RC_NONE;
 }

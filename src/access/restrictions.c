@@ -231,7 +231,7 @@ reject_maps_rbl(struct access_eval *ev)
 	return removed(ev, "reject_maps_rbl", "reject_rbl_client domain-name");
 }
 
-/* compat: all names. Those without a function are answered with 451 4.3.5. */
+/* compat: all names. */
 static const struct access_restriction table[] = {
 	{ "permit", permit, ACCESS_ENDS_LIST },
 	{ "reject", reject, ACCESS_ENDS_LIST | ACCESS_PROTECTS },

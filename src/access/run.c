@@ -147,11 +147,6 @@ run_item(struct access_eval *ev)
 		return config_trouble(
 		    ev, arena_printf(ev->a->mem, "unknown smtpd restriction: \"%.*s\"",
 			    STR_ARG(it->name))); /* compat */
-	if (r->fn == NULL)
-		return config_trouble(
-		    ev, arena_printf(ev->a->mem,
-			    "restriction \"%.*s\" is not available in this version",
-			    STR_ARG(it->name)));
 	return run_restriction(ev, r);
 }
 

@@ -1,4 +1,4 @@
-/* Owns the warnings about restrictions that refuse everybody because they are not there.
+/* Owns the warnings about restrictions that refuse everybody because nobody knows them.
  */
 #include "agent/restrictions.h"
 #include "access/access.h"
@@ -41,22 +41,18 @@ warn_setting(const struct setting *at)
 	struct access_classes classes = { 0 };
 	struct access_list list = { 0 };
 	struct str text, name;
-	bool is_known;
 	unsigned i = 0;
 
 	/* What is malformed is an error, and said elsewhere. */
 	if (conf_expand(at->s, at->service, at->value, mem, &text, NULL) == RC_OK &&
 	    decide_access_classes(at->s, at->service, mem, &classes, NULL) == RC_OK &&
 	    access_compile(text, &classes, mem, &list, NULL) == RC_OK)
-		while (access_missing(&list, &i, &name, &is_known) == RC_OK)
+		while (access_unknown(&list, &i, &name) == RC_OK)
 			log_warn(at->log,
-			    "%.*s: line %u: %s%.*s: %s: %.*s; who reaches it "
-			    "gets "
-			    "451 4.3.5",
+			    "%.*s: line %u: %s%.*s: unknown smtpd restriction: %.*s; who "
+			    "reaches it gets 451 4.3.5",
 			    STR_ARG(at->path), at->line, at->service != NULL ? "-o " : "",
-			    STR_ARG(at->name),
-			    is_known ? "not built yet" : "unknown smtpd restriction",
-			    STR_ARG(str_head(name, NAME_SHOWN)));
+			    STR_ARG(at->name), STR_ARG(str_head(name, NAME_SHOWN)));
 	arena_free(&mem);
 }
 
