@@ -65,8 +65,31 @@ no_room(struct smtp_path_bad *bad)
 	return RC_TEMP;
 }
 
+/* Blanks at both ends and around "." and "@" say nothing (RFC 822). */
+static struct str
+without_blanks(struct str word, struct arena *mem)
+{
+	char *p = arena_get(mem, word.n + 1);
+	size_t n = 0;
+
+	if (p == NULL)
+		return (struct str){ NULL, 0 };
+	word = str_trim(word);
+	for (size_t i = 0; i < word.n; i++) {
+		char c = word.p[i];
+
+		if (c == '.' || c == '@')
+			while (n > 0 && is_blank(p[n - 1]))
+				n--;
+		if (!is_blank(c) || n == 0 || (p[n - 1] != '.' && p[n - 1] != '@'))
+			p[n++] = c;
+	}
+	return (struct str){ p, n };
+}
+
 /* What Postfix lets pass without strict_rfc821_envelopes and src/addr does not:
- * "<<a@b>>", and a@b@c, which means "a@b"@c. Returns `word` itself when it is neither. */
+ * "<<a@b>>", blanks, and a@b@c, which means "a@b"@c; @c is ""@c. Returns `word` itself
+ * when it is none of these. */
 static struct str
 make_readable(struct str word, struct arena *mem)
 {
@@ -80,11 +103,23 @@ make_readable(struct str word, struct arena *mem)
 	all = word;
 	if (str_starts(word, STR("<")) && str_ends(word, STR(">")))
 		word = (struct str){ word.p + 1, word.n - 2 };
+	if (str_find(word, '"') < word.n || str_find(word, '\\') < word.n)
+		return all;
+	if (str_find(word, ' ') < word.n || str_find(word, '\t') < word.n) {
+		word = without_blanks(word, mem);
+		if (word.p == NULL)
+			return STR("<");
+		all = arena_printf(mem, "<%.*s>", STR_ARG(word));
+		if (all.p == NULL)
+			return STR("<");
+	}
 	at = str_rfind(word, '@');
 	inner = str_head(word, at);
-	if (at == word.n || word.p[0] == '@' || str_find(inner, '@') == inner.n ||
-	    str_find(word, '"') < word.n || str_find(word, '\\') < word.n)
+	if (at == word.n || at + 1 == word.n || str_find(word, ':') < word.n ||
+	    (inner.n > 0 && str_find(inner, '@') == inner.n))
 		return all;
+	if (inner.n > 0 && inner.p[0] == '@') /* a route to nobody */
+		inner = str_from(inner, 1);
 	fixed = arena_printf(
 	    mem, "<\"%.*s\"%.*s>", STR_ARG(inner), STR_ARG(str_from(word, at)));
 	return fixed.p == NULL ? all : fixed;
@@ -106,6 +141,7 @@ struct path_request {
 	const char *key;                /* "FROM:" */
 	unsigned flags;                 /* enum addr_flag */
 	struct str syntax, bad_address; /* replies */
+	bool no_minus;                  /* the address may not begin with it */
 };
 
 /* The address and, in *rest, the parameters behind it. */
@@ -130,6 +166,9 @@ read_path(const struct path_request *r, struct arena *mem, struct str *address,
 		return no_room(bad);
 	/* Something is glued to the path: "<a@b>SIZE=1". */
 	if (rc == RC_OK && (path.rest.n > 0 || !domain_is_fine(path.domain)))
+		rc = RC_PERM;
+	/* A command could take it for an option. */
+	if (rc == RC_OK && r->no_minus && str_starts(path.external, STR("-")))
 		rc = RC_PERM;
 	if (rc != RC_OK) {
 		bad->reply = r->bad_address;
@@ -160,6 +199,33 @@ unsupported(struct str word, struct arena *mem, struct smtp_path_bad *bad)
 	    (int)(word.n < 400 ? word.n : 400), word.p); /* compat */
 
 	return s.p == NULL ? no_room(bad) : refuse(bad, s);
+}
+
+/* xtext as Postfix takes it: everything that is not "+" stands for itself. RC_PERM: a
+ * broken code, or one for a control character: it could end up in a header. */
+static enum rc
+decode(struct str in, struct arena *mem, struct str *out)
+{
+	char *p = arena_get(mem, in.n + 1);
+	size_t n = 0;
+
+	if (p == NULL)
+		return RC_TEMP;
+	for (size_t i = 0; i < in.n; i++) {
+		uint64_t c = (unsigned char)in.p[i];
+
+		if (c == '+') {
+			if (in.n - i < 3 ||
+			    str_hex64((struct str){ in.p + i + 1, 2 }, &c) != RC_OK)
+				return RC_PERM;
+			i += 2;
+		}
+		if (c < ' ' || c == 127)
+			return RC_PERM;
+		p[n++] = (char)c;
+	}
+	*out = (struct str){ p, n };
+	return RC_OK;
 }
 
 /* ---- MAIL ---- */
@@ -201,9 +267,12 @@ mail_envid(struct str v, struct arena *mem, struct smtp_mail_args *out,
 	enum rc rc = RC_PERM;
 
 	if (out->envid.n == 0 && v.n > 0 && v.n <= 100) /* RFC 3461 4.4 */
-		rc = addr_xtext_decode(v, mem, &out->envid, NULL);
+		rc = decode(v, mem, &out->envid);
 	if (rc == RC_TEMP)
 		return no_room(bad);
+	for (size_t i = 0; rc == RC_OK && i < out->envid.n; i++)
+		if ((unsigned char)out->envid.p[i] > '~')
+			rc = RC_PERM;
 	if (rc != RC_OK || out->envid.n == 0)
 		return refuse(
 		    bad, STR("501 5.5.4 Bad ENVID parameter syntax")); /* compat */
@@ -266,13 +335,16 @@ smtp_path_mail(struct str args, const struct smtp_path_conf *conf, struct arena 
 {
 	struct path_request r = { .args = args,
 		.key = "FROM:",
-		.flags = ADDR_EMPTY_OK | (conf->strict ? ADDR_STRICT : 0) |
-			 (conf->utf8_ok ? ADDR_UTF8_OK : 0),
+		.flags = ADDR_EMPTY_OK | ADDR_UTF8_OK | (conf->strict ? ADDR_STRICT : 0),
+		.no_minus = !conf->minus_ok,
 		.syntax = STR("501 5.5.4 Syntax: MAIL FROM:<address>"), /* compat */
 		.bad_address = STR("501 5.1.7 Bad sender address syntax") };
 	struct smtp_mail_args mail = { 0 };
 	struct str rest, word;
-	enum rc rc = read_path(&r, mem, &mail.address, &rest, bad);
+	enum rc rc;
+
+	*bad = (struct smtp_path_bad){ .text = STR("") };
+	rc = read_path(&r, mem, &mail.address, &rest, bad);
 
 	while (rc == RC_OK && str_token(&rest, " \t", &word))
 		rc = mail_parameter(word, conf, mem, &mail, bad);
@@ -296,15 +368,16 @@ smtp_path_mail(struct str args, const struct smtp_path_conf *conf, struct arena 
 /* ---- RCPT ---- */
 
 static enum rc
-rcpt_notify(struct str v, struct smtp_rcpt_args *out, struct smtp_path_bad *bad)
+rcpt_notify(struct str v, struct arena *mem, struct smtp_rcpt_args *out,
+    struct smtp_path_bad *bad)
 {
 	static const struct {
 		const char *name;
 		unsigned bit;
 	} names[] = { { "NEVER", SMTP_NOTIFY_NEVER }, { "SUCCESS", SMTP_NOTIFY_SUCCESS },
 		{ "FAILURE", SMTP_NOTIFY_FAILURE }, { "DELAY", SMTP_NOTIFY_DELAY } };
-	unsigned bits = 0, unknown = 0;
-	struct str word;
+	struct str word = STR(""), all = v;
+	unsigned bits = 0;
 
 	while (str_token(&v, ",", &word)) {
 		size_t i = 0;
@@ -312,11 +385,17 @@ rcpt_notify(struct str v, struct smtp_rcpt_args *out, struct smtp_path_bad *bad)
 		while (i < ARRAY_LEN(names) && !str_iis(word, names[i].name))
 			i++;
 		if (i == ARRAY_LEN(names))
-			unknown++;
-		else
-			bits |= names[i].bit;
+			break;
+		bits |= names[i].bit;
+		word = STR("");
 	}
-	if (unknown > 0 || bits == 0 || out->notify != 0 ||
+	if (word.n > 0) { /* the one that is none */
+		bad->warning = arena_printf(mem,
+		    "unknown DSN NOTIFY command value \"%.*s\" in \"%.*s\"", /* compat */
+		    STR_ARG(str_head(word, 100)), STR_ARG(str_head(all, 200)));
+		bits = 0;
+	}
+	if (bits == 0 || out->notify != 0 ||
 	    ((bits & SMTP_NOTIFY_NEVER) != 0 && bits != SMTP_NOTIFY_NEVER))
 		return refuse(bad,
 		    STR("501 5.5.4 Error: Bad NOTIFY parameter syntax")); /* compat */
@@ -333,7 +412,7 @@ rcpt_orcpt(struct str v, struct arena *mem, struct smtp_rcpt_args *out,
 
 	if (out->orcpt.n == 0 && v.n <= 500 && str_cut(v, ';', &type, &xtext) &&
 	    type.n > 0 && xtext.n > 0)
-		rc = addr_xtext_decode(xtext, mem, &text, NULL);
+		rc = decode(xtext, mem, &text);
 	if (rc == RC_TEMP)
 		return no_room(bad);
 	for (size_t i = 0; rc == RC_OK && i < type.n; i++)
@@ -358,7 +437,7 @@ rcpt_parameter(struct str word, const struct smtp_path_conf *conf, struct arena 
 		return unsupported(word, mem, bad);
 	if (!conf->has_dsn)
 		return refuse(bad, STR("501 5.7.1 DSN support is disabled")); /* compat */
-	return is_notify ? rcpt_notify(v, out, bad) : rcpt_orcpt(v, mem, out, bad);
+	return is_notify ? rcpt_notify(v, mem, out, bad) : rcpt_orcpt(v, mem, out, bad);
 }
 
 enum rc
@@ -367,13 +446,16 @@ smtp_path_rcpt(struct str args, const struct smtp_path_conf *conf, struct arena 
 {
 	struct path_request r = { .args = args,
 		.key = "TO:",
-		.flags =
-		    (conf->strict ? ADDR_STRICT : 0) | (conf->utf8_ok ? ADDR_UTF8_OK : 0),
+		.flags = ADDR_UTF8_OK | (conf->strict ? ADDR_STRICT : 0),
+		.no_minus = !conf->minus_ok,
 		.syntax = STR("501 5.5.4 Syntax: RCPT TO:<address>"), /* compat */
 		.bad_address = STR("501 5.1.3 Bad recipient address syntax") };
 	struct smtp_rcpt_args rcpt = { 0 };
 	struct str rest, word;
-	enum rc rc = read_path(&r, mem, &rcpt.address, &rest, bad);
+	enum rc rc;
+
+	*bad = (struct smtp_path_bad){ .text = STR("") };
+	rc = read_path(&r, mem, &rcpt.address, &rest, bad);
 
 	while (rc == RC_OK && str_token(&rest, " \t", &word))
 		rc = rcpt_parameter(word, conf, mem, &rcpt, bad);

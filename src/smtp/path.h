@@ -33,7 +33,7 @@ struct smtp_rcpt_args {
 struct smtp_path_conf {
 	bool strict;   /* strict_rfc821_envelopes */
 	bool has_dsn;  /* RET, ENVID, NOTIFY and ORCPT may be used */
-	bool utf8_ok;  /* smtputf8_enable: addresses may have bytes above 127 */
+	bool minus_ok; /* allow_min_user: an address may begin with "-" */
 	bool has_utf8; /* SMTPUTF8 may be used as a parameter */
 	bool has_verp; /* XVERP may be used */
 	struct str verp_delimiters, verp_filter; /* default, and what is allowed */
@@ -44,6 +44,7 @@ struct smtp_path_bad {
 	struct str reply; /* for the client: static, or in `mem` */
 	struct str
 	    text; /* the address as it came when it is worth a warning; else empty */
+	struct str warning; /* another one; else empty */
 };
 
 /* Reads what stands behind "MAIL" or "RCPT" in a command line.

@@ -31,6 +31,22 @@ static const struct path_case mail_cases[] = {
 	{ "FROM:<@one.test:a@b.test>", "<a@b.test>" },
 	{ "FROM:<\"a b\"@b.test>", "<\"a b\"@b.test>" },
 	{ "FROM:<a b@b.test>", "501 5.1.7 Bad sender address syntax" },
+	{ "FROM:<a @ b . test>", "<a@b.test>" },
+	{ "FROM:< a@b .test >", "<a@b.test>" },
+	{ "FROM:<a@b c.test>", "501 5.1.7 Bad sender address syntax" },
+	{ "FROM:<@b.test>", "<\"\"@b.test>" },
+	{ "FROM:<@x@b.test>", "<x@b.test>" },
+	{ "FROM:<@>", "501 5.1.7 Bad sender address syntax" },
+	{ "FROM:<-a@b.test>", "501 5.1.7 Bad sender address syntax" },
+	{ "FROM:<a@b> ENVID=a=b", "<a@b> envid=a=b" },
+	{ "FROM:<a@b> ENVID=a+2bc", "<a@b> envid=a+c" },
+	{ "FROM:<a@b> ENVID=a+7Fc", "501 5.5.4 Bad ENVID parameter syntax" },
+	{ "FROM:<a@b> ENVID=+C3+A4", "501 5.5.4 Bad ENVID parameter syntax" },
+	{ "FROM:<a@b> ENVID=+00", "501 5.5.4 Bad ENVID parameter syntax" },
+	{ "FROM:<a@b> SMTPUTF8 XVERP AUTH=<>", "<a@b> verp=+= auth=<> utf8" },
+	{ "FROM:<a@b> XVERP=-+ AUTH=x+2By", "<a@b> verp=-+ auth=x+2By" },
+	{ "FROM:<a@b> XVERP=ab", "501 5.5.4 Error: XVERP needs two characters from -=+" },
+	{ "FROM:<> XVERP", "503 5.5.4 Error: XVERP requires non-null sender" },
 	{ "FROM:<a@[127.0.0.1]>", "<a@[127.0.0.1]>" },
 	{ "FROM:<a@[IPv6:::1]>", "<a@[IPv6:::1]>" },
 	{ "FROM:<a@[300.1.1.1]>", "501 5.1.7 Bad sender address syntax" },
@@ -73,6 +89,13 @@ static const struct path_case mail_cases[] = {
 };
 
 static const struct path_case rcpt_cases[] = {
+	{ "TO:<a@b> ORCPT=rfc822;a=b+0Ac",
+	    "501 5.5.4 Error: Bad ORCPT parameter syntax" },
+	{ "TO:<a@b> ORCPT=rfc822;a=b+2Cc", "<a@b> orcpt=rfc822;a=b,c" },
+	{ "TO:<a@b> ORCPT=utf-8;+C3+A4@b", "<a@b> orcpt=utf-8;\xc3\xa4@b" },
+	{ "TO:<a@b> ORCPT=utf-8;\xc3\xa4\\x{e4}@b",
+	    "<a@b> orcpt=utf-8;\xc3\xa4\\x{e4}@b" },
+	{ "TO:<-a@b.test>", "501 5.1.3 Bad recipient address syntax" },
 	{ "", "501 5.5.4 Syntax: RCPT TO:<address>" },
 	{ "TO:", "501 5.5.4 Syntax: RCPT TO:<address>" },
 	{ "FROM:<a>", "501 5.5.4 Syntax: RCPT TO:<address>" },
@@ -111,7 +134,14 @@ show_mail(const struct smtp_mail_args *m, char *got, size_t size)
 		n += (size_t)snprintf(
 		    got + n, size - n, m->ret == SMTP_RET_FULL ? " full" : " hdrs");
 	if (m->envid.n > 0)
-		(void)snprintf(got + n, size - n, " envid=%.*s", STR_ARG(m->envid));
+		n +=
+		    (size_t)snprintf(got + n, size - n, " envid=%.*s", STR_ARG(m->envid));
+	if (m->verp.n > 0)
+		n += (size_t)snprintf(got + n, size - n, " verp=%.*s", STR_ARG(m->verp));
+	if (m->auth.n > 0)
+		n += (size_t)snprintf(got + n, size - n, " auth=%.*s", STR_ARG(m->auth));
+	if (m->smtputf8)
+		(void)snprintf(got + n, size - n, " utf8");
 }
 
 static void
@@ -129,7 +159,11 @@ show_rcpt(const struct smtp_rcpt_args *r, char *got, size_t size)
 static void
 run_cases(const struct path_case *cases, size_t n_cases, bool is_mail)
 {
-	struct smtp_path_conf conf = { .has_dsn = true };
+	struct smtp_path_conf conf = { .has_dsn = true,
+		.has_utf8 = true,
+		.has_verp = true,
+		.verp_delimiters = STR("+="),
+		.verp_filter = STR("-=+") };
 	struct arena *mem = arena_new(1 << 16);
 
 	for (size_t i = 0; i < n_cases; i++) {
@@ -186,6 +220,26 @@ test_off(void **state)
 	    smtp_path_rcpt(STR("TO:<a@b> NOTIFY=NEVER"), &conf, mem, &rcpt, &bad),
 	    RC_PERM);
 	assert_true(str_is(bad.reply, "501 5.7.1 DSN support is disabled"));
+	assert_int_equal(
+	    smtp_path_rcpt(STR("TO:<a@b> NOTIFY=NEVER"),
+		&(struct smtp_path_conf){ .has_dsn = true }, mem, &rcpt, &bad),
+	    RC_OK);
+	assert_int_equal(
+	    smtp_path_rcpt(STR("TO:<a@b> NOTIFY=DELAY,SOON"),
+		&(struct smtp_path_conf){ .has_dsn = true }, mem, &rcpt, &bad),
+	    RC_PERM);
+	assert_true(str_is(
+	    bad.warning, "unknown DSN NOTIFY command value \"SOON\" in \"DELAY,SOON\""));
+	assert_int_equal(
+	    smtp_path_mail(STR("FROM:<-a@b> SMTPUTF8"), &conf, mem, &mail, &bad),
+	    RC_PERM);
+	conf.minus_ok = true;
+	assert_int_equal(
+	    smtp_path_mail(STR("FROM:<-a@b>"), &conf, mem, &mail, &bad), RC_OK);
+	assert_int_equal(
+	    smtp_path_mail(STR("FROM:<-a@b> SMTPUTF8"), &conf, mem, &mail, &bad),
+	    RC_PERM);
+	assert_true(str_is(bad.reply, "555 5.5.4 Unsupported option: SMTPUTF8"));
 	conf.strict = true;
 	assert_int_equal(smtp_path_rcpt(STR("TO:x@y"), &conf, mem, &rcpt, &bad), RC_PERM);
 	assert_true(str_is(bad.text, "x@y"));

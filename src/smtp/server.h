@@ -43,6 +43,7 @@ struct smtp_server_conf {
 	bool utf8_ok;     /* smtputf8_enable: bytes above 127 in commands are UTF-8, or
 			     refused */
 	bool strict_utf8; /* strict_smtputf8: such addresses only with SMTPUTF8 */
+	bool minus_ok;    /* allow_min_user: addresses may begin with "-" */
 	bool soft_bounce; /* every 5xx reply goes out as 4xx */
 	bool filters_commands; /* smtpd_command_filter is set: FILTER_COMMAND is asked */
 	bool forbids_by_table; /* smtpd_forbidden_commands has tables: CHECK_COMMAND */

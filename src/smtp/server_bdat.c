@@ -221,6 +221,9 @@ discard_chunk(struct smtp_server *s)
 void
 srv_cmd_bdat(struct smtp_server *s, struct str args)
 {
+	/* compat: of the chunks before only the lines that ended count here */
+	int64_t whole = s->tx.size - s->tx.size_tail + s->tx.n_bare;
+
 	if ((s->rights.hide & SMTP_EHLO_CHUNKING) != 0) {
 		/* The chunk that follows would be taken for commands. */
 		srv_fail(s, "521 5.5.1 Error: command not implemented");
@@ -237,7 +240,7 @@ srv_cmd_bdat(struct smtp_server *s, struct str args)
 	else if (s->tx.n_rcpt == 0)
 		drop_chunk(s, s->tx.has_mail ? STR("554 5.5.1 Error: no valid recipients")
 					     : STR("503 5.5.1 Error: need RCPT command"));
-	else if (s->conf->size_limit > 0 && s->chunk.size > s->conf->size_limit) {
+	else if (s->conf->size_limit > 0 && s->chunk.size > s->conf->size_limit - whole) {
 		warn(s, "BDAT request", " exceeds message size limit", STR(""));
 		drop_chunk(s, STR("552 5.3.4 Chunk exceeds message size limit"));
 	} else if (s->bdat == BDAT_NONE)

@@ -108,7 +108,10 @@ read_value(const struct attr_request *r, struct str raw, struct smtp_client_attr
 			  : STR("");
 		return true;
 	}
+	/* compat: what is no xtext stands for itself */
 	if (addr_xtext_decode(raw, r->mem, &v, NULL) != RC_OK)
+		v = arena_str(r->mem, raw);
+	if (v.p == NULL)
 		return false;
 	/* It is ours alone, fresh from the arena. */
 	srv_neuter((char *)(uintptr_t)v.p, v.n);
@@ -223,7 +226,7 @@ srv_answer_xclient(struct smtp_server *s, const struct smtp_answer *a)
 	srv_set_client(s, a->client, x->login);
 	s->rights = *a->rights;
 	s->esmtp = x->proto.n > 0 && str_iis(x->proto, "ESMTP");
-	srv_set_helo(s, x->helo);
+	srv_set_helo(s, x->helo); /* srv_neuter() was at it */
 	srv_reset(s, true);
 	/* compat: counted as a command that did not end */
 	srv_done(s, false);

@@ -28,7 +28,7 @@ path_conf(const struct smtp_server *s)
 	return (struct smtp_path_conf){
 		.strict = s->conf->strict_envelopes,
 		.has_dsn = (s->rights.hide & SMTP_EHLO_DSN) == 0,
-		.utf8_ok = s->conf->utf8_ok,
+		.minus_ok = s->conf->minus_ok,
 		.has_utf8 = s->conf->utf8_ok && (s->rights.hide & SMTP_EHLO_UTF8) == 0,
 		.has_verp = s->rights.may_verp,
 		.verp_delimiters = s->conf->verp_delimiters,
@@ -43,6 +43,8 @@ bad_path(struct smtp_server *s, const struct smtp_path_bad *bad)
 		srv_logf(s, SMTP_LOG_WARN,
 		    "Illegal address syntax from %.*s in %s command: %.*s",
 		    STR_ARG(s->namaddr), s->where, STR_ARG(str_head(bad->text, 100)));
+	if (bad->warning.n > 0)
+		srv_logf(s, SMTP_LOG_WARN, "%.*s", STR_ARG(bad->warning));
 	srv_reply(s, bad->reply);
 	srv_done(s, false);
 }
@@ -140,7 +142,8 @@ log_opened(struct smtp_server *s)
 {
 	const struct smtp_client_attrs *x = srv_forwarded(s);
 	const char *sasl = s->login.n > 0 ? ", sasl_method=XCLIENT, sasl_username=" : "";
-	bool has_id = x != NULL && x->ident.n > 0, has_addr = x != NULL && x->addr.n > 0;
+	bool has_id = x != NULL && x->ident.n > 0,
+	     has_addr = x != NULL && x->addr.n > 0 && !str_is(x->addr, "unknown");
 	bool has_client =
 	    x != NULL &&
 	    (has_addr || x->name.p != NULL || x->port.p != NULL || x->helo.p != NULL ||

@@ -36,7 +36,9 @@ srv_set_helo(struct smtp_server *s, struct str name)
 	p = buf_room(&s->helo_text, name.n);
 	assert(p != NULL);
 	memcpy(p, name.p, name.n);
-	srv_neuter(p, name.n);
+	for (size_t i = 0; i < name.n; i++)
+		if ((unsigned char)p[i] < ' ' || p[i] == 127)
+			p[i] = '?';
 	buf_added(&s->helo_text, name.n);
 	s->helo = buf_view(&s->helo_text);
 }
@@ -81,13 +83,14 @@ static const struct {
 	{ SMTP_EHLO_SILENT, "silent-discard", "" } };
 
 static void
-log_hidden(struct smtp_server *s)
+log_hidden(struct smtp_server *s, bool has_keywords)
 {
 	char text[300];
 	unsigned hide = s->rights.hide;
 	size_t n = 0;
 
-	if (hide == 0 || (hide & SMTP_EHLO_SILENT) != 0)
+	/* compat: who has nothing to say does not say why */
+	if (hide == 0 || (hide & SMTP_EHLO_SILENT) != 0 || !has_keywords)
 		return;
 	for (size_t i = 0; i < ARRAY_LEN(hideable); i++)
 		if ((hide & hideable[i].bit) != 0)
@@ -163,12 +166,14 @@ greet_esmtp(struct smtp_server *s)
 		add(&l, "250-CHUNKING");
 	l.text[l.last + 3] = ' ';
 	srv_send(s, (struct str){ l.text, l.n });
-	log_hidden(s);
+	log_hidden(s, l.last > 0);
 }
 
 void
 srv_answer_helo(struct smtp_server *s)
 {
+	/* compat: restrictions see it before; everybody else sees it so */
+	srv_neuter((char *)(uintptr_t)s->helo.p, s->helo.n);
 	s->esmtp = s->verb == VERB_EHLO;
 	if (s->esmtp)
 		greet_esmtp(s);

@@ -268,10 +268,6 @@ srv_command_recv(struct smtp_server *s, struct str in)
 		return 0;
 	if (!take_line(s, &c))
 		return c.used;
-	if (s->has_filtered && s->filtered.n > 0)
-		srv_logf(s, SMTP_LOG_INFO,
-		    "%.*s: replacing command \"%.*s\" with \"%.*s\"", STR_ARG(s->namaddr),
-		    STR_ARG(str_head(c.line, 100)), STR_ARG(str_head(line, 100)));
 	if (s->conf->utf8_ok && !utf8_is_valid(line)) {
 		srv_reply(s, STR("500 5.5.2 Error: bad UTF-8 syntax"));
 		s->error_count++;

@@ -173,6 +173,14 @@ set_job(struct player *p, struct str args)
 			j->ret = str_is(value, "full") ? SMTP_RET_FULL : SMTP_RET_HDRS;
 		else if (str_is(name, "8bit"))
 			j->is_8bit = true;
+		else if (str_is(name, "utf8"))
+			j->is_utf8 = true;
+		else if (str_is(name, "utf8-header"))
+			j->has_utf8_header = true;
+		else if (str_is(name, "probe"))
+			j->is_probe = true;
+		else if (str_is(name, "probe-data"))
+			j->is_probe = j->asks_data = true;
 		else if (str_is(name, "dots"))
 			j->has_dots = true;
 		else if (str_is(name, "long"))
@@ -180,6 +188,8 @@ set_job(struct player *p, struct str args)
 		else if (str_is(name, "rcpt"))
 			p->rcpts[j->n_rcpt++] =
 			    (struct smtp_client_rcpt){ .address = value };
+		else if (str_is(name, "orig"))
+			p->rcpts[j->n_rcpt - 1].orig = value;
 		else if (str_is(name, "orcpt"))
 			p->rcpts[j->n_rcpt - 1].orcpt = value;
 		else if (str_is(name, "notify"))
