@@ -42,7 +42,8 @@ static const char *const answers[] = {
 	"MX three.test=10 a.test|20 alias.test",
 	"HOST a.test=198.51.100.1",
 	"HOST alias.test=192.0.2.1",
-	"MX unsure.test=10 lost.test|20 mail.example.test",
+	"MX unsure.test=10 lost.test|20 alias.test",
+	"MX byname.test=10 lost.test|20 mail.example.test",
 	"HOST lost.test",
 	"MX lame.test",
 	("sender ok@good.test=0 2.1.5 fine"),
@@ -326,15 +327,37 @@ reply_texts(void **state)
 		{ "reject_rbl_client dnsbl.test=127.0.0.4", { 0 },
 		    "521 5.7.99 Client host: why: see / http://x.test/ $1" },
 		{ "reject_rbl_client white.test", { 0 },
-		    "450 4.7.1 Service unavailable|bad rbl reply template: "
-		    "\"$nonsense\"" },
+		    "554 5.7.1 Service unavailable; Client host [192.0.2.10] blocked "
+		    "using white.test|unknown macro name \"nonsense\" in expansion "
+		    "request|rbl_reject_reply: bad rbl reply template for domain "
+		    "white.test: $nonsense" },
 		{ "reject_rhsbl_helo rhsbl.test", { .helo = "bad.test" },
-		    "450 4.7.1 Service unavailable|bad rbl reply template: \"hello "
-		    "c.test[192.0.2.10]\"" },
+		    "450 4.7.1 Service unavailable|rbl response code configuration "
+		    "error: hello c.test[192.0.2.10]" },
 	};
 
 	(void)state;
 	try_all(tries, ARRAY_LEN(tries), ACCESS_CLIENT, with_replies);
+}
+
+static void
+with_bad_default(struct access_conf *c, struct arena *mem)
+{
+	(void)mem;
+	c->default_rbl_reply = STR("$rbl_code ${rbl_what");
+}
+
+static void
+bad_default_reply(void **state)
+{
+	static const struct try tries[] = {
+		{ "reject_rbl_client dnsbl.test", { 0 },
+		    "450 4.7.1 Service unavailable|rbl_reject_reply: bad default rbl "
+		    "reply template: $rbl_code ${rbl_what" },
+	};
+
+	(void)state;
+	try_all(tries, ARRAY_LEN(tries), ACCESS_CLIENT, with_bad_default);
 }
 
 static void
@@ -424,7 +447,7 @@ servers_of_domains(void **state)
 		{ "check_sender_mx_access hash:/mx", { .sender = "x@servfail.test" },
 		    "dunno|Unable to look up MX host for servfail.test: " },
 		{ "check_sender_ns_access hash:/mx", { .sender = "x@no.test" },
-		    "dunno|Unable to look up NS host for no.test: Host not found" },
+		    "dunno|Unable to look up NS host for x@no.test: Host not found" },
 	};
 
 	(void)state;
@@ -458,7 +481,10 @@ mail_backup(void **state)
 		{ "permit_mx_backup, reject", { .rcpt = "x@good.test" },
 		    "554 5.7.1 <x@good.test>: Recipient address rejected: Access "
 		    "denied" },
-		{ "permit_mx_backup, reject", { .rcpt = "x@onlya.test" }, "dunno" },
+		{ "permit_mx_backup, reject", { .rcpt = "x@onlya.test" },
+		    "554 5.7.1 <x@onlya.test>: Recipient address rejected: Access "
+		    "denied" },
+		{ "permit_mx_backup, reject", { .rcpt = "x@byname.test" }, "dunno" },
 		{ "permit_mx_backup, reject", { .rcpt = "x@lame.test" },
 		    "450 4.4.4 <x@lame.test>: Recipient address rejected: Unable to "
 		    "look up mail exchanger information: " },
@@ -499,7 +525,7 @@ verification(void **state)
 		{ "reject_unverified_sender", { .sender = "ok@good.test" }, "dunno" },
 		{ "reject_unverified_sender", { .sender = "" }, "dunno" },
 		{ "reject_unverified_sender", { .sender = "no@good.test" },
-		    UNVERIFIED("no", "undeliverable address: host x said: 550 no such "
+		    UNVERIFIED("no", "unverified address: host x said: 550 no such "
 				     "user") },
 		{ "reject_unverified_sender", { .sender = "later@good.test" },
 		    "[" UNVERIFIED("later", "unverified address: try again") "]" },
@@ -518,7 +544,7 @@ verification(void **state)
 	};
 	static const struct try changed[] = {
 		{ "reject_unverified_sender", { .sender = "no@good.test" },
-		    UNVERIFIED("no", "undeliverable address: Address lookup failed") },
+		    UNVERIFIED("no", "unverified address: Address lookup failed") },
 		{ "reject_unverified_sender", { .sender = "later@good.test" }, "dunno" },
 	};
 	static const struct try rcpt[] = {
@@ -651,6 +677,7 @@ main(void)
 		cmocka_unit_test(lists_of_clients),
 		cmocka_unit_test(lists_of_domains),
 		cmocka_unit_test(reply_texts),
+		cmocka_unit_test(bad_default_reply),
 		cmocka_unit_test(names),
 		cmocka_unit_test(servers_of_domains),
 		cmocka_unit_test(mail_backup),

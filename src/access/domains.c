@@ -196,15 +196,14 @@ unsure_mx(struct access_eval *ev, const char *what, struct str host, struct str 
 	return access_defer_if_reject(ev, &r);
 }
 
-/* Whether a host is this system. RC_OK, RC_NONE, RC_MORE; RC_TEMP: nobody could say. */
+/* Whether a host's addresses are this system's. RC_OK, RC_NONE, RC_MORE; RC_TEMP: nobody
+ * could say. */
 static enum rc
 is_me(struct access_eval *ev, struct str host)
 {
 	struct str addrs, addr;
 	enum rc rc;
 
-	if (str_ieq(host, ev->c->route->myhostname))
-		return RC_OK;
 	rc = ask_dns(ev->a, "HOST", host, &addrs);
 	if (rc == RC_TEMP)
 		(void)!unsure_mx(
@@ -234,30 +233,44 @@ is_approved(struct access_eval *ev, struct str host)
 	return rc;
 }
 
+/* Which of the hosts is this system: RC_OK and whether it is one of the first; RC_NONE;
+ * RC_MORE; RC_TEMP. compat: names go before addresses. */
+static enum rc
+find_me(struct access_eval *ev, struct str lines, bool *is_first)
+{
+	uint64_t best = best_preference(lines), p;
+	struct str rest = lines, host;
+	enum rc rc = RC_NONE;
+
+	while (next_mx(&rest, &p, &host))
+		if (str_ieq(host, ev->c->route->myhostname)) {
+			*is_first = p == best;
+			return RC_OK;
+		}
+	while (rc == RC_NONE && next_mx(&lines, &p, &host)) {
+		*is_first = p == best;
+		rc = is_me(ev, host);
+	}
+	return rc;
+}
+
 /* RC_OK: we are an MX host, but none of the first, and those may have us. */
 static enum rc
 is_backup(struct access_eval *ev, struct str lines)
 {
 	uint64_t best = best_preference(lines), p;
-	bool is_backup = false;
+	bool is_first = false;
 	struct str host;
+	enum rc rc = find_me(ev, lines, &is_first);
 
-	while (next_mx(&lines, &p, &host)) {
-		bool is_first = p == best;
-		enum rc rc = is_me(ev, host);
-
-		if (rc == RC_MORE || rc == RC_TEMP)
-			return rc;
-		if (rc == RC_OK && is_first)
-			return RC_NONE;
-		is_backup = is_backup || rc == RC_OK;
-		if (!is_first || ev->c->permit_mx_backup_networks.n == 0)
-			continue;
-		rc = is_approved(ev, host);
-		if (rc != RC_OK)
-			return rc;
-	}
-	return is_backup ? RC_OK : RC_NONE;
+	if (rc == RC_OK && is_first)
+		return RC_NONE;
+	if (ev->c->permit_mx_backup_networks.n == 0)
+		return rc;
+	while (rc == RC_OK && next_mx(&lines, &p, &host))
+		if (p == best)
+			rc = is_approved(ev, host);
+	return rc;
 }
 
 enum rc
@@ -278,9 +291,7 @@ access_mx_backup(struct access_eval *ev)
 	if (rc == RC_TEMP)
 		return unsure_mx(ev, "mail exchanger information", STR(""),
 		    ask_dns_words(ev->a, "MX", domain));
-	if (rc == RC_NONE) /* compat: perhaps a name of this system itself */
-		rc = is_me(ev, domain);
-	else if (rc == RC_OK)
+	if (rc == RC_OK)
 		rc = is_backup(ev, lines);
 	if (rc == RC_OK)
 		return access_permit(ev);

@@ -6,7 +6,8 @@
 #include "addr/domain.h"
 #include "addr/net.h"
 
-#define TEXT_MAX 500 /* compat: of all TXT records together */
+#define CODE_ERROR "rbl response code configuration error" /* compat */
+#define TEXT_MAX   500 /* compat: of all TXT records together */
 
 /* One question to a list. */
 struct listing {
@@ -93,6 +94,15 @@ struct rbl_macros {
 };
 
 static bool
+unknown_macro(struct access_eval *ev, struct str name)
+{
+	access_warn(ev, /* compat */
+	    arena_printf(ev->a->mem, "unknown macro name \"%.*s\" in expansion request",
+		STR_ARG(name)));
+	return false;
+}
+
+static bool
 rbl_macro(void *ctx, struct str name, struct str *out)
 {
 	const struct rbl_macros *m = ctx;
@@ -109,8 +119,8 @@ rbl_macro(void *ctx, struct str name, struct str *out)
 		*out = l->what;
 	else if (str_is(name, "rbl_class"))
 		*out = str_c(l->cls);
-	else if (!str_is(name, "rbl_domain"))
-		return access_macro(m->ev, name, out);
+	else if (!str_is(name, "rbl_domain") && !access_macro(m->ev, name, out))
+		return unknown_macro(m->ev, name);
 	return true;
 }
 
@@ -128,15 +138,14 @@ find_template(struct access_eval *ev, const struct listing *l, struct str *out)
 }
 
 static enum rc
-bad_template(struct access_eval *ev, struct str text)
+bad_template(struct access_eval *ev, const char *what, struct str text)
 {
 	static const struct access_reply sorry = { .code = 450,
 		.dsn = ".7.1",
 		.words = STR_INIT("Service unavailable"),
 		.is_bare = true };
 
-	access_warn(ev,
-	    arena_printf(ev->a->mem, "bad rbl reply template: \"%.*s\"", STR_ARG(text)));
+	access_warn(ev, arena_printf(ev->a->mem, "%s: %.*s", what, STR_ARG(text)));
 	return access_reject(ev, &sorry);
 }
 
@@ -150,23 +159,45 @@ reject_with(struct access_eval *ev, const struct listing *l, struct str text)
 
 	if (str_u64(str_head(text, 3), 599, &code) != RC_OK || code < 400 ||
 	    (text.n > 3 && !ascii_isspace(text.p[3])))
-		return bad_template(ev, text);
+		return bad_template(ev, CODE_ERROR, text);
 	status = access_split_status(ev, l->cls, "4.7.1", &r.words);
 	r.code = (unsigned)code;
 	r.dsn = arena_cstr(ev->a->mem, str_from(status, 1));
 	if (r.dsn == NULL)
-		return bad_template(ev, text);
+		return bad_template(ev, CODE_ERROR, text);
 	return access_reject(ev, &r);
 }
 
+/* The reply of the template in rbl_reply_maps, or else of the default one. */
 static enum rc
-reject_listed(struct access_eval *ev, struct listing *l)
+reply_with(struct access_eval *ev, struct listing *l, struct str template)
 {
 	struct rbl_macros macros = { .ev = ev, .l = l };
 	const struct access_macros m = {
 		.find = rbl_macro, .ctx = &macros, .filter = ev->c->expansion_filter
 	};
-	struct str template = ev->c->default_rbl_reply, text;
+	struct str text, unused, domain = l->list;
+
+	if (template.n > 0) {
+		if (access_expand(&m, template, ev->a->mem, &text) == RC_OK)
+			return reject_with(ev, l, text);
+		(void)str_cut(l->list, '=', &domain, &unused);
+		access_warn(ev, /* compat */
+		    arena_printf(ev->a->mem,
+			"rbl_reject_reply: bad rbl reply template for domain %.*s: %.*s",
+			STR_ARG(domain), STR_ARG(template)));
+	}
+	template = ev->c->default_rbl_reply;
+	if (access_expand(&m, template, ev->a->mem, &text) == RC_OK)
+		return reject_with(ev, l, text);
+	return bad_template(
+	    ev, "rbl_reject_reply: bad default rbl reply template", template);
+}
+
+static enum rc
+reject_listed(struct access_eval *ev, struct listing *l)
+{
+	struct str template = STR("");
 	enum rc rc = find_text(ev, l);
 
 	if (rc == RC_OK)
@@ -178,9 +209,7 @@ reject_listed(struct access_eval *ev, struct listing *l)
 		access_config_trouble(ev);
 		return RC_OK;
 	}
-	if (access_expand(&m, template, ev->a->mem, &text) != RC_OK)
-		return bad_template(ev, template);
-	return reject_with(ev, l, text);
+	return reply_with(ev, l, template);
 }
 
 /* ---- block lists ---- */

@@ -14,6 +14,7 @@ struct servers {
 	struct access_eval *ev;
 	enum server_type type;
 	struct access_source from;
+	struct str what; /* the name, or the address whose domain it is */
 	unsigned n_addrs;
 	bool is_told; /* that there are too many */
 };
@@ -142,7 +143,7 @@ find_hosts(struct servers *s, struct str domain, struct str *out)
 	/* compat: once nothing is left to climb to it is the name that it began with. */
 	access_warn(
 	    ev, arena_printf(ev->a->mem, "Unable to look up %s host for %.*s: %.*s",
-		    type_name(s->type), STR_ARG(str_find(at, '.') < at.n ? at : domain),
+		    type_name(s->type), STR_ARG(str_find(at, '.') < at.n ? at : s->what),
 		    STR_ARG(why)));
 	return RC_NONE;
 }
@@ -188,6 +189,7 @@ check(struct access_eval *ev, enum server_type type, struct str what, const char
 {
 	struct servers s = { .ev = ev,
 		.type = type,
+		.what = what,
 		.from = { .table = ev->item->arg,
 		    .subject = what,
 		    .cls = cls,

@@ -47,7 +47,7 @@ judge(struct access_eval *ev, const struct verify_kind *k, struct access_reply r
 	else if (k->reason.n > 0)
 		text = k->reason;
 	r.words = arena_printf(ev->a->mem, "%s address: %.*s", /* compat */
-	    is_bounced ? "undeliverable" : "unverified",
+	    is_bounced && r.code >= 500 ? "undeliverable" : "unverified",
 	    STR_ARG(str_head(text, WORDS_MAX)));
 	if (is_bounced)
 		return access_reject(ev, &r);

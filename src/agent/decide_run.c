@@ -100,6 +100,30 @@ put_record(struct buf *to, const struct dns_record *rr)
 	return buf_printf(to, "%.*s\n", STR_ARG(s));
 }
 
+/* MX records by preference; a resolver gives them in any order. */
+static void
+put_records(struct buf *to, const struct dns_answer *a)
+{
+	uint32_t from = 0;
+	enum rc rc = RC_OK;
+
+	for (size_t i = 0; a->type != DNS_MX && rc == RC_OK && i < a->n; i++)
+		rc = put_record(to, &a->records[i]);
+	while (a->type == DNS_MX && rc == RC_OK && from <= UINT16_MAX) {
+		uint32_t next = UINT32_MAX;
+
+		for (size_t i = 0; rc == RC_OK && i < a->n; i++) {
+			uint32_t p = a->records[i].preference;
+
+			if (p == from)
+				rc = put_record(to, &a->records[i]);
+			else if (p > from && p < next)
+				next = p;
+		}
+		from = next;
+	}
+}
+
 static void
 on_dns(void *arg, const struct dns_answer *a)
 {
@@ -110,8 +134,8 @@ on_dns(void *arg, const struct dns_answer *a)
 
 	r->wait->dns = NULL;
 	buf_init(&lines, VALUE_MAX);
-	for (size_t i = 0; rc == RC_OK && i < a->n; i++)
-		rc = put_record(&lines, &a->records[i]);
+	if (rc == RC_OK)
+		put_records(&lines, a);
 	if (rc == RC_OK)
 		value = arena_str(r->mem, buf_view(&lines));
 	buf_fini(&lines);
