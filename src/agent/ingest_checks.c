@@ -57,6 +57,14 @@ log_action(struct ingest *in, const char *action, const char *kind, struct str l
 	log_end(l);
 }
 
+/* Compat: the id is logged where its header stands. */
+static void
+log_known_id(struct ingest *in)
+{
+	if (!in->has_logged_id && mime_filter_message_id(in->filter).n > 0)
+		ingest_log_id(in);
+}
+
 /* ---- actions ---- */
 
 static bool
@@ -409,9 +417,7 @@ check(
 	struct ingest_check *c = ctx;
 	enum rc rc;
 
-	/* compat: the id is logged where its header stands. */
-	if (!c->in->has_logged_id && mime_filter_message_id(c->in->filter).n > 0)
-		ingest_log_id(c->in);
+	log_known_id(c->in);
 	c->part = part;
 	rc = obtain(c, look_up, text);
 	if (rc == RC_TEMP)
@@ -445,6 +451,7 @@ trouble(void *ctx, enum mime_strict what, struct str text)
 	struct ingest *in = ((struct ingest_check *)ctx)->in;
 	const struct ingest_client *c = in->client;
 
+	log_known_id(in);
 	log_info(in->conf->cleanup_log,
 	    "%s: reject: mime-error %s: %.*s from %.*s[%.*s]; from=<%.*s> to=<%.*s>",
 	    in->qid.text, mime_strict_text(what), STR_ARG(str_head(text, SHOWN_MAX)),
@@ -457,6 +464,7 @@ disallowed(void *ctx, struct str line)
 {
 	struct ingest_check *c = ctx;
 
+	log_known_id(c->in);
 	/* compat: what is behind a NUL is not shown. */
 	log_action(c->in, "reject", "content", str_head(line, str_find(line, '\0')),
 	    STR("5.7.1 disallowed character"));

@@ -161,16 +161,21 @@ is_slow(const struct ingest *in)
 enum rc
 ingest_content(struct ingest *in, struct str piece, struct err *e)
 {
+	uint64_t limit = in->conf->message_size_limit;
+	bool is_beyond = limit > 0 && piece.n > limit - in->sent_bytes;
 	enum rc rc;
 
 	assert(in->filter != NULL && !in->is_committed);
+	if (is_beyond)
+		piece = str_head(piece, (size_t)(limit - in->sent_bytes));
 	in->sent_bytes += piece.n;
-	if (in->conf->message_size_limit > 0 &&
-	    in->sent_bytes > in->conf->message_size_limit)
-		too_big(in);
 	rc = in->failed == RC_OK && ingest_check_is_waiting(in)
 		 ? RC_MORE
 		 : filter_piece(in, &piece);
+	if (is_beyond) {
+		too_big(in);
+		rc = in->failed;
+	}
 	if (rc == RC_MORE && buf_put(&in->pending, piece) != RC_OK)
 		rc = ingest_fail(in, RC_TEMP, TEXT_WRITE_ERROR);
 	if (rc != RC_OK && rc != RC_MORE)

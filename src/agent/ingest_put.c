@@ -109,6 +109,7 @@ facts(const struct ingest *in, const struct ingest_envelope *env)
 		uint32_t to;
 	} map[] = {
 		{ MIME_8BIT, MESSAGE_HAS_8BIT },
+		{ MIME_SAYS_8BIT, MESSAGE_SAID_8BITMIME }, /* compat */
 		{ MIME_8BIT_HEADER, MESSAGE_HAS_8BIT_HEADER },
 		{ MIME_LONG_LINE, MESSAGE_HAS_LONG_LINES },
 		{ MIME_DOT_LINE, MESSAGE_HAS_DOT_LINES },

@@ -165,6 +165,7 @@ struct walk {
 	const struct mime_mapping *how; /* NULL: only look */
 	enum rc rc;                     /* of the map */
 	size_t n_tokens;
+	bool is_cut;
 	struct arena *mem;
 	mime_address_fn *each;
 	void *arg;
@@ -370,8 +371,10 @@ next_entry(struct walk *w, char *end)
 
 		/* compat: what is behind the limit is cut. */
 		if (w->how != NULL && w->how->token_limit > 0 &&
-		    w->n_tokens++ >= w->how->token_limit)
+		    w->n_tokens++ >= w->how->token_limit && t.type != TOK_END) {
 			t.type = TOK_END;
+			w->is_cut = true;
+		}
 		if (t.type == TOK_END)
 			return w->n > 0;
 		if (is_char(&t, '<'))
@@ -480,6 +483,8 @@ mime_addresses_rewrite(
 		rc = RC_TEMP;
 	else if (w->has_changed && !w->is_too_complex)
 		rc = fold(buf_view(&lines), how->column, out);
+	if (rc == RC_OK && w->is_cut) /* compat */
+		rc = buf_put(out, STR(" "));
 	buf_fini(&lines);
 	return rc;
 }

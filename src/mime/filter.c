@@ -308,6 +308,8 @@ mime_filter_step(struct mime_filter *f, struct str *in, struct str *out, struct 
 		if (f->scan == NULL)
 			return body_step(f, in, out);
 		rc = lines_step(f, in, out, e);
+		if (f->scan->is_disallowed)
+			return mime_scan_verdict(f, e);
 		if (rc == RC_NONE)
 			return body_step(f, in, out);
 		if (rc != RC_OK || out->n > 0)

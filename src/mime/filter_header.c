@@ -76,6 +76,21 @@ emit_field(struct mime_filter *f, struct str field)
 	}
 }
 
+/* Checks see a field with the line that went beyond the limit; what goes on has no more
+ * than the limit's bytes. Compat: an LF counts, a CR does not. */
+static struct str
+cut(const struct mime_filter *f, struct str field)
+{
+	size_t left = f->conf->header_size_limit;
+
+	if (field.n <= left)
+		return field;
+	for (size_t i = 0; i < field.n; i++)
+		if (field.p[i] != '\r' && left-- == 0)
+			return str_head(field, field.p[i] == '\n' && i > 0 ? i - 1 : i);
+	return field;
+}
+
 /* Maps the addresses of a field. RC_NONE: it stays as it is; RC_MORE: a hook waits. */
 static enum rc
 emit_rewritten(struct mime_filter *f, enum mime_header h, struct str name,
@@ -147,7 +162,7 @@ pass_field(struct mime_filter *f, struct err *e)
 	if (h == MIME_HDR_RESENT_MESSAGE_ID)
 		keep_id(&f->resent_id, value);
 	if (rc == RC_NONE && !is_dropped(f, h, name))
-		emit_field(f, field);
+		emit_field(f, cut(f, field));
 	return RC_OK;
 }
 
@@ -205,9 +220,10 @@ complete_headers(struct mime_filter *f)
 	    is_resent ? MIME_SEEN(MIME_HDR_RESENT_DATE) : MIME_SEEN(MIME_HDR_DATE);
 	uint32_t from =
 	    is_resent ? MIME_SEEN(MIME_HDR_RESENT_FROM) : MIME_SEEN(MIME_HDR_FROM);
-	uint32_t visible =
-	    is_resent ? MIME_SEEN(MIME_HDR_RESENT_TO) | MIME_SEEN(MIME_HDR_RESENT_CC)
-		      : MIME_SEEN(MIME_HDR_TO) | MIME_SEEN(MIME_HDR_CC);
+	/* compat: whichever of the two kinds */
+	const uint32_t visible = MIME_SEEN(MIME_HDR_TO) | MIME_SEEN(MIME_HDR_CC) |
+				 MIME_SEEN(MIME_HDR_RESENT_TO) |
+				 MIME_SEEN(MIME_HDR_RESENT_CC);
 
 	if (!f->start->complete)
 		return;
@@ -457,6 +473,8 @@ mime_filter_take_header(struct mime_filter *f, struct str *in, struct err *e)
 		if (!is_whole && in->n == 0)
 			return RC_OK;
 		rc = take_line(f, is_whole, e);
+		if (rc == RC_OK && f->scan != NULL && f->scan->is_disallowed)
+			rc = mime_scan_verdict(f, e);
 		if (rc != RC_OK)
 			return rc;
 		if (f->is_failed)

@@ -415,6 +415,7 @@ gather(struct mime_filter *f, struct str *in, struct err *e)
 	while (in->n > 0) {
 		size_t n = str_find(*in, '\n'), left = max + CR_RUN_MAX - f->line.n;
 		bool is_whole = n < in->n && n <= left;
+		struct str from_end = str_from(*in, n); /* with the line's end */
 
 		if (buf_put(&f->line, str_head(*in, n < left ? n : left)) != RC_OK)
 			return err_set(e, RC_TEMP, "4.3.0 Error: queue file write error");
@@ -425,7 +426,7 @@ gather(struct mime_filter *f, struct str *in, struct err *e)
 			continue;
 		/* The line end that was taken is given back. */
 		if (is_whole)
-			*in = (struct str){ in->p - 1, in->n + 1 };
+			*in = from_end;
 		mime_filter_clean(f, f->line.p + f->line.start, max);
 		mime_scan_bytes(f);
 		f->scan->is_whole = false;

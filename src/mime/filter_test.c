@@ -189,8 +189,8 @@ static void
 long_fields(void **state)
 {
 	char in[3000], *p = in;
-	struct row r = { "a field beyond header_size_limit loses lines", &remote, in, in,
-		0, "" };
+	struct row r = { "a field beyond header_size_limit is cut", &remote, in, in, 0,
+		"" };
 	char out[3200];
 
 	(void)state;
@@ -199,9 +199,8 @@ long_fields(void **state)
 	p += 1000;
 	(void)sprintf(p, "\r\n fold\r\n\tfold\r\nB: c\r\n d\r\n\r\nbody\r\n");
 	p = out + sprintf(out, RCVD "A: ");
-	memset(p, 'x', 1000);
-	(void)sprintf(p + 1000, "\r\nB: c\r\n d\r\n\r\nbody\r\n");
-	r.facts = MIME_LONG_LINE;
+	memset(p, 'x', 197);
+	(void)sprintf(p + 197, "\r\nB: c\r\n d\r\n\r\nbody\r\n");
 	r.out = out;
 	check(&r);
 
@@ -263,6 +262,133 @@ nul_bytes(void **state)
 	buf_fini(&out);
 }
 
+/* ---- hooks ---- */
+
+/* Answers by the text itself, and lets every question wait `patience` times. */
+struct play {
+	unsigned patience, waited;
+	char log[20000];
+	size_t n;
+};
+
+static enum rc
+play_check(
+    void *ctx, enum mime_part part, struct str text, struct mime_edit *out, struct err *e)
+{
+	static const char *const parts[] = { "H", "M", "N", "B" };
+	struct play *p = ctx;
+
+	if (p->waited++ < p->patience)
+		return RC_MORE;
+	p->waited = 0;
+	p->n += (size_t)snprintf(p->log + p->n, sizeof(p->log) - p->n, "%s %.*s|",
+	    parts[part], STR_ARG(str_head(text, 40)));
+	if (str_find(text, '-') == 0 && str_starts(text, STR("-drop")))
+		out->verdict = MIME_DROP;
+	else if (str_starts(text, STR("drop")))
+		out->verdict = MIME_DROP;
+	else if (str_starts(text, STR("repl")))
+		*out = (struct mime_edit){ MIME_REPLACE, STR("repl: new\n more") };
+	else if (str_starts(text, STR("prep")))
+		*out = (struct mime_edit){ MIME_PREPEND, STR("put: .") };
+	else if (str_starts(text, STR("refuse")))
+		return err_set(e, RC_PERM, "550 5.7.1 no");
+	return RC_OK;
+}
+
+/* The same for every piece size and patience. */
+static void
+play(const char *title, const struct mime_conf *c, struct str in, const char *log,
+    const char *out)
+{
+	for (size_t step = 1; step <= in.n + 1; step += 1 + step / 7)
+		for (unsigned patience = 0; patience < 3; patience++) {
+			struct play p = { .patience = patience };
+			const struct mime_hooks hooks = {
+				.ctx = &p, .checks = 15, .check = play_check
+			};
+			struct mime_start start = { .hooks = &hooks };
+			struct mime_filter *f = mime_filter_new(c, &start);
+			struct str rest = in, piece, chunk;
+			struct buf got;
+			enum rc rc = RC_MORE;
+
+			buf_init(&got, 1 << 20);
+			while (rest.n > 0 && rc == RC_MORE) {
+				chunk = str_head(rest, step);
+				rest = str_from(rest, step);
+				do {
+					rc = mime_filter_step(f, &chunk, &piece, NULL);
+					if (rc == RC_OK)
+						assert_int_equal(
+						    buf_put(&got, piece), RC_OK);
+				} while (rc == RC_OK || mime_filter_is_waiting(f));
+			}
+			while (rc == RC_MORE || rc == RC_OK) {
+				rc = mime_filter_end(f, &piece, NULL);
+				if (rc == RC_OK)
+					assert_int_equal(buf_put(&got, piece), RC_OK);
+				if (rc == RC_MORE)
+					assert_true(mime_filter_is_waiting(f));
+			}
+			assert_int_equal(rc, out != NULL ? RC_NONE : RC_PERM);
+			if ((out != NULL && !str_is(buf_view(&got), out)) ||
+			    (log != NULL && strcmp(p.log, log) != 0))
+				fail_msg("%s, steps of %zu, patience %u: %s\n%s\n%.*s",
+				    title, step, patience, rc_name(rc), p.log,
+				    STR_ARG(buf_view(&got)));
+			mime_filter_free(&f);
+			buf_fini(&got);
+		}
+}
+
+static const struct mime_conf checked = {
+	.header_size_limit = 200,
+	.line_limit = 20,
+	.hopcount_limit = 5,
+	.nesting_limit = 3,
+	.boundary_limit = 20,
+	.body_check_limit = 1000,
+};
+
+static void
+checks(void **state)
+{
+	(void)state;
+	play("plain", &checked, STR("A: b\r\n c\r\n\r\nx\r\ny"), "H A: b\n c|B x|B y|",
+	    "A: b\r\n c\r\n\r\nx\r\ny\r\n");
+	play("edits", &checked,
+	    STR("drop: a\r\n more\r\nrepl: b\r\nprep: c\r\n\r\n1\r\ndrop\r\nrepl\r\n"
+		"prep\r\n\r\n2\r\n"),
+	    NULL,
+	    "repl: new\r\n more\r\nput: .\r\nprep: c\r\n\r\n1\r\nrepl: new\r\n more\r\n"
+	    "put: .\r\nprep\r\n\r\n2\r\n");
+	play("lines are cut", &checked,
+	    STR("\r\n12345678901234567890\r\n12345678901234567890a\r\n"
+		"1234567890123456789012345678901234567890b\r\n\r\n"),
+	    "B 12345678901234567890|B 12345678901234567890|B a|B 12345678901234567890|"
+	    "B 12345678901234567890|B b|",
+	    "\r\n12345678901234567890\r\n12345678901234567890a\r\n"
+	    "1234567890123456789012345678901234567890b\r\n\r\n");
+	play("odd line ends", &checked, STR("\r\na\nb\r\r\nc\rd\r\n\ne\r"),
+	    "B a|B b|B c d|B e|", "\r\na\r\nb\r\nc d\r\n\r\ne\r\n");
+	play("no separator", &checked, STR("A: b\r\ndrop\r\nx\r\n"), "H A: b|B drop|B x|",
+	    "A: b\r\n\r\nx\r\n");
+	play("parts", &checked,
+	    STR("Content-Type: multipart/x; boundary=b\r\n\r\npre\r\n--b\r\nX: 1\r\n\r\n"
+		"t\r\n--b\r\nContent-Type: message/rfc822\r\n\r\nS: 1\r\n\r\nu\r\n--b\r\n"
+		"text\r\n--b--\r\nY: 1\r\n"),
+	    "M Content-Type: multipart/x; boundary=b|B pre|B --b|M X: 1|B t|B --b|"
+	    "M Content-Type: message/rfc822|N S: 1|B u|B --b|B text|B --b--|B Y: 1|",
+	    "Content-Type: multipart/x; boundary=b\r\n\r\npre\r\n--b\r\nX: 1\r\n\r\n"
+	    "t\r\n--b\r\nContent-Type: message/rfc822\r\n\r\nS: 1\r\n\r\nu\r\n--b\r\n"
+	    "text\r\n--b--\r\nY: 1\r\n");
+	play("a part that ends with its headers", &checked,
+	    STR("Content-Type: multipart/x; boundary=b\r\n\r\n--b\r\nX: 1\r\nX: 2"), NULL,
+	    "Content-Type: multipart/x; boundary=b\r\n\r\n--b\r\nX: 1\r\nX: 2\r\n");
+	play("refused", &checked, STR("A: b\r\n\r\nx\r\nrefuse\r\nz\r\n"), NULL, NULL);
+}
+
 int
 main(void)
 {
@@ -272,6 +398,7 @@ main(void)
 		cmocka_unit_test(long_fields),
 		cmocka_unit_test(dropping),
 		cmocka_unit_test(nul_bytes),
+		cmocka_unit_test(checks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -95,10 +95,11 @@ push_level(struct mime_structure *s, struct str boundary)
 {
 	struct mime_level *l;
 
-	if (s->n_levels >= s->nesting_limit || boundary.n == 0)
+	/* compat: one more than the limit says. */
+	if (s->n_levels > s->nesting_limit || boundary.n == 0)
 		return;
 	if (s->levels == NULL)
-		s->levels = mem_array(s->nesting_limit, sizeof(*s->levels));
+		s->levels = mem_array(s->nesting_limit + 1, sizeof(*s->levels));
 	l = &s->levels[s->n_levels++];
 	l->n = boundary.n < s->boundary_limit ? boundary.n : s->boundary_limit;
 	l->boundary = mem_get(l->n + 1);
