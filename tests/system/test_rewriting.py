@@ -140,3 +140,54 @@ def test_a_table_in_trouble_costs_a_451_and_no_mail(instance, sink, parameter, r
         table.default = ""
         assert m.send("x@elsewhere.test").startswith("250")
         assert rcpts(sink.wait(1)[0]) == ["x@elsewhere.test"]
+
+
+@pytest.mark.parametrize("answer", ["late@x.test", TROUBLE])
+def test_a_large_message_comes_while_its_alias_is_looked_up(instance, sink, answer):
+    go = threading.Event()
+
+    def slow(key):
+        go.wait(PATIENCE)
+        return answer
+
+    with TcpTable({"slow@elsewhere.test": slow}) as table:
+        m = start(instance, sink, f"virtual_alias_maps = {table.spec}\nsmtpd_reject_unlisted_recipient = no\n")
+        with m.client() as c:
+            c.hello()
+            c.envelope("a@b.test", ["slow@elsewhere.test"])
+            c.expect("DATA", 354)
+            c.raw("Subject: x\r\n\r\n")
+            wait_for("the question, before all content is here", lambda: "slow@elsewhere.test" in table.asked)
+            half = ("x" * 70 + "\r\n") * 7000
+            c.raw(half)
+            go.set()
+            c.raw(half + ".\r\n")
+            if answer is TROUBLE:
+                assert c.reply() == "451 4.3.0 Error: queue file write error"
+                assert m.queue() == []
+            else:
+                assert c.reply().startswith("250")
+                assert rcpts(sink.wait(1)[0]) == ["late@x.test"]
+            c.expect("NOOP", 250)
+
+
+def test_a_header_is_refused_while_an_alias_is_looked_up(instance, sink):
+    go = threading.Event()
+
+    def slow(key):
+        go.wait(PATIENCE)
+        return "late@x.test"
+
+    with TcpTable({"slow@elsewhere.test": slow}) as table:
+        m = start(instance, sink, f"virtual_alias_maps = {table.spec}\nsmtpd_reject_unlisted_recipient = no\n"
+                  "header_checks = regexp:ETC/checks\n", checks="/^Subject: bad/ REJECT no\n")
+        with m.client() as c:
+            c.hello()
+            c.envelope("a@b.test", ["slow@elsewhere.test"])
+            c.expect("DATA", 354)
+            c.raw("Subject: bad\r\n\r\nx\r\n.\r\n")
+            assert c.reply() == "550 5.7.1 no"
+            go.set()
+            assert c.message("a@b.test", ["quick@elsewhere.test"], "Subject: good\r\n\r\nx\r\n").startswith("250")
+        assert rcpts(sink.wait(1)[0]) == ["quick@elsewhere.test"]
+    assert len(sink.messages) == 1
