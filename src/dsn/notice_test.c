@@ -266,6 +266,81 @@ limits(void **state)
 	assert_int_equal(dsn_headers_size(STR("")), 0);
 }
 
+/* As Postfix 3.7 wrote it for sendmail -bv. */
+static void
+asked_for(void **state)
+{
+	static const struct dsn_rcpt rcpts[] = {
+		{ .address = STR_INIT("bob@example.test"),
+		    .status = STR_INIT("2.0.0"),
+		    .action = STR_INIT("deliverable"),
+		    .reason = STR_INIT("delivery via virtual: delivers to maildir") },
+		{ .address = STR_INIT("q@down.test"),
+		    .status = STR_INIT("4.4.1"),
+		    .action = STR_INIT("undeliverable"),
+		    .reason = STR_INIT(
+			"connect to 127.0.0.1[127.0.0.1]:1: Connection refused") },
+	};
+	struct dsn_notice n = notice(DSN_REPORTED, rcpts, 2);
+
+	(void)state;
+	n.headers_only = true;
+	expect(&n,
+	    (const char *const[]){
+		HEADER("Mail Delivery Status Report", "user@box.test", "auto-replied"),
+		"This is the mail system at host mail.example.test.\r\n\r\n"
+		"Enclosed is the mail delivery report that you requested.\r\n\r\n"
+		"                   The mail system\r\n\r\n"
+		"<bob@example.test>: delivery via virtual: delivers to maildir\r\n\r\n"
+		"<q@down.test>: connect to 127.0.0.1[127.0.0.1]:1: Connection "
+		"refused\r\n",
+		REPORT, REPORT2,
+		"\r\nFinal-Recipient: rfc822; bob@example.test\r\n"
+		"Original-Recipient: rfc822;bob@example.test\r\n"
+		"Action: deliverable\r\nStatus: 2.0.0\r\n"
+		"Diagnostic-Code: X-Postfix; delivery via virtual: delivers to "
+		"maildir\r\n",
+		"\r\nFinal-Recipient: rfc822; q@down.test\r\n"
+		"Original-Recipient: rfc822;q@down.test\r\n"
+		"Action: undeliverable\r\nStatus: 4.4.1\r\n"
+		"Diagnostic-Code: X-Postfix; connect to 127.0.0.1[127.0.0.1]:1: "
+		"Connection\r\n    refused\r\n",
+		ORIGINAL("Message Headers", "text/rfc822-headers"), NULL });
+}
+
+/* RFC 6533, with Postfix 3.7's fields. */
+static void
+utf8(void **state)
+{
+	static const struct dsn_rcpt rcpt = { .address =
+						  STR_INIT("j\xc3\xb6rg@plain.test"),
+		.status = STR_INIT("5.6.7"),
+		.reason =
+		    STR_INIT("SMTPUTF8 is required, but was not offered by host h") };
+	struct dsn_notice n = notice(DSN_FAILED, &rcpt, 1);
+
+	(void)state;
+	n.is_utf8 = true;
+	expect(&n,
+	    (const char *const[]){ HEADER("Undelivered Mail Returned to Sender",
+				       "user@box.test", "auto-replied"),
+		SORRY,
+		"<j\xc3\xb6rg@plain.test>: SMTPUTF8 is required, but was not offered by "
+		"host h\r\n",
+		"\r\n--B.1/h\r\nContent-Description: Delivery report\r\n"
+		"Content-Type: message/global-delivery-status\r\n"
+		"Content-Transfer-Encoding: 8bit\r\n\r\n"
+		"Reporting-MTA: dns; mail.example.test\r\n",
+		REPORT2,
+		"\r\nFinal-Recipient: utf-8; j\xc3\xb6rg@plain.test\r\n"
+		"Original-Recipient: rfc822;j\xc3\xb6rg@plain.test\r\n"
+		"Action: failed\r\nStatus: 5.6.7\r\n"
+		"Diagnostic-Code: X-Postfix; SMTPUTF8 is required, but was not offered "
+		"by "
+		"host h\r\n",
+		ORIGINAL("Undelivered Message", "message/global"), NULL });
+}
+
 int
 main(void)
 {
@@ -275,6 +350,8 @@ main(void)
 		cmocka_unit_test(delay),
 		cmocka_unit_test(line_end_in_a_field_adds_another),
 		cmocka_unit_test(limits),
+		cmocka_unit_test(asked_for),
+		cmocka_unit_test(utf8),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -53,8 +53,6 @@ reply_dsn(struct smtp_client *c)
 
 	if (s.n > 0)
 		return cl_textf(c, "%.*s", STR_ARG(s));
-	if (digit == '3') /* compat: the end of a probe */
-		return STR("2.0.0");
 	if (digit != '2' && digit != '4' && digit != '5')
 		return STR("5.5.0");
 	return cl_textf(c, "%c.0.0", digit);
@@ -151,6 +149,7 @@ probe_end(struct smtp_client *c)
 	struct smtp_client_outcome o;
 
 	accept_outcome(c, &o);
+	o.dsn = STR("2.0.0"); /* compat */
 	if (c->n_accepted > 0)
 		cl_outcome(c, CL_UNDECIDED, &o);
 	c->is_dying = true;

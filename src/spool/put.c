@@ -173,7 +173,8 @@ static bool
 has_control_anywhere(const struct spool_message *m)
 {
 	const struct str all[] = { m->sender, m->envid, m->origin, m->client_name,
-		m->client_addr, m->client_port, m->client_proto, m->client_helo };
+		m->client_addr, m->client_port, m->client_proto, m->client_helo,
+		m->filter, m->verp };
 
 	for (size_t i = 0; i < ARRAY_LEN(all); i++)
 		if (has_control(all[i]))

@@ -553,6 +553,20 @@ test_encodings_round_trip_and_refuse_cuts(void **state)
 		assert_int_equal(
 		    spool_envelope_decode(str_head(buf_view(&b), n), f->mem, &got),
 		    RC_PERM);
+	/* What has no filter and no VERP is written as before there were any. */
+	assert_int_equal(b.p[b.start], 1);
+	m.filter = STR("smtp:[127.0.0.1]:10025");
+	m.verp = STR("+=");
+	buf_reset(&b);
+	assert_int_equal(spool_envelope_encode(&m, &b), RC_OK);
+	assert_int_equal(b.p[b.start], 2);
+	assert_int_equal(spool_envelope_decode(buf_view(&b), f->mem, &got), RC_OK);
+	assert_true(str_eq(got.filter, m.filter));
+	assert_true(str_eq(got.verp, m.verp));
+	for (size_t n = 0; n < b.n; n++)
+		assert_int_equal(
+		    spool_envelope_decode(str_head(buf_view(&b), n), f->mem, &got),
+		    RC_PERM);
 	buf_fini(&b);
 }
 

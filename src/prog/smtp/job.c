@@ -21,15 +21,14 @@ is_last_host(const struct job *j)
 	       (j->is_final_site || j->next_site >= j->n_sites);
 }
 
-/* compat: what the client announced, too, and all our own notices; headers in UTF-8 are
- * SMTPUTF8's to announce. */
+/* compat: what the client announced, or what a MIME message has; all our own notices. */
 static bool
 announces_8bit(uint32_t facts)
 {
-	if ((facts & (MESSAGE_HAS_8BIT | MESSAGE_SAID_8BITMIME | MESSAGE_IS_NOTICE)) != 0)
-		return true;
-	return (facts & (MESSAGE_HAS_8BIT_HEADER | MESSAGE_SMTPUTF8)) ==
-	       MESSAGE_HAS_8BIT_HEADER;
+	const uint32_t mime = MESSAGE_HAS_8BIT | MESSAGE_IS_MIME;
+
+	return (facts & (MESSAGE_SAID_8BITMIME | MESSAGE_IS_NOTICE)) != 0 ||
+	       (facts & mime) == mime;
 }
 
 const struct smtp_client_job *

@@ -3,6 +3,7 @@
 #include "agent/worker.h"
 #include "log/log.h"
 #include "prog/smtp/agent.h"
+#include <idn2.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -264,6 +265,25 @@ target_at_once(
 	return true;
 }
 
+/* compat: the DNS is asked for A-labels (RFC 5891); what has none is asked for as it is,
+ * and the resolver says what is wrong with it. */
+static struct str
+ascii_domain(const struct service *s, struct str domain, struct arena *mem)
+{
+	char *text = arena_cstr(mem, domain), *ascii = NULL;
+	bool is_ascii = true;
+
+	for (size_t i = 0; i < domain.n; i++)
+		is_ascii &= (unsigned char)domain.p[i] < 128;
+	if (is_ascii || !s->conf.smtputf8_enable || text == NULL ||
+	    idn2_to_ascii_8z(text, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) !=
+		IDN2_OK)
+		return arena_str(mem, domain);
+	domain = arena_str(mem, str_c(ascii));
+	idn2_free(ascii);
+	return domain;
+}
+
 struct target_query *
 target_find(struct service *s, const struct net_dest *dest, struct arena *mem,
     target_fn *done, void *arg)
@@ -275,7 +295,7 @@ target_find(struct service *s, const struct net_dest *dest, struct arena *mem,
 	q->done = done;
 	q->arg = arg;
 	q->port = dest->port;
-	q->domain = arena_str(mem, dest->host);
+	q->domain = ascii_domain(s, dest->host, mem);
 	if (dest->is_literal || !s->has_dns)
 		add_host(q, q->domain, 0);
 	else
