@@ -368,8 +368,8 @@ nonsense(void **state)
 		"unix:", "{ unix:policy, timeout=soon }", "{ unix:policy, timeout=0 }",
 		"{ unix:policy, try_limit=0 }", "{ unix:policy, default_action= }",
 		"{ unix:policy, colour=red }", "{ unix:policy, timeout }", "{ }",
-		"unix:/a23456789b23456789c23456789d23456789e23456789f23456789"
-		"g23456789h23456789i23456789j23456789k23456789l23456789m23456789" };
+		("unix:/a23456789b23456789c23456789d23456789e23456789f23456789"
+		 "g23456789h23456789i23456789j23456789k23456789l23456789m23456789") };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
