@@ -79,7 +79,7 @@ static const struct path_case mail_cases[] = {
 	{ "FROM:<s@good.test> ENVID=bad+zz", "501 5.5.4 Bad ENVID parameter syntax" },
 	{ "FROM:<s@good.test> ENVID=bad+00", "501 5.5.4 Bad ENVID parameter syntax" },
 	{ "FROM:<s@good.test> ENVID=", "501 5.5.4 Bad ENVID parameter syntax" },
-	{ "FROM:<s@good.test> AUTH=<>", "<s@good.test>" },
+	{ "FROM:<s@good.test> AUTH=<>", "<s@good.test> auth=<>" },
 	{ "FROM:<s@good.test> AUTH", "555 5.5.4 Unsupported option: AUTH" },
 	{ "FROM:<s@good.test> FOO=bar", "555 5.5.4 Unsupported option: FOO=bar" },
 	{ "FROM:<s@good.test> REQUIRETLS", "555 5.5.4 Unsupported option: REQUIRETLS" },
