@@ -163,6 +163,7 @@ copy_values(const struct conf_route *c, struct route_conf *r)
 		.resolve_dequoted_address = c->resolve_dequoted_address,
 		.resolve_null_domain = c->resolve_null_domain,
 		.resolve_numeric_domain = c->resolve_numeric_domain,
+		.utf8_domains = c->smtputf8_enable,
 		.local_transport = c->local_transport,
 		.virtual_transport = c->virtual_transport,
 		.relay_transport = c->relay_transport,

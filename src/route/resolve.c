@@ -2,6 +2,7 @@
  * Postfix's; see README.md. */
 #include "addr/address.h"
 #include "addr/domain.h"
+#include "base/utf8.h"
 #include "route/route_int.h"
 #include <stdio.h>
 
@@ -69,6 +70,25 @@ is_numeric(struct str domain)
 	return addr_ip_parse(domain, &ip) == RC_OK;
 }
 
+/* Whether it becomes a host name when its labels are made ASCII. compat: nearly; which
+ * letters there are is for the resolver to say. */
+static bool
+is_utf8_domain(const struct work *w)
+{
+	struct str d = w->domain;
+	char *ascii;
+
+	if (!w->c->utf8_domains || d.n > ADDR_DOMAIN_MAX || !utf8_is_valid(d))
+		return false;
+	ascii = arena_cstr(w->a->mem, d);
+	if (ascii == NULL)
+		return false;
+	for (size_t i = 0; i < d.n; i++)
+		if ((unsigned char)ascii[i] > 127)
+			ascii[i] = 'x';
+	return addr_domain_valid(str_n(ascii, d.n));
+}
+
 static bool
 is_bad(const struct work *w)
 {
@@ -82,7 +102,7 @@ is_bad(const struct work *w)
 		       !c->resolve_null_domain;
 	if (is_numeric(w->domain))
 		return !c->resolve_numeric_domain;
-	return !addr_domain_valid(w->domain);
+	return !addr_domain_valid(w->domain) && !is_utf8_domain(w);
 }
 
 static enum rc

@@ -24,6 +24,7 @@ struct route_conf {
 	bool append_at_myorigin, append_dot_mydomain, swap_bangpath, allow_percent_hack;
 	bool allow_min_user, resolve_dequoted_address, resolve_null_domain,
 	    resolve_numeric_domain, owner_request_special;
+	bool utf8_domains; /* smtputf8_enable: domains may be other than ASCII */
 
 	struct route_list mydestination, virtual_alias_domains, virtual_mailbox_domains,
 	    relay_domains;
