@@ -18,6 +18,7 @@
 #define DRAIN_FORCE_US (10 * US_PER_SEC)  /* `postfix stop` */
 
 static struct smtpd smtpd;
+static struct worker worker;
 
 /* ---- draining ---- */
 
@@ -239,23 +240,23 @@ main(int argc, char **argv)
 	struct decide_folders reads = { .v = { "/etc", "/run/systemd/resolve" }, .n = 2 };
 	struct os_sandbox sandbox = { .may = OS_MAY_INET | OS_MAY_READ, .read = reads.v };
 	struct smtpd *d = &smtpd;
-	struct worker w;
+	struct worker *w = &worker;
 	struct err e = { 0 };
 
-	worker_init(&w, argc, argv, "smtpd", &ops, d);
-	if (init(d, &w, &e) != RC_OK) {
-		log_fatal(w.log, "%s", e.text);
+	worker_init(w, argc, argv, "smtpd", &ops, d);
+	if (init(d, w, &e) != RC_OK) {
+		log_fatal(w->log, "%s", e.text);
 		return EXIT_FAILURE;
 	}
 	raise_descriptor_limit();
-	reads.mem = w.mem;
+	reads.mem = w->mem;
 	for (size_t i = 0; i < d->n_services; i++)
 		allow_decisions(d->services[i].decide, &reads, &sandbox);
 	for (size_t i = 0; i < d->n_services; i++)
 		if (d->services[i].filter_path != NULL)
 			sandbox.may |= OS_MAY_CONNECT_UNIX;
-	worker_confine(&w, &sandbox);
+	worker_confine(w, &sandbox);
 	for (size_t i = 0; i < d->n_services; i++)
 		service_listen(&d->services[i]);
-	return worker_run(&w);
+	return worker_run(w);
 }
