@@ -338,7 +338,8 @@ put_entry(struct walk *w)
 		if (lt == w->n) {
 			/* Text behind the last > is a comment at best. */
 			if (from > 0) {
-				put(w, STR(" "));
+				if (w->tok[from].type != TOK_COMMENT) /* compat */
+					put(w, STR(" "));
 				put_raw(w, from, w->n);
 			} else {
 				put_bare(w, from, w->n);
@@ -381,6 +382,8 @@ next_entry(struct walk *w, char *end)
 			in_angle = true;
 		else if (is_char(&t, '>'))
 			in_angle = false;
+		else if (is_char(&t, ':') && w->n > 0 && is_char(&w->tok[0], '@'))
+			; /* the end of a source route */
 		else if (is_char(&t, ',') || is_char(&t, ';') || is_char(&t, ':'))
 			if (!in_angle || (is_char(&t, ',') && w->n == 0)) {
 				*end = *t.text.p;
@@ -398,10 +401,10 @@ static void
 walk(struct walk *w)
 {
 	bool is_first = true;
-	char end;
+	char end, before = '\0';
 
-	while (!w->is_full && w->rc == RC_OK && next_entry(w, &end)) {
-		if (!is_first && w->n > 0)
+	for (; !w->is_full && w->rc == RC_OK && next_entry(w, &end); before = end) {
+		if ((!is_first && w->n > 0) || (before == ':' && end == ';')) /* compat */
 			put(w, STR(" "));
 		if (end == ':')
 			put_raw(w, 0, w->n);

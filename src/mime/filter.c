@@ -23,7 +23,8 @@ mime_filter_new(const struct mime_conf *conf, const struct mime_start *start)
 	buf_init(&f->id, ID_MAX);
 	buf_init(&f->resent_id, ID_MAX);
 	f->scan = mime_scan_new(conf, start->hooks);
-	if (start->reads_received || (f->scan != NULL && f->scan->reads_ours)) {
+	if (start->reads_received || start->received.n > limit ||
+	    (f->scan != NULL && f->scan->reads_ours)) {
 		f->before = start->received;
 		f->in_before = true;
 		return f;

@@ -386,7 +386,7 @@ header_line(struct mime_filter *f, struct str line, bool is_whole, struct err *e
 void
 mime_filter_clean(struct mime_filter *f, char *p, size_t n)
 {
-	char *cr = memchr(p, '\r', n);
+	char *cr = n > 0 ? memchr(p, '\r', n) : NULL;
 
 	while (cr != NULL) {
 		f->facts |= MIME_BARE_CR;

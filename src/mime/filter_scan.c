@@ -378,7 +378,7 @@ mime_scan_gathered(struct mime_filter *f, struct err *e)
 	size_t max = record_max(f);
 
 	s->is_gathered = true; /* until it is done, however often that has to wait */
-	while (s->is_whole || f->line.n > max) {
+	while (s->is_whole || text_of(f) > max) {
 		bool ends = s->is_whole && f->line.n <= max;
 		enum rc rc = pass_gathered(f, f->line.n < max ? f->line.n : max, ends, e);
 
@@ -427,10 +427,11 @@ gather(struct mime_filter *f, struct str *in, struct err *e)
 		/* The line end that was taken is given back. */
 		if (is_whole)
 			*in = from_end;
-		mime_filter_clean(f, f->line.p + f->line.start, max);
+		n = text_of(f) > max ? text_of(f) : f->line.n;
+		mime_filter_clean(f, f->line.p + f->line.start, n);
 		mime_scan_bytes(f);
 		f->scan->is_whole = false;
-		if (f->line.n > max)
+		if (text_of(f) > max)
 			return mime_scan_gathered(f, e);
 	}
 	return RC_OK;

@@ -70,6 +70,8 @@ rewriting(void **state)
 		    "a@b, c@d, e@mail.example.test, f@mail.example.test,\r\n"
 		    "\t\"q q\"@mail.example.test,\r\n"
 		    "\t<aa@mail.example.test> <bb@mail.example.test>" },
+		{ " @route:x, \"B\" <b@host.> (c), undisclosed:;",
+		    "x@mail.example.test, \"B\" <b@host>(c), undisclosed: ;" },
 		{ " host!user, h1!h2!u", "user@host, h2!u@h1" },
 		{ " a,\r\n b", "a@mail.example.test, b@mail.example.test" },
 		{ " Two\r\n  Words <a>", "Two Words <a@mail.example.test>" },
