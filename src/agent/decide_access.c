@@ -229,14 +229,14 @@ compile_classes(struct filling *f, struct err *e)
 		rc = conf_get(
 		    f->req->snapshot, f->req->service, c->v[i].name, f->mem, &text, e);
 		if (rc == RC_NONE)
-			rc = err_set(e, RC_PERM, /* compat */
+			return err_set(e, RC_PERM, /* compat */
 			    "restriction class `%.*s' needs a definition",
 			    STR_ARG(c->v[i].name));
 		if (rc == RC_OK)
 			rc = compile(f, text, &c->v[i].list, e);
 		if (rc != RC_OK)
-			return err_in(e, rc, "parameter smtpd_restriction_classes: %.*s",
-			    STR_ARG(c->v[i].name));
+			return err_in(
+			    e, rc, "restriction class %.*s", STR_ARG(c->v[i].name));
 	}
 	return rc;
 }
