@@ -230,6 +230,8 @@ read_value(const struct mapping_lookup *how, const struct route_found *f,
 	for (size_t i = 0; rc == RC_OK && i < found.n; i++) {
 		struct str *one = &found.v[i];
 
+		if (str_is(*one, "\"\"")) /* compat: nobody, as <> */
+			*one = STR("");
 		rc = route_rewrite(how->route, *one, mem, one);
 		if (rc == RC_OK && one->n > 0) {
 			*one = addr_to_external(addr_to_internal(*one, mem), mem);

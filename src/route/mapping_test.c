@@ -29,6 +29,7 @@ static char tables[] =
     "hash:va @route.test = @a,@b:c@d.test\n"
     "hash:va ext@v.test = e1@x.test e2+z@x.test\n"
     "hash:va empty@v.test = <>\n"
+    "hash:va nobody@v.test = \"\"\n"
     "hash:va comma@v.test = ,\n"
     "hash:va word@v.test = word\n"
     "hash:va bang@v.test = host!user\n"
@@ -227,6 +228,7 @@ aliases(void **state)
 		{ "rt@route.test", "\"rt@a,@b:c\"@d.test" },
 		{ "ext+foo@v.test", "e1+foo@x.test e2+z+foo@x.test" },
 		{ "empty@v.test", "<>" },
+		{ "nobody@v.test", "<>" },
 		{ "comma@v.test",
 		    "temp virtual_alias_maps lookup of comma@v.test returns non-address "
 		    "result \",\"\nvirtual_alias_maps map lookup problem for "
