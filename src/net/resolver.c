@@ -136,13 +136,22 @@ set_options(struct ub_ctx *ub)
 		{ "unblock-lan-zones:",
 		    "yes" }, /* private reverse zones: the forwarder knows */
 		{ "outgoing-range:", "512" }, /* questions in flight */
-		{ "num-queries-per-thread:", "2048" }, { "msg-cache-size:", "2m" },
-		{ "rrset-cache-size:", "4m" }, { "cache-max-ttl:", "3600" },
+		{ "num-queries-per-thread:", "2048" },
+		{ "msg-cache-size:", "2m" },
+		{ "rrset-cache-size:", "4m" },
+		{ "cache-max-ttl:", "3600" },
 		{ "cache-max-negative-ttl:",
 		    "60" }, /* a domain that was set up just now */
 		{ "infra-host-ttl:",
 		    "30" }, /* a forwarder that was down is tried again */
 		{ "qname-minimisation:", "no" }, /* one forwarder sees all of it anyway */
+		/* The forwarder is asked again after seconds, and given up after 12: it
+		 * may take its time for a name, and when it is dead nobody waits long. By
+		 * itself libunbound asks a quick one again after 50 ms, and goes on for
+		 * 17 s. */
+		{ "infra-cache-min-rtt:", "2000" },
+		{ "unknown-server-time-limit:", "2000" },
+		{ "outbound-msg-retry:", "2" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(options); i++)
