@@ -41,6 +41,18 @@ has_tables(struct str list)
 	return false;
 }
 
+/* inet_protocols names this family. */
+static bool
+has_family(struct str list, const char *name)
+{
+	struct str word;
+
+	while (conf_list_next(&list, &word) == RC_OK)
+		if (str_iis(word, "all") || str_iis(word, name))
+			return true;
+	return false;
+}
+
 enum rc
 session_conf_fill(const struct conf_smtpd *c, struct arena *mem,
     struct smtp_server_conf *out, struct err *e)
@@ -72,6 +84,8 @@ session_conf_fill(const struct conf_smtpd *c, struct arena *mem,
 		.strict_utf8 = c->strict_smtputf8,
 		.soft_bounce = c->soft_bounce,
 		.minus_ok = c->allow_min_user,
+		.no_ipv4 = !has_family(c->inet_protocols, "ipv4"),
+		.no_ipv6 = !has_family(c->inet_protocols, "ipv6"),
 		.log_port = c->smtpd_client_port_logging,
 		.filters_commands = c->smtpd_command_filter.n > 0,
 		.forbids_by_table = has_tables(c->smtpd_forbidden_commands),

@@ -44,6 +44,8 @@ struct smtp_server_conf {
 			     refused */
 	bool strict_utf8; /* strict_smtputf8: such addresses only with SMTPUTF8 */
 	bool minus_ok;    /* allow_min_user: addresses may begin with "-" */
+	bool no_ipv4,
+	    no_ipv6;      /* inet_protocols: XCLIENT and XFORWARD may not name such */
 	bool soft_bounce; /* every 5xx reply goes out as 4xx */
 	bool filters_commands; /* smtpd_command_filter is set: FILTER_COMMAND is asked */
 	bool forbids_by_table; /* smtpd_forbidden_commands has tables: CHECK_COMMAND */

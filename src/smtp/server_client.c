@@ -62,24 +62,27 @@ is_port(struct str v)
 	return v.n > 0 && v.n <= 5;
 }
 
-/* The address as it is written everywhere else. */
-static bool
-read_addr(struct str v, struct arena *mem, struct str *out)
-{
-	char text[ADDR_IP_TEXT_MAX];
-	struct addr_ip ip;
-
-	if (addr_ip_parse_literal(v, &ip) != RC_OK)
-		return false;
-	*out = arena_str(mem, addr_ip_format(&ip, text));
-	return out->p != NULL;
-}
-
 struct attr_request {
+	const struct smtp_server_conf *conf;
 	const struct attr *attr;
 	unsigned who; /* FOR_XCLIENT or FOR_XFORWARD */
 	struct arena *mem;
 };
+
+/* The address as it is written everywhere else. */
+static bool
+read_addr(const struct attr_request *r, struct str v, struct str *out)
+{
+	char text[ADDR_IP_TEXT_MAX];
+	struct addr_ip ip;
+
+	if (addr_ip_parse_literal(v, &ip) != RC_OK ||
+	    (r->conf->no_ipv4 && ip.family == ADDR_IPV4) ||
+	    (r->conf->no_ipv6 && ip.family == ADDR_IPV6))
+		return false;
+	*out = arena_str(r->mem, addr_ip_format(&ip, text));
+	return out->p != NULL;
+}
 
 static void
 note_temp(const struct attr_request *r, struct smtp_client_attrs *out, bool is_temp)
@@ -120,7 +123,7 @@ read_value(const struct attr_request *r, struct str raw, struct smtp_client_attr
 	case KIND_NAME:
 		return addr_hostname_valid(v);
 	case KIND_ADDR:
-		return read_addr(v, r->mem, to);
+		return read_addr(r, v, to);
 	case KIND_PORT:
 		return is_port(v);
 	case KIND_TEXT:
@@ -200,7 +203,9 @@ refuse(struct smtp_server *s, struct str args, bool may)
 void
 srv_cmd_xclient(struct smtp_server *s, struct str args)
 {
-	struct attr_request r = { .who = FOR_XCLIENT, .mem = s->scratch };
+	struct attr_request r = {
+		.conf = s->conf, .who = FOR_XCLIENT, .mem = s->scratch
+	};
 	struct smtp_client_attrs *out;
 
 	if (refuse(s, args, s->rights.may_xclient))
@@ -274,7 +279,9 @@ keep(struct smtp_server *s, const struct smtp_client_attrs *from)
 void
 srv_cmd_xforward(struct smtp_server *s, struct str args)
 {
-	struct attr_request r = { .who = FOR_XFORWARD, .mem = s->scratch };
+	struct attr_request r = {
+		.conf = s->conf, .who = FOR_XFORWARD, .mem = s->scratch
+	};
 	struct smtp_client_attrs out = { 0 };
 
 	if (refuse(s, args, s->rights.may_xforward))
