@@ -64,7 +64,7 @@ def play(send, port, sink, idle):
 
 
 def ours(instance, port, newline, **more):
-    main = f"smtpd_forbid_bare_newline = {newline}\nsmtpd_forbid_bare_newline_exclusions =\nsmtpd_client_connection_rate_limit = 0\n"
+    main = f"smtpd_forbid_unauth_pipelining = no\nsmtpd_forbid_bare_newline = {newline}\nsmtpd_forbid_bare_newline_exclusions =\nsmtpd_client_connection_rate_limit = 0\n"
     return instance(main=main + "".join(f"{k} = {v}\n" for k, v in more.items()), sink_port=port)
 
 
