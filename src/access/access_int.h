@@ -23,7 +23,7 @@ struct access_eval {
 	unsigned warning_depth; /* warn_if_reject is in force: set at this depth + 1 */
 	bool failed; /* the verdict is our own trouble: warn_if_reject does not soften it
 		      */
-	unsigned n_sleeps;
+	unsigned n_sleeps, n_steps;
 	bool is_quiet; /* permits are not logged */
 };
 

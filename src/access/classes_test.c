@@ -35,6 +35,26 @@ set_class(struct access_conf *c, unsigned at, const char *text, struct arena *me
 }
 
 static void
+twice_as_many(struct arena *mem)
+{
+	struct access_conf c;
+	char name[40], list[60];
+
+	conf(&c, mem);
+	for (int i = 0; i <= 40; i++) {
+		(void)snprintf(name, sizeof(name), "c%d", i);
+		add_class(&c, arena_cstr(mem, str_c(name)), mem);
+	}
+	for (unsigned i = 0; i < 40; i++) {
+		(void)snprintf(list, sizeof(list), "c%u c%u", i + 1, i + 1);
+		set_class(&c, i, arena_cstr(mem, str_c(list)), mem);
+	}
+	set(&c, ACCESS_HELO, "c0", mem);
+	assert_string_equal(run(&c, ACCESS_HELO, &usual, ""),
+	    "451 4.3.5 Server configuration error|W: too many restrictions");
+}
+
+static void
 classes(void **state)
 {
 	struct arena *mem = arena_new(1 << 20);
@@ -67,6 +87,8 @@ classes(void **state)
 	assert_string_equal(run(&c, ACCESS_RECIPIENT, &usual, "x=OK"),
 	    "451 4.3.5 Server configuration error|W: restriction class deep causes "
 	    "unreasonable recursion");
+	/* Twice the next one, 40 times: it ends. */
+	twice_as_many(mem);
 	/* The whole class only warns. */
 	set(&c, ACCESS_RECIPIENT, "warn_if_reject CA", mem);
 	assert_string_equal(run(&c, ACCESS_RECIPIENT, &usual, "s@=REJECT no"),

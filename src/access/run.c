@@ -4,6 +4,9 @@
 /* Of lists in lists. Results of tables stop at 100 (apply.c); classes that name each
  * other are what is left. */
 #define DEPTH_MAX 200
+/* Of restrictions in one stage: classes can name each other twice, and then twice again.
+ */
+#define STEPS_MAX 100000
 
 static void
 set_stage(struct access_eval *ev, enum access_stage stage)
@@ -190,6 +193,8 @@ access_run_items(struct access_eval *ev, const struct access_list *l)
 			continue;
 		}
 		ev->item = &l->v[i];
+		if (ev->n_steps++ == STEPS_MAX)
+			return config_trouble(ev, STR("too many restrictions"));
 		rc = run_traced(ev);
 		if (rc != RC_OK)
 			return rc;
