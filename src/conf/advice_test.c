@@ -151,8 +151,6 @@ test_old_names_of_what_is_not_there_are_warned_of(void **state)
 	(void)state;
 	expect("virtual_maps = hash:/x\n", master_cf,
 	    M "virtual_maps = hash:/x: not built yet: expanding virtual aliases\n");
-	expect("smtpd_etrn_restrictions = reject\n", master_cf,
-	    M "smtpd_etrn_restrictions = reject: not built yet: ETRN\n");
 }
 
 static void
