@@ -154,7 +154,10 @@ fill_rcpts(const struct job *j, struct arena *mem, struct wire_job *m)
 
 		rcpts[i] = (struct wire_rcpt){ .index = v[i],
 			.address = now->address,
-			.orig = r->orig,
+			/* compat: routing may have changed it, too. */
+			.orig = r->orig.n > 0 || str_eq(now->address, r->address)
+				    ? r->orig
+				    : r->address,
 			.orcpt = r->orcpt,
 			.notify = r->notify };
 		if (outcomes != NULL)

@@ -104,6 +104,7 @@ results_log(struct active *a, struct log *log, uint32_t i, const struct outcome 
 {
 	struct queue *q = a->q;
 	const struct spool_rcpt *r = &a->l.m.rcpts[i];
+	struct str orig = r->orig.n > 0 ? r->orig : r->address;
 	struct delivery_times t = { .arrival_us = a->l.m.arrival_us,
 		.active_us = a->active_us,
 		.delivering_us = loop_wall_us(q->w.loop),
@@ -114,8 +115,8 @@ results_log(struct active *a, struct log *log, uint32_t i, const struct outcome 
 
 	log_begin(log, LOG_LEVEL_INFO);
 	log_putf(log, "%.*s: to=<%.*s>", STR_ARG(a->qid), STR_ARG(a->rcpts[i].address));
-	if (r->orig.n > 0 && !str_ieq(r->orig, a->rcpts[i].address))
-		log_putf(log, ", orig_to=<%.*s>", STR_ARG(r->orig));
+	if (orig.n > 0 && !str_ieq(orig, a->rcpts[i].address))
+		log_putf(log, ", orig_to=<%.*s>", STR_ARG(orig));
 	/* compat */
 	log_putf(log, ", relay=none, %.*s, dsn=%.*s, status=%s (%.*s)", STR_ARG(delays),
 	    STR_ARG(o->why.dsn),
