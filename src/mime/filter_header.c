@@ -419,7 +419,7 @@ static enum rc
 take_line(struct mime_filter *f, bool is_whole, struct err *e)
 {
 	size_t n = f->line.n;
-	char *p = f->line.p + f->line.start;
+	char *p = n > 0 ? f->line.p + f->line.start : NULL;
 	bool has_cr = false;
 
 	if (is_whole) {

@@ -30,6 +30,7 @@ struct mime_scan {
 	bool is_gathered;    /* … a line of body that does */
 	bool is_whole;       /* … and ends there */
 	bool in_line;        /* a part of this line was passed already */
+	bool has_put;        /* … and some of it was not dropped */
 	bool is_disallowed;
 	bool is_unseparated; /* headers ended with text, which is refused */
 };

@@ -94,9 +94,12 @@ mime_scan_bytes(struct mime_filter *f)
 	const struct mime_bytes *strip = f->conf->strip;
 	const struct mime_hooks *h = f->start->hooks;
 	struct str s = buf_view(&f->line);
-	char *p = f->line.p + f->line.start;
+	char *p = f->line.p;
 	size_t n = 0;
 
+	if (s.n == 0)
+		return;
+	p += f->line.start;
 	if (has_any(f->conf->reject, s) && !f->scan->is_disallowed) {
 		f->scan->is_disallowed = true;
 		if (h != NULL && h->disallowed != NULL)
@@ -342,7 +345,8 @@ pass_gathered(struct mime_filter *f, size_t n, bool is_whole, struct err *e)
 	mime_filter_note_bytes(f, line, MIME_8BIT);
 	mime_filter_note_line(f, line.p, line.n, is_whole);
 	rc = put_line(f, line, &edit);
-	if (rc == RC_OK && is_whole && edit.verdict != MIME_DROP)
+	s->has_put = (s->in_line && s->has_put) || edit.verdict != MIME_DROP;
+	if (rc == RC_OK && is_whole && s->has_put)
 		rc = buf_put(&f->out, STR("\r\n"));
 	if (rc != RC_OK)
 		return err_set(e, RC_TEMP, "4.3.0 Error: queue file write error");
@@ -400,7 +404,8 @@ end_line(struct mime_filter *f, struct err *e)
 	if (n == f->line.n)
 		f->facts |= MIME_BARE_LF;
 	f->line.n = n;
-	mime_filter_clean(f, f->line.p + f->line.start, n);
+	if (n > 0)
+		mime_filter_clean(f, f->line.p + f->line.start, n);
 	mime_scan_bytes(f);
 	f->scan->is_whole = true;
 	return mime_scan_gathered(f, e);
@@ -515,7 +520,8 @@ mime_scan_close(struct mime_filter *f, struct err *e)
 	}
 	if (rc == RC_OK && f->scan->in_line) {
 		f->scan->in_line = false;
-		f->owes_crlf = true;
+		f->owes_crlf = f->scan->has_put;
+		f->line_n = 0;
 	}
 	return rc;
 }

@@ -65,10 +65,15 @@ static const char *const mime_names[] = { "Content-Description", "Content-Dispos
 enum mime_header
 mime_header_find(struct str name)
 {
+	char first = name.n > 0 ? ascii_lower(*name.p) : '\0';
+
+	/* Once for each header of each message. */
 	for (int h = MIME_HDR_OTHER + 1; h < MIME_HDR_COUNT; h++)
-		if (headers[h].name.n == name.n && str_ieq(headers[h].name, name))
+		if (headers[h].name.n == name.n &&
+		    ascii_lower(*headers[h].name.p) == first &&
+		    str_ieq(headers[h].name, name))
 			return (enum mime_header)h;
-	for (size_t i = 0; i < ARRAY_LEN(mime_names) && name.n > 9; i++)
+	for (size_t i = 0; i < ARRAY_LEN(mime_names) && first == 'c'; i++)
 		if (str_iis(name, mime_names[i]))
 			return MIME_HDR_CONTENT_MIME;
 	return MIME_HDR_OTHER;
