@@ -196,9 +196,9 @@ message_begin(struct conn *c)
 	ingest_begin(
 	    m->ingest, &m->client, m->n_rcpts == 1 ? m->rcpts[0].address : STR(""));
 	m->is_begun = true;
-	ingest_envelope(m->ingest, &(struct ingest_envelope){ .sender = v.mail->address,
-				       .rcpts = m->rcpts,
-				       .n_rcpts = m->n_rcpts });
+	ingest_envelope(m->ingest,
+	    &(struct ingest_envelope){
+		.sender = v.mail->address, .rcpts = m->rcpts, .n_rcpts = m->n_rcpts });
 }
 
 void
@@ -243,7 +243,7 @@ message_commit(struct conn *c)
 		.hold = m->hold,
 		.discard = m->discard,
 		.smtputf8 = v.mail->smtputf8,
-		.filter = m->filter,
+		.filter = m->filter.n > 0 ? m->filter : c->service->conf.content_filter,
 		.redirect = m->redirect,
 		.verp = v.mail->verp,
 		.bcc = m->bcc,
