@@ -503,6 +503,18 @@ def debian_postgres():
     return top and next(top.glob("usr/lib/postgresql/*/bin"))
 
 
+def nodemailer():
+    """The folder of Node's mail client; None when npm could not fetch it."""
+    top = PEERS / "nodemailer"
+    if not (top / "node_modules/nodemailer/package.json").exists():
+        if not shutil.which("npm"):
+            return None
+        top.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["npm", "install", "--prefix", str(top), "--no-audit", "--no-fund", "--ignore-scripts", "nodemailer"], stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL)
+    return top / "node_modules" if (top / "node_modules/nodemailer/package.json").exists() else None
+
+
 def depends(package):
     return subprocess.run(["apt-cache", "depends", package], capture_output=True, text=True).stdout.splitlines()
 
@@ -515,6 +527,7 @@ def fetch_peers():
     debian_slapd()
     debian_mariadb()
     debian_postgres()
+    nodemailer()
 
 
 def peer_env():
