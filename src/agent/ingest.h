@@ -34,6 +34,7 @@ struct ingest_conf {
 	bool enable_long_queue_ids;
 	bool always_complete;    /* always_add_missing_headers */
 	bool obsolete_from;      /* header_from_format = obsolete */
+	struct str name_charset; /* full_name_encoding_charset */
 	struct log *log;         /* of the program */
 	struct log *cleanup_log; /* tag ".../cleanup": message-id= lines */
 	/* The program's tables and its ways to ask others; NULL: none. */

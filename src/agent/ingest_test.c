@@ -56,6 +56,7 @@ static const struct ingest_conf base_conf = {
 	.message_size_limit = 1000000,
 	.duplicate_filter_limit = 1000,
 	.keeps_original = true,
+	.name_charset = STR_INIT("utf-8"),
 };
 static const struct ingest_client client = {
 	.origin = STR_INIT("smtpd"),

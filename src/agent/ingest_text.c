@@ -61,18 +61,19 @@ is_phrase_byte(char c)
 
 /* RFC 2047, one encoded word after the other, each at most 75 bytes. */
 static void
-put_encoded(struct buf *out, struct str name)
+put_encoded(struct buf *out, struct str charset, struct str name)
 {
+	bool is_utf8 = str_iis(charset, "utf-8");
 	size_t column = 0;
 
 	for (size_t i = 0; i < name.n; i++) {
 		unsigned char c = (unsigned char)name.p[i];
-		bool starts_char = (c & 0xc0) != 0x80;
+		bool starts_char = !is_utf8 || (c & 0xc0) != 0x80;
 
 		if (column == 0 || (column > 60 && starts_char)) {
-			(void)!buf_put(
-			    out, column == 0 ? STR("=?utf-8?Q?") : STR("?= =?utf-8?Q?"));
-			column = 10;
+			(void)!buf_printf(out, "%s=?%.*s?Q?",
+			    column == 0 ? "" : "?= ", STR_ARG(str_head(charset, 40)));
+			column = 5 + charset.n;
 		}
 		if (ascii_isalnum((char)c)) {
 			(void)!buf_put(out, str_n(&name.p[i], 1));
@@ -89,7 +90,7 @@ put_encoded(struct buf *out, struct str name)
 }
 
 static void
-put_phrase(struct buf *out, struct str name)
+put_phrase(struct buf *out, struct str charset, struct str name)
 {
 	bool is_ascii = true, is_plain = true;
 
@@ -98,7 +99,7 @@ put_phrase(struct buf *out, struct str name)
 		is_plain = is_plain && name.p[i] != '\0' && is_phrase_byte(name.p[i]);
 	}
 	if (!is_ascii) {
-		put_encoded(out, name);
+		put_encoded(out, charset, name);
 	} else if (is_plain) {
 		(void)!buf_put(out, name);
 	} else {
@@ -134,7 +135,7 @@ ingest_from(
 			    (unsigned char)name.p[i] < ' ' ? ' ' : name.p[i]);
 		(void)!buf_put(&b, STR(")"));
 	} else {
-		put_phrase(&b, name);
+		put_phrase(&b, conf->name_charset, name);
 		(void)!buf_printf(&b, " <%.*s>", STR_ARG(address));
 	}
 	out = arena_str(mem, buf_view(&b));
@@ -242,6 +243,7 @@ ingest_conf_load(const struct ingest_conf_request *req, struct arena *mem,
 		.obsolete_from = str_is(c.header_from_format, "obsolete"),
 		.utf8_classes =
 		    c.smtputf8_enable ? c.smtputf8_autodetect_classes : STR(""),
+		.name_charset = c.full_name_encoding_charset,
 		.decide = req->decide,
 		.log = req->log,
 	};
