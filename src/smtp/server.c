@@ -414,6 +414,14 @@ smtp_server_answer(struct smtp_server *s, int64_t now_us, const struct smtp_answ
 	s->waiting = false;
 	s->now_us = now_us;
 	srv_request_start(s);
+	if (a->hangs_up) {
+		if (s->asked == SMTP_FX_CHECK_HELO)
+			s->helo = buf_view(&s->helo_text);
+		if (s->asked != SMTP_FX_CHECK_CLIENT)
+			srv_done(s, false);
+		srv_close(s);
+		return;
+	}
 	if (s->asked == SMTP_FX_CHECK_CLIENT)
 		answer_client(s, a);
 	else if (s->asked == SMTP_FX_COMMIT)

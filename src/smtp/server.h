@@ -163,6 +163,7 @@ struct smtp_answer {
 	struct str queue_id;
 	struct str log_verb;
 	bool log_quiet;
+	bool hangs_up;                           /* no reply at all: the session ends */
 	const struct smtp_client_id *client;     /* XCLIENT only; both are copied */
 	const struct smtp_client_rights *rights; /* XCLIENT only */
 };

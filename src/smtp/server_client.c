@@ -231,7 +231,7 @@ srv_answer_xclient(struct smtp_server *s, const struct smtp_answer *a)
 	srv_set_client(s, a->client, x->login);
 	s->rights = *a->rights;
 	s->esmtp = x->proto.n > 0 && str_iis(x->proto, "ESMTP");
-	srv_set_helo(s, x->helo); /* srv_neuter() was at it */
+	srv_set_helo(s, x->helo);
 	srv_reset(s, true);
 	/* compat: counted as a command that did not end */
 	srv_done(s, false);

@@ -427,7 +427,7 @@ refused(struct smtp_server *s, const struct smtp_answer *a)
 	if (s->asked == SMTP_FX_CHECK_MAIL)
 		srv_reset(s, true);
 	if (s->asked == SMTP_FX_CHECK_HELO)
-		s->helo = STR("");
+		s->helo = buf_view(&s->helo_text); /* the one before */
 	srv_done(s, false);
 }
 

@@ -24,6 +24,14 @@ srv_neuter(char *text, size_t n)
 	}
 }
 
+static void
+make_printable(char *text, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned char)text[i] < ' ' || text[i] == 127)
+			text[i] = '?';
+}
+
 void
 srv_set_helo(struct smtp_server *s, struct str name)
 {
@@ -36,9 +44,7 @@ srv_set_helo(struct smtp_server *s, struct str name)
 	p = buf_room(&s->helo_text, name.n);
 	assert(p != NULL);
 	memcpy(p, name.p, name.n);
-	for (size_t i = 0; i < name.n; i++)
-		if ((unsigned char)p[i] < ' ' || p[i] == 127)
-			p[i] = '?';
+	srv_neuter(p, name.n);
 	buf_added(&s->helo_text, name.n);
 	s->helo = buf_view(&s->helo_text);
 }
@@ -47,18 +53,23 @@ void
 srv_cmd_helo(struct smtp_server *s, struct str args)
 {
 	bool is_ehlo = s->verb == VERB_EHLO;
+	struct str name;
 
 	if (args.n == 0) {
 		srv_fail(s,
 		    is_ehlo ? "501 Syntax: EHLO hostname" : "501 Syntax: HELO hostname");
 		return;
 	}
-	srv_reset(s, true);
-	/* A new name replaces the old one even if it is refused; log lines of the refusal
-	 * show it. */
-	srv_set_helo(s, args);
-	s->esmtp = false;
-	srv_ask(s, SMTP_FX_CHECK_HELO, s->helo);
+	/* Log lines of a refusal show the new name; nothing else changes then (compat).
+	 */
+	name = arena_str(s->scratch, args);
+	if (name.p == NULL) {
+		srv_fail(s, "452 4.3.1 Insufficient system storage");
+		return;
+	}
+	make_printable((char *)(uintptr_t)name.p, name.n);
+	s->helo = name;
+	srv_ask(s, SMTP_FX_CHECK_HELO, name);
 }
 
 /* ---- the keywords ---- */
@@ -172,10 +183,11 @@ greet_esmtp(struct smtp_server *s)
 void
 srv_answer_helo(struct smtp_server *s)
 {
-	/* compat: restrictions see it before; everybody else sees it so */
-	srv_neuter((char *)(uintptr_t)s->helo.p, s->helo.n);
-	s->esmtp = s->verb == VERB_EHLO;
-	if (s->esmtp)
+	srv_reset(s, true);
+	srv_set_helo(s, s->helo);
+	/* compat: a HELO after EHLO leaves ESMTP on */
+	s->esmtp = s->esmtp || s->verb == VERB_EHLO;
+	if (s->verb == VERB_EHLO)
 		greet_esmtp(s);
 	else
 		srv_replyf(s, "250 %.*s", STR_ARG(s->conf->hostname));

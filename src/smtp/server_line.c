@@ -57,6 +57,13 @@ count_junk(struct smtp_server *s)
 }
 
 static void
+deny(struct smtp_server *s)
+{
+	srv_replyf(s, "503 5.7.0 Error: access denied for %.*s", STR_ARG(s->namaddr));
+	srv_done(s, false);
+}
+
+static void
 unknown_command(struct smtp_server *s, struct str verb, struct str line)
 {
 	s->verb = VERB_UNKNOWN;
@@ -66,7 +73,9 @@ unknown_command(struct smtp_server *s, struct str verb, struct str line)
 		    STR_ARG(s->namaddr), STR_ARG(str_head(line, 100)));
 		srv_fail(s, "221 2.7.0 Error: I can break rules, too. Goodbye.");
 		srv_close(s);
-	} else
+	} else if (s->denied)
+		deny(s);
+	else
 		srv_fail(s, "500 5.5.2 Error: command not recognized");
 }
 
@@ -111,9 +120,7 @@ command_line(struct smtp_server *s, struct str line, struct str more)
 	}
 	s->verb = c->verb;
 	if (s->denied && c->verb != VERB_QUIT) {
-		srv_replyf(
-		    s, "503 5.7.0 Error: access denied for %.*s", STR_ARG(s->namaddr));
-		srv_done(s, false);
+		deny(s);
 		return;
 	}
 	s->where = c->name;
@@ -192,9 +199,11 @@ srv_answer_filter(struct smtp_server *s, const struct smtp_answer *a)
 	s->has_filtered = true;
 	s->filtered = STR("");
 	arena_reset(s->scratch); /* commands that end without srv_done() left theirs */
-	if (a->reply.n > 0)
-		s->filtered =
-		    arena_str(s->scratch, str_head(a->reply, s->conf->line_limit));
+	if (a->reply.n == 0)
+		return;
+	s->filtered = arena_str(s->scratch, str_head(a->reply, s->conf->line_limit));
+	if (s->filtered.p == NULL)
+		srv_local_trouble(s); /* too long to keep; never the line as it was */
 }
 
 void

@@ -77,6 +77,10 @@ answer(struct player *p, enum rc rc, struct str reply)
 	struct smtp_client_rights rights;
 	char qid[20];
 
+	if (str_is(reply, "(hang up)")) {
+		a.reply = STR("");
+		a.hangs_up = true;
+	}
 	if (p->open == SMTP_FX_XCLIENT && rc == RC_OK)
 		answer_xclient(p, &a, &id, &rights);
 	(void)snprintf(qid, sizeof(qid), "QID%zu", p->n_qid + 1);
