@@ -208,10 +208,11 @@ conn_decide(struct conn *c, decide_fn *run, void (*done)(struct conn *c, enum rc
 void
 conn_hang_up(struct conn *c)
 {
+	struct smtp_answer a = { .rc = RC_PERM, .hangs_up = true };
+
 	c->is_eof = c->is_gone = true;
 	(void)shutdown(c->io.fd, SHUT_RDWR);
-	smtp_server_lost(c->session, loop_now_us(c->service->smtpd->loop));
-	conn_question_close(c);
+	conn_answer(c, &a);
 }
 
 static void
