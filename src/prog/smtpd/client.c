@@ -323,36 +323,11 @@ changed(struct conn *c, enum rc rc)
 	client_cancel(c);
 }
 
-/* compat: without IPv6 in inet_protocols its addresses are none. */
-static bool
-is_foreign(const struct conn *c, struct str addr)
-{
-	return str_find(addr, ':') < addr.n && !c->service->smtpd->has_ipv6;
-}
-
-static void
-refuse_foreign(struct conn *c, struct str addr)
-{
-	struct smtp_answer a = { .rc = RC_PERM, .log_quiet = true };
-	char reply[120];
-
-	(void)snprintf(reply, sizeof(reply), "501 5.5.4 Bad ADDR syntax: IPV6:%.*s",
-	    STR_ARG(str_head(addr, 60)));
-	a.reply = str_c(reply);
-	conn_answer(c, &a);
-}
-
 void
 client_change(struct conn *c)
 {
 	struct smtp_server_view v = smtp_server_view(c->session);
-	struct identity *id;
-
-	if (is_foreign(c, v.xclient->addr)) {
-		refuse_foreign(c, v.xclient->addr);
-		return;
-	}
-	id = mem_get(sizeof(*id));
+	struct identity *id = mem_get(sizeof(*id));
 
 	c->identity = id;
 	set_attributes(c, id, v.xclient, v.client);

@@ -144,7 +144,7 @@ make_resolver(struct smtpd *d, struct err *e)
 	if (d->n_services > 0)
 		conf.servers = d->services[0].conf.hikyaku_dns_servers;
 	conf.ipv4 = p.has_ipv4;
-	conf.ipv6 = d->has_ipv6 = p.has_ipv6;
+	conf.ipv6 = p.has_ipv6;
 	rc = net_resolver_new(d->loop, d->w->log, &conf, &d->resolver, e);
 	if (rc == RC_OK)
 		d->names = net_client_names_new(d->resolver, NAME_CACHE_US);

@@ -56,7 +56,6 @@ struct smtpd {
 	char *block;                 /* READ_SIZE bytes that were just read */
 	struct buf out;              /* what the running connection has to say */
 	struct arena *scratch;       /* one question */
-	bool has_ipv6;               /* inet_protocols */
 	uint32_t n_instances;        /* instance= of policy requests */
 	struct question *question;   /* the one that is being answered now */
 };
