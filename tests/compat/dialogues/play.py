@@ -491,6 +491,15 @@ def differences(want, got):
     return list(difflib.unified_diff(lines_of(want), lines_of(got), "Postfix", "ours", lineterm="", n=2))
 
 
+def as_text(recorded):
+    """A line for each reply, message, request and log line, so that changes can be read."""
+    parts = []
+    for name, case in recorded.items():
+        lists = [f'  {json.dumps(key)}: [' + ",".join("\n   " + json.dumps(item) for item in items) + "]" for key, items in case.items()]
+        parts.append(f" {json.dumps(name)}: {{\n" + ",\n".join(lists) + "}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
 # ---- by hand
 
 def chosen(words):
@@ -529,7 +538,7 @@ def main(args):
             shutil.rmtree(top, ignore_errors=True)
         if option == "--record":
             kept = {c.name: kept[c.name] for c in group.cases if c.name in kept}
-            target.write_text(json.dumps(kept, indent=1, ensure_ascii=True) + "\n")
+            target.write_text(as_text(kept))
     print(f"{played} played, {failed} failed")
     return 1 if failed else 0
 
