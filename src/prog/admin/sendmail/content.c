@@ -150,6 +150,18 @@ take(struct content *c, struct str s)
 	}
 }
 
+/* -bv: nothing is read; the report shows these headers. compat */
+static void
+put_probe(struct mail *m)
+{
+	struct arena *mem = m->c->mem;
+
+	put_pieces(m, arena_printf(mem, "From: %s\nSubject: probe\nTo:", mail_sender(m)));
+	for (size_t i = 0; i < m->o->n_rcpts; i++)
+		put_pieces(m, arena_printf(mem, "\t%s%s\n", m->o->rcpts[i],
+				  i + 1 < m->o->n_rcpts ? "," : ""));
+}
+
 void
 content_copy(struct mail *m)
 {
@@ -162,7 +174,11 @@ content_copy(struct mail *m)
 		c.has_envelope = true;
 		envelope_write(m, STR(""));
 	}
-	while (!m->o->only_verifies && !c.is_over && !m->is_lost) {
+	if (m->o->only_verifies) {
+		put_probe(m);
+		c.is_over = true;
+	}
+	while (!c.is_over && !m->is_lost) {
 		n = read(STDIN_FILENO, chunk, sizeof(chunk));
 		if (n < 0 && errno == EINTR)
 			continue;
