@@ -28,11 +28,3 @@ def test_opportunistic_tls_keeps_mail_from_going_out(instance):
 def test_authentication_is_left_out_without_a_word(instance):
     m = instance("smtpd_sasl_auth_enable = yes").start()
     m.wait_log(r"smtpd_sasl_auth_enable: AUTH is not built yet and not offered")
-
-
-def test_tables_in_lists_that_ask_none_are_left_out_without_a_word(instance):
-    m = instance("smtpd_forbidden_commands = CONNECT, inline:{{ FOO=x }}\n"
-                 "smtpd_forbid_bare_newline_exclusions = $mynetworks, static:all").start()
-    m.wait_log(r"smtpd_forbidden_commands: tables are not asked here yet: inline:")
-    m.wait_log(r"smtpd_forbid_bare_newline_exclusions: tables are not asked here yet: static:all")
-    assert "regexp:" not in m.log()

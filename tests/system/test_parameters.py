@@ -141,8 +141,9 @@ def test_check_says_what_does_nothing(conf, tmp_path, main, want):
 
 def test_start_says_what_does_nothing(instance):
     m = instance("smtpd_milters = inet:127.0.0.1:1\nrelayohst = [a]",
-                 "127.0.0.1:{port} inet n - n - - smtpd\n  -o smtpd_proxy_filter=127.0.0.1:1 -o smtpd_baner=x\n").start()
+                 "127.0.0.1:{port} inet n - n - - smtpd\n  -o smtpd_proxy_filter=127.0.0.1:1 -o smtpd_tls_req_ccert=yes -o smtpd_baner=x\n").start()
     m.wait_log(r"master\[\d+\]: warning: .*/main.cf: line \d+: smtpd_milters = inet:127.0.0.1:1: not built yet: milters")
     m.wait_log(r"warning: .*/main.cf: line \d+: relayohst = \[a\]: unknown parameter; did you mean relayhost\?")
-    m.wait_log(r"warning: .*/master.cf: line \d+: 127.0.0.1:\d+/inet: -o smtpd_proxy_filter=127.0.0.1:1: not built yet: content filters")
+    m.wait_log(r"warning: .*/master.cf: line \d+: 127.0.0.1:\d+/inet: -o smtpd_tls_req_ccert=yes: not built yet: TLS")
     m.wait_log(r"warning: .*/master.cf: line \d+: 127.0.0.1:\d+/inet: -o smtpd_baner=x: unknown parameter; did you mean smtpd_banner\?")
+    assert "smtpd_proxy_filter" not in m.log()  # what is there is not warned of
