@@ -43,19 +43,23 @@ class NameServer:
         self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.udp.bind(address)
         self.tcp = socket.create_server(address)
-        for serve in (self._serve_udp, self._serve_tcp):
-            threading.Thread(target=serve, daemon=True).start()
+        self.is_closing = False
+        self.threads = [threading.Thread(target=serve, daemon=True) for serve in (self._serve_udp, self._serve_tcp)]
+        for t in self.threads:
+            t.start()
 
     def close(self):
-        for s in (self.udp, self.tcp):
-            try:
-                s.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-            s.close()
+        """Returns when the address is free again: a thread that waits keeps it."""
+        self.is_closing = True
+        self.udp.sendto(b"", self.udp.getsockname())
+        self.tcp.shutdown(socket.SHUT_RDWR)
+        for t in self.threads:
+            t.join()
+        self.udp.close()
+        self.tcp.close()
 
     def _serve_udp(self):
-        while True:
+        while not self.is_closing:
             try:
                 question, peer = self.udp.recvfrom(4096)
                 answer = self.answer(question)

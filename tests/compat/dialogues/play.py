@@ -157,9 +157,20 @@ class Server:
             if line.strip():
                 key, _, action = line.partition(" ")
                 self.policy.actions[key] = action
-        self.sinks = {name: harness.Sink(self.behave, KEYWORDS, port=port) for name, port in SINKS.items()}
-        self.sinks["mx"] = harness.Sink(self.behave, KEYWORDS, host="127.0.0.2", port=25)
+        self.sinks = {name: self.sink(port=port) for name, port in SINKS.items()}
+        self.sinks["mx"] = self.sink(host="127.0.0.2", port=25)
         self._configure()
+
+    def sink(self, **at):
+        """The one before at this port may need a moment to go."""
+        end = time.monotonic() + SECONDS
+        while True:
+            try:
+                return harness.Sink(self.behave, KEYWORDS, **at)
+            except OSError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.02)
 
     @staticmethod
     def behave(verb, arg):
