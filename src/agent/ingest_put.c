@@ -235,10 +235,16 @@ void
 ingest_expand_start(struct ingest *in)
 {
 	merge_effects(in);
-	if (in->failed != RC_OK || in->final.discard)
-		ingest_tell(in); /* discarded: as if it had been stored */
-	else
+	if (in->failed != RC_OK) {
+		ingest_tell(in);
+	} else if (in->final.discard) {
+		/* As if it had been stored. A stage file that is still on its way must
+		 * not find a message that waits for it. */
+		ingest_drop(in);
+		ingest_tell(in);
+	} else {
 		ingest_expand_finish(in);
+	}
 }
 
 void

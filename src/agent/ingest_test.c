@@ -510,6 +510,82 @@ no_answer_is_no_yes(void **state)
 	teardown(&q);
 }
 
+/* The stage file comes in the round in which the message was given up with a 250. */
+static void
+a_discarded_message_needs_no_stage_file(void **state)
+{
+	struct ingest_envelope env = {
+		.sender = STR("s@t"), .rcpts = &one, .n_rcpts = 1, .discard = true
+	};
+	struct wire_stage late = { .number = 7, .file = -1 };
+	struct fake_queue q = setup();
+	struct told t = { 0 };
+	struct ingest *in;
+
+	(void)state;
+	connect_queue(&q, 1);
+	rounds(&q);
+	q.is_silent = true;
+	in = begin(&q, &client);
+	feed(in, 8, RC_OK);
+	rounds(&q);
+	assert_int_equal(q.n_stages, 1);
+	q.stage_fd = memfd_create("stage", MFD_CLOEXEC);
+	late.request = q.stage_request;
+	late.file = dup(q.stage_fd);
+	ipc_send_stage(q.ch, &late);
+	loop_round(q.loop, 0);
+	ingest_commit(in, &env, done, &t);
+	rounds(&q);
+	assert_int_equal(t.n, 1);
+	assert_int_equal(t.rc, RC_OK);
+	assert_int_equal(q.n_puts, 0);
+	ingest_free(&in);
+	rounds(&q);
+	assert_int_equal(q.n_dropped, 1);
+	teardown(&q);
+}
+
+struct pair {
+	struct submit *s;
+	uint32_t request[2];
+	size_t n;
+};
+
+/* One answer is enough: the owner goes away, and the other request with him. */
+static void
+told_once(void *arg, enum rc rc, int fd, uint32_t number, struct str text)
+{
+	struct pair *p = arg;
+
+	(void)fd;
+	(void)number;
+	(void)text;
+	assert_int_equal(rc, RC_TEMP);
+	p->n++;
+	submit_forget(p->s, p->request[0]);
+	submit_forget(p->s, p->request[1]);
+}
+
+static void
+who_leaves_when_queue_dies_is_not_called_again(void **state)
+{
+	struct fake_queue q = setup();
+	struct pair p = { .s = q.submit };
+
+	(void)state;
+	connect_queue(&q, 1);
+	q.is_silent = true;
+	rounds(&q);
+	for (int i = 0; i < 2; i++)
+		p.request[i] = submit_stage_open(q.submit, told_once, &p);
+	rounds(&q);
+	ipc_channel_free(&q.ch);
+	rounds(&q);
+	assert_int_equal(p.n, 1);
+	teardown(&q);
+}
+
 static void
 ids_never_run_out(void **state)
 {
@@ -543,6 +619,8 @@ main(void)
 		cmocka_unit_test(
 		    an_envelope_too_long_for_a_frame_leaves_the_channel_open),
 		cmocka_unit_test(no_answer_is_no_yes),
+		cmocka_unit_test(a_discarded_message_needs_no_stage_file),
+		cmocka_unit_test(who_leaves_when_queue_dies_is_not_called_again),
 		cmocka_unit_test(ids_never_run_out),
 	};
 
