@@ -138,23 +138,19 @@ request_answer(struct request *r, const struct reply *a)
 	free(r);
 }
 
-/* Everything that was asked of a queue that is gone. New requests may be made meanwhile:
- * they belong to a later epoch and are left alone. */
+/* Everything that was asked of a queue that is gone. There is no channel meanwhile, so no
+ * request is made. Those that wait for their turn stay where submit_forget() finds them:
+ * whoever is told about one may go away, and with him who asked for another. */
 static void
 answer_all(struct submit *s)
 {
 	static const struct reply gone = {
 		.rc = RC_TEMP, .fd = -1, .text = STR_INIT(TEXT_NO_QUEUE)
 	};
-	struct hmap old = s->requests;
 	struct hmap_node *n;
-	uint64_t seed[2];
 
-	os_random_seed(seed);
-	hmap_init(&s->requests, seed);
-	while ((n = hmap_drain(&old)) != NULL)
+	while ((n = hmap_drain(&s->requests)) != NULL)
 		request_answer(CONTAINER_OF(n, struct request, by_number), &gone);
-	hmap_fini(&old);
 }
 
 /* ---- ids and state ---- */
