@@ -137,6 +137,8 @@ question_check(struct question *n)
 	if (n->is_looking || n->has_probe || !list_is_empty(&n->waits))
 		return;
 	loop_timer_cancel(v->q->w.loop, &n->lost);
+	/* Another process's probe may have answered while a table was being asked. */
+	decide_run_cancel(&n->mapping);
 	hmap_remove(&v->questions, &n->by_address);
 	free(n->address);
 	free(n->outcome_text);
