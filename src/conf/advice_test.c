@@ -149,8 +149,9 @@ static void
 test_old_names_of_what_is_not_there_are_warned_of(void **state)
 {
 	(void)state;
-	expect("virtual_maps = hash:/x\n", master_cf,
-	    M "virtual_maps = hash:/x: not built yet: expanding virtual aliases\n");
+	expect("virtual_maps = hash:/x\n", master_cf, "");
+	expect("postscreen_blacklist_action = drop\n", master_cf,
+	    M "postscreen_blacklist_action = drop: not built yet: postscreen\n");
 }
 
 static void
