@@ -84,7 +84,7 @@ struct ingest_client {
 				 local_header_rewrite_clients */
 	struct str sender;    /* external form, empty for <>: for a missing From: */
 	struct str full_name; /* of the sender, for the same; often empty */
-	/* The first recipient, external form: for log lines about the content. */
+	/* The last recipient, external form: for log lines about the content. Compat. */
 	struct str recipient;
 	/* Header lines to stand above Received:, without line ends (PREPEND). */
 	const struct str *prepend;
@@ -93,6 +93,9 @@ struct ingest_client {
 	const struct ingest_client *forwarded;
 	bool no_received; /* behind a content filter: XFORWARD was given */
 	bool is_smtputf8; /* MAIL said SMTPUTF8 */
+	/* Nobody hears a refusal: mail whose content is refused for good is stored all
+	 * the same, with nowhere to go but back to its sender. RC_OK then means that. */
+	bool is_returned;
 };
 
 struct ingest_envelope {

@@ -30,6 +30,19 @@ kind_of(enum mime_part part)
 
 /* ---- the log ---- */
 
+/* " from N[A]; from=<> to=<>". Compat. */
+static void
+log_source(struct log *l, const struct ingest_client *c)
+{
+	if (c->via == MIME_VIA_SMTP || c->addr.n > 0)
+		log_putf(l, " from %.*s[%.*s]", STR_ARG(c->name), STR_ARG(c->addr));
+	else
+		log_put(l, STR(" from local"));
+	log_putf(l, "; from=<%.*s>", STR_ARG(c->sender));
+	if (c->recipient.n > 0)
+		log_putf(l, " to=<%.*s>", STR_ARG(c->recipient));
+}
+
 /* QID: ACTION: header LINE from N[A]; from=<> to=<> proto= helo=<>: TEXT. Compat. */
 static void
 log_action(struct ingest *in, const char *action, const char *kind, struct str line,
@@ -39,15 +52,9 @@ log_action(struct ingest *in, const char *action, const char *kind, struct str l
 	struct log *l = in->conf->cleanup_log;
 
 	log_begin(l, LOG_LEVEL_INFO);
-	log_putf(l, "%s: %s: %s %.*s from ", in->qid.text, action, kind,
+	log_putf(l, "%s: %s: %s %.*s", in->qid.text, action, kind,
 	    STR_ARG(str_head(line, SHOWN_MAX)));
-	if (c->via == MIME_VIA_SMTP || c->addr.n > 0)
-		log_putf(l, "%.*s[%.*s]", STR_ARG(c->name), STR_ARG(c->addr));
-	else
-		log_put(l, STR("local"));
-	log_putf(l, "; from=<%.*s>", STR_ARG(c->sender));
-	if (c->recipient.n > 0)
-		log_putf(l, " to=<%.*s>", STR_ARG(c->recipient));
+	log_source(l, c);
 	if (c->proto.n > 0)
 		log_putf(l, " proto=%.*s", STR_ARG(c->proto));
 	if (c->helo.n > 0)
@@ -108,6 +115,10 @@ reject(struct ingest_check *c, struct str text, struct err *e)
 		words = STR(TEXT_REJECTED);
 	(void)snprintf(shown, sizeof(shown), "%.*s %.*s", STR_ARG(dsn), STR_ARG(words));
 	log_action(c->in, "reject", kind_of(c->part), c->text, str_c(shown));
+	if (c->in->client->is_returned && !is_temp) {
+		c->hooks.checks = 0;
+		return ingest_return(c->in, str_c(shown));
+	}
 	return err_set(
 	    e, is_temp ? RC_TEMP : RC_PERM, "%s %s", is_temp ? "451" : "550", shown);
 }
@@ -449,14 +460,14 @@ static void
 trouble(void *ctx, enum mime_strict what, struct str text)
 {
 	struct ingest *in = ((struct ingest_check *)ctx)->in;
-	const struct ingest_client *c = in->client;
+	struct log *l = in->conf->cleanup_log;
 
 	log_known_id(in);
-	log_info(in->conf->cleanup_log,
-	    "%s: reject: mime-error %s: %.*s from %.*s[%.*s]; from=<%.*s> to=<%.*s>",
-	    in->qid.text, mime_strict_text(what), STR_ARG(str_head(text, SHOWN_MAX)),
-	    STR_ARG(c->name), STR_ARG(c->addr), STR_ARG(c->sender),
-	    STR_ARG(c->recipient)); /* compat */
+	log_begin(l, LOG_LEVEL_INFO);
+	log_putf(l, "%s: reject: mime-error %s: %.*s", in->qid.text,
+	    mime_strict_text(what), STR_ARG(str_head(text, SHOWN_MAX)));
+	log_source(l, in->client); /* compat: not how it spoke */
+	log_end(l);
 }
 
 static void

@@ -87,6 +87,7 @@ ingest_begin(struct ingest *in, const struct ingest_client *client, struct str r
 	in->check = ingest_check_new(in);
 	if (in->check != NULL)
 		in->start.hooks = &in->check->hooks;
+	in->start.carries_on = client->is_returned;
 	in->filter = mime_filter_new(&c->mime, &in->start);
 }
 
@@ -109,6 +110,14 @@ ingest_log_id(struct ingest *in)
 	log_end(l);
 }
 
+void
+ingest_log_refused(struct ingest *in, struct str text)
+{
+	if (str_starts(text, STR("5.4.0"))) /* compat */
+		log_warn(in->conf->cleanup_log, "%s: message rejected: hopcount exceeded",
+		    in->qid.text);
+}
+
 static enum rc
 filter_failed(struct ingest *in, enum rc rc, const struct err *e)
 {
@@ -116,9 +125,8 @@ filter_failed(struct ingest *in, enum rc rc, const struct err *e)
 		ingest_drop(in);
 		return RC_OK;
 	}
-	if (rc == RC_PERM && str_starts(str_c(e->text), STR("5.4.0"))) /* compat */
-		log_warn(in->conf->cleanup_log, "%s: message rejected: hopcount exceeded",
-		    in->qid.text);
+	if (rc == RC_PERM)
+		ingest_log_refused(in, str_c(e->text));
 	return ingest_fail(in, rc, e->text);
 }
 
@@ -141,14 +149,17 @@ filter_piece(struct ingest *in, struct str *in_hand)
 }
 
 /* compat: being too large counts more than anything that checks found. */
-static void
+static enum rc
 too_big(struct ingest *in)
 {
-	if (in->failed == RC_PERM && str_is(str_c(in->why), TEXT_TOO_BIG))
-		return;
+	if (in->is_too_big)
+		return in->failed;
+	in->is_too_big = true;
 	log_warn(in->conf->log, "%s: queue file size limit exceeded", in->qid.text);
+	if (in->client->is_returned)
+		return ingest_return(in, STR(TEXT_TOO_BIG));
 	in->failed = RC_OK;
-	(void)ingest_fail(in, RC_PERM, TEXT_TOO_BIG);
+	return ingest_fail(in, RC_PERM, TEXT_TOO_BIG);
 }
 
 static bool
@@ -172,16 +183,16 @@ ingest_content(struct ingest *in, struct str piece, struct err *e)
 	rc = in->failed == RC_OK && ingest_check_is_waiting(in)
 		 ? RC_MORE
 		 : filter_piece(in, &piece);
-	if (is_beyond) {
-		too_big(in);
+	if (is_beyond && too_big(in) != RC_OK)
 		rc = in->failed;
-	}
 	if (rc == RC_MORE && buf_put(&in->pending, piece) != RC_OK)
 		rc = ingest_fail(in, RC_TEMP, TEXT_WRITE_ERROR);
 	if (rc != RC_OK && rc != RC_MORE)
 		return err_set(e, rc, "%s", in->why);
-	if (!in->has_logged_id && mime_filter_in_body(in->filter))
+	if (!in->has_logged_id && mime_filter_in_body(in->filter)) {
+		(void)!ingest_return_refused(in); /* a failure shows at the end */
 		ingest_log_id(in);
+	}
 	in->wants_room = is_slow(in);
 	return in->wants_room ? RC_MORE : RC_OK;
 }
@@ -213,6 +224,8 @@ end_content(struct ingest *in)
 	if (end_filter(in) == RC_MORE)
 		return;
 	in->is_ending = false;
+	(void)!ingest_return_refused(in);
+	(void)!ingest_return_envelope(in);
 	if (in->failed != RC_OK || in->fx.discard) {
 		ingest_tell(in);
 		return;

@@ -5,6 +5,7 @@
  *	ingest.c          id, memory, stage file, failure
  *	ingest_content.c  the filter: from ingest_begin() to the end of the content
  *	ingest_checks.c   header_checks and its relatives: decisions about the content
+ *	ingest_return.c   mail that goes back to its sender
  *	ingest_put.c      sender and recipients, and the put
  *	ingest_text.c     texts that are added, configuration */
 #include "agent/decide.h"
@@ -55,7 +56,11 @@ struct ingest {
 	struct buf held;
 	uint64_t size_bytes; /* of the stored content */
 	uint64_t sent_bytes; /* of what the client sent */
-	bool has_logged_id;
+	bool has_logged_id, is_too_big;
+
+	/* client->is_returned: why it goes back, "5.7.1 message content rejected"; in
+	 * mem. */
+	struct str refused;
 
 	enum rc failed; /* RC_OK: not */
 	char why[512];
@@ -99,8 +104,20 @@ enum rc ingest_flush(struct ingest *in);
 /* Tells `done`, soon: in->failed, or RC_OK with nothing stored. */
 void ingest_tell(struct ingest *in);
 
+/* ---- ingest_return.c ---- */
+/* client->is_returned: the message goes back to its sender because of `text`, which may
+ * be a whole reply; the first reason counts, unless `text` is that it is too large. What
+ * checks asked for is forgotten. */
+MUST_USE enum rc ingest_return(struct ingest *in, struct str text);
+/* What the filter alone has to say so far. */
+MUST_USE enum rc ingest_return_refused(struct ingest *in);
+/* The envelope of such a message, in place of what ingest_commit() was given. */
+MUST_USE enum rc ingest_return_envelope(struct ingest *in);
+
 /* ---- ingest_content.c ---- */
 void ingest_log_id(struct ingest *in);
+/* The filter refused the message with `text`. */
+void ingest_log_refused(struct ingest *in, struct str text);
 
 /* ---- ingest_put.c ---- */
 /* All content is in and in->env is set: decides about sender and recipients, then puts;

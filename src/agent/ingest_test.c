@@ -116,6 +116,8 @@ on_put(void *arg, const struct wire_put *m)
 	for (size_t i = 0; i < m->n_rcpts && i < 10; i++)
 		n += snprintf(q->trace + n, sizeof(q->trace) - (size_t)n, " to=%.*s,%.*s",
 		    STR_ARG(m->rcpts[i].address), STR_ARG(m->rcpts[i].orig));
+	(void)snprintf(q->trace + n, sizeof(q->trace) - (size_t)n, " filter=%.*s ret=%d",
+	    STR_ARG(m->filter), m->ret);
 	buf_reset(&q->content);
 	assert_int_equal(buf_put(&q->content, m->content), RC_OK);
 	if (m->stage != 0) {
@@ -416,6 +418,51 @@ too_large_and_too_many_hops_are_refused(void **state)
 }
 
 static void
+mail_that_nobody_waits_for_goes_back(void **state)
+{
+	struct fake_queue q = setup();
+	struct ingest_client local = client;
+	struct told t = { 0 };
+	struct ingest *in;
+
+	(void)state;
+	connect_queue(&q, 1);
+	rounds(&q);
+	local.is_returned = true;
+	in = begin(&q, &local);
+	feed(in, 101, RC_MORE); /* what is beyond the limit is not stored */
+	commit(in, &t);
+	rounds(&q);
+	assert_int_equal(t.rc, RC_OK);
+	assert_non_null(
+	    strstr(q.trace, " filter=error:5.3.4 message file too big ret=2"));
+	assert_in_range(q.content.n, 1000000, 1000200);
+	ingest_free(&in);
+
+	t = (struct told){ 0 };
+	in = begin(&q, &local);
+	for (int i = 0; i < 12; i++)
+		assert_int_equal(ingest_content(in, STR("Received: x\r\n"), NULL), RC_OK);
+	assert_int_equal(ingest_content(in, STR("\r\nbody\r\n"), NULL), RC_OK);
+	commit(in, &t);
+	rounds(&q);
+	assert_int_equal(t.rc, RC_OK);
+	assert_non_null(strstr(q.trace, " filter=error:5.4.0 too many hops ret=0"));
+	assert_true(str_ends(buf_view(&q.content), STR("\r\n\r\nbody\r\n")));
+	ingest_free(&in);
+
+	t = (struct told){ 0 };
+	in = begin(&q, &local); /* nothing is wrong with it */
+	assert_int_equal(ingest_content(in, STR("A: b\r\n\r\n"), NULL), RC_OK);
+	commit(in, &t);
+	rounds(&q);
+	assert_int_equal(t.rc, RC_OK);
+	assert_non_null(strstr(q.trace, " filter= ret=0"));
+	ingest_free(&in);
+	teardown(&q);
+}
+
+static void
 an_envelope_too_long_for_a_frame_leaves_the_channel_open(void **state)
 {
 	enum { N = 5000, LENGTH = 1900 };
@@ -616,6 +663,7 @@ main(void)
 		cmocka_unit_test(large_mail_goes_to_a_stage_file),
 		cmocka_unit_test(given_up_mail_gives_the_stage_file_back),
 		cmocka_unit_test(too_large_and_too_many_hops_are_refused),
+		cmocka_unit_test(mail_that_nobody_waits_for_goes_back),
 		cmocka_unit_test(
 		    an_envelope_too_long_for_a_frame_leaves_the_channel_open),
 		cmocka_unit_test(no_answer_is_no_yes),

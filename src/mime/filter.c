@@ -71,6 +71,14 @@ mime_filter_resent_message_id(const struct mime_filter *f)
 	return buf_view(&f->resent_id);
 }
 
+enum rc
+mime_filter_refusal(const struct mime_filter *f, struct err *e)
+{
+	if (f->has_too_many_hops)
+		return err_set(e, RC_PERM, MIME_TOO_MANY_HOPS);
+	return mime_scan_verdict(f, e);
+}
+
 bool
 mime_filter_in_body(const struct mime_filter *f)
 {
@@ -309,7 +317,7 @@ mime_filter_step(struct mime_filter *f, struct str *in, struct str *out, struct 
 		if (f->scan == NULL)
 			return body_step(f, in, out);
 		rc = lines_step(f, in, out, e);
-		if (f->scan->is_disallowed)
+		if (mime_filter_stops(f))
 			return mime_scan_verdict(f, e);
 		if (rc == RC_NONE)
 			return body_step(f, in, out);
@@ -363,6 +371,6 @@ mime_filter_end(struct mime_filter *f, struct str *out, struct err *e)
 		return err_set(e, RC_TEMP, "4.3.0 Error: header too large");
 	if (give_out(f, out) || give_owed(f, out))
 		return RC_OK;
-	rc = mime_scan_verdict(f, e);
+	rc = f->start->carries_on ? RC_OK : mime_scan_verdict(f, e);
 	return rc == RC_OK ? RC_NONE : rc;
 }

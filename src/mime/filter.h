@@ -110,9 +110,12 @@ struct mime_start {
 	const struct mime_hooks *hooks; /* NULL: nothing is checked or mapped */
 	bool complete;                  /* local client: add what is missing, … */
 	bool rewrites;                  /* … and map addresses */
-	struct str message_id;          /* added when missing: "<…>"; empty: never */
-	struct str date;                /* added when missing */
-	struct str from;                /* value of From: added when missing */
+	/* What would refuse the message is kept for mime_filter_refusal(), and the
+	 * content goes on. */
+	bool carries_on;
+	struct str message_id; /* added when missing: "<…>"; empty: never */
+	struct str date;       /* added when missing */
+	struct str from;       /* value of From: added when missing */
 	struct mime_rewrite rewrite;
 };
 
@@ -136,6 +139,10 @@ bool mime_filter_is_waiting(const struct mime_filter *f);
 /* The input is over: call until RC_NONE. The last line is ended with CRLF if it wasn't.
  * RC_MORE: a hook waits. */
 MUST_USE enum rc mime_filter_end(struct mime_filter *f, struct str *out, struct err *e);
+
+/* mime_start.carries_on: what refuses the message so far. RC_OK: nothing; RC_PERM: words
+ * in e. At the end of the content all is known. */
+MUST_USE enum rc mime_filter_refusal(const struct mime_filter *f, struct err *e);
 
 unsigned mime_filter_facts(const struct mime_filter *f); /* enum mime_fact, or-ed */
 /* The first Message-ID: (and Resent-Message-ID:) value for the log, without folding;

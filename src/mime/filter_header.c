@@ -150,8 +150,11 @@ pass_field(struct mime_filter *f, struct err *e)
 	f->seen |= MIME_SEEN(h);
 	mime_filter_note_bytes(f, field, MIME_8BIT_HEADER);
 	if (h == MIME_HDR_RECEIVED &&
-	    ++f->n_received >= f->conf->hopcount_limit) /* compat */
-		return err_set(e, RC_PERM, "5.4.0 Error: too many hops");
+	    ++f->n_received >= f->conf->hopcount_limit) { /* compat */
+		f->has_too_many_hops = true;
+		if (!f->start->carries_on)
+			return err_set(e, RC_PERM, MIME_TOO_MANY_HOPS);
+	}
 	if (h == MIME_HDR_MIME_VERSION)
 		f->facts |= MIME_VERSION;
 	if (h == MIME_HDR_CONTENT_TRANSFER_ENCODING && !f->conf->ignores_8bit_header &&
@@ -473,7 +476,7 @@ mime_filter_take_header(struct mime_filter *f, struct str *in, struct err *e)
 		if (!is_whole && in->n == 0)
 			return RC_OK;
 		rc = take_line(f, is_whole, e);
-		if (rc == RC_OK && f->scan != NULL && f->scan->is_disallowed)
+		if (rc == RC_OK && mime_filter_stops(f))
 			rc = mime_scan_verdict(f, e);
 		if (rc != RC_OK)
 			return rc;

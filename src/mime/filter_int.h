@@ -51,6 +51,7 @@ struct mime_filter {
 	bool in_before;
 	struct buf id, resent_id;
 	struct arena *scratch;
+	bool has_too_many_hops;
 	bool skip_line; /* the rest of this header line is beyond the limit */
 	bool is_failed, is_ended;
 	/* body */
@@ -62,6 +63,8 @@ struct mime_filter {
 
 #define MIME_SEEN(h) (UINT32_C(1) << (h))
 _Static_assert(MIME_HDR_COUNT <= 32, "seen is a set of 32");
+
+#define MIME_TOO_MANY_HOPS "5.4.0 Error: too many hops" /* compat */
 
 /* ---- filter_header.c ---- */
 /* Takes lines off the front of *in until the headers are over or enough has gathered.
@@ -98,6 +101,13 @@ MUST_USE enum rc mime_scan_body(
 MUST_USE enum rc mime_scan_close(struct mime_filter *f, struct err *e);
 /* The message is over: what strictness has to say. */
 MUST_USE enum rc mime_scan_verdict(const struct mime_filter *f, struct err *e);
+
+/* A byte that must not be there ends the message at once. */
+static inline bool
+mime_filter_stops(const struct mime_filter *f)
+{
+	return f->scan != NULL && f->scan->is_disallowed && !f->start->carries_on;
+}
 
 /* `n` bytes of a line that began `f->line_n` bytes ago are passed; `is_end`: it ends
  * there. */

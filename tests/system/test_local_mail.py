@@ -125,6 +125,44 @@ def test_nobody_is_told_about_a_bounce_that_bounces(instance, tmp_path):
     m.wait_empty()
 
 
+def test_refused_content_goes_back_to_its_sender(instance, tmp_path):
+    checks = tmp_path / "checks"
+    checks.write_text("/^Subject: no/ REJECT\n/^Subject: words/ REJECT 5.7.9 own words\n/^Subject: later/ REJECT 4.7.1 perhaps\n/^X-Copy:/ HOLD\n")
+    m = instance(main=f"header_checks = regexp:{checks}\nhopcount_limit = 5\nstrict_8bitmime_body = yes\nmessage_reject_characters = \\1\n"
+                      "virtual_alias_maps = inline:{{ {{twin@mbox.test = one@mbox.test two@mbox.test}} }}")
+    m.start()
+    for data, dsn, text, is_whole in (
+            ("X-Copy: 1\nSubject: no\nX-After: 1\n\nbody\n", "5.7.1", "message content rejected", False),
+            ("Subject: words\n\nbody\n", "5.7.9", "own words", False),
+            ("Received: x\n" * 9 + "Subject: hops\n\nbody\n", "5.4.0", "too many hops", True),
+            ("Subject: strict\n\nb\u00f6dy\n", "5.6.0", "improper use of 8-bit data in message body", False),
+            ("Subject: byte\n\nb\1dy\n", "5.7.1", "disallowed character", False)):
+        n = len(m.maildir())
+        m.cmd("sendmail", "-f", "u@mbox.test", "one@mbox.test", "twin@mbox.test", input=data)
+        harness.wait_for(f"the notice about {text}", lambda: len(m.maildir()) > n)
+        m.wait_empty()
+        assert len(m.maildir()) == n + 1
+        notices = (re.sub(r"\n +", " ", t) for t in texts(m, n + 1))
+        t = next(t for t in notices if f"Status: {dsn}\nDiagnostic-Code: X-Postfix; {text}\n" in t)
+        for part in (f"\n<one@mbox.test>: {text}\n", f"\n<two@mbox.test> (expanded from <twin@mbox.test>): {text}\n",
+                     "\nReturn-Path: <u@mbox.test>\n", "\nSubject: " + re.search("Subject: (.*)", data)[1] + "\n"):
+            assert part in t, (part, t)
+        assert ("\nContent-Type: message/rfc822\n" in t) == is_whole and ("\n\nbody\n" in t) == is_whole
+        assert "X-After" in t or "X-After" not in data
+    m.wait_log(r"cleanup\[\d+\]: (\w+): reject: header Subject: no from local; from=<u@mbox\.test> to=<twin@mbox\.test>: 5\.7\.1 message content rejected")
+    m.wait_log(r"dsn=5\.7\.1, status=bounced \(message content rejected\)")
+    m.wait_log(r"warning: \w+: message rejected: hopcount exceeded")
+    m.wait_log(r"reject: mime-error improper use of 8-bit data in message body: \S+ from local; from=<u@mbox\.test> to=<twin@mbox\.test>")
+    # Nobody to tell; wanted by nobody; not refused for good.
+    n = len(m.maildir())
+    m.cmd("sendmail", "-f", "<>", "one@mbox.test", input="Subject: no\n\nnull\n")
+    m.cmd("sendmail", "-f", "u@mbox.test", "-N", "never", "one@mbox.test", input="Subject: no\n\nnever\n")
+    m.cmd("sendmail", "-f", "u@mbox.test", "one@mbox.test", input="Subject: later\n\nb\n")
+    m.wait_log(r"message not accepted now: 451 4\.7\.1 perhaps")
+    m.wait_empty()
+    assert len(m.maildir()) == n and len(os.listdir(m.dir / "spool" / "maildrop")) == 1 and os.listdir(m.dir / "spool" / "corrupt") == []
+
+
 def test_pickup_survives_queue(mta):
     for i in range(10):
         if i == 3:

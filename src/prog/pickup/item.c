@@ -2,7 +2,8 @@
  * on stable storage; until then it stays, and a crash means that it is submitted again.
  *
  * The content is hostile: a local user wrote it. What is not valid, and what can never be
- * accepted, is moved to corrupt/ for the administrator. */
+ * accepted, is moved to corrupt/ for the administrator; what is refused for its content
+ * (checks, size, hops) goes back to its sender through the queue. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -251,6 +252,9 @@ begin(struct item *it)
 	it->client.uid = it->uid;
 	it->client.is_local = !it->is_gateway;
 	it->client.sender = it->env.sender;
+	it->client.is_returned = true;
+	if (it->env.n_rcpts > 0)
+		it->client.recipient = it->rcpts[it->env.n_rcpts - 1].address;
 	ingest_begin(it->ingest, &it->client, STR(""));
 	it->env.rcpts = it->rcpts;
 	ingest_envelope(it->ingest, &it->env);
