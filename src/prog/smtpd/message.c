@@ -184,7 +184,7 @@ message_begin(struct conn *c)
 								  : MIME_VIA_SMTP,
 		.is_local = c->is_local,
 		.sender = v.mail->address,
-		.recipient = m->n_rcpts > 0 ? m->rcpts[0].address : STR(""),
+		.recipient = m->n_rcpts > 0 ? m->rcpts[m->n_rcpts - 1].address : STR(""),
 		.prepend = m->prepend,
 		.n_prepend = m->n_prepend,
 		.is_smtputf8 = v.mail->smtputf8 };
