@@ -17,6 +17,15 @@
 
 enum { PENDING_OUT_MAX = 24 << 20 };
 
+/* Of strings, as src/wire/messages.ipc has them. */
+enum {
+	STR_MAX = 2000,
+	ENVID_MAX = 1000,
+	CLIENT_ADDR_MAX = 64,
+	CLIENT_PORT_MAX = 8,
+	DOMAIN_MAX = 512,
+};
+
 enum request_kind { REQUEST_STAGE, REQUEST_PUT, REQUEST_VERIFY, REQUEST_FLUSH };
 
 /* One question to queue. */
@@ -351,13 +360,29 @@ submit_epoch(const struct submit *s)
 	return s->epoch;
 }
 
+/* What is too long for the frame would close the channel, and with it end everybody's
+ * mail: tables and local programs may name filters and ids of any length. */
+static bool
+fits(const struct wire_put *p)
+{
+	if (p->sender.n > STR_MAX || p->filter.n > STR_MAX || p->envid.n > ENVID_MAX ||
+	    p->client_addr.n > CLIENT_ADDR_MAX || p->client_port.n > CLIENT_PORT_MAX ||
+	    p->verp.n > 2)
+		return false;
+	for (size_t i = 0; i < p->n_rcpts; i++)
+		if (p->rcpts[i].address.n > STR_MAX || p->rcpts[i].orig.n > STR_MAX ||
+		    p->rcpts[i].orcpt.n > STR_MAX)
+			return false;
+	return true;
+}
+
 uint32_t
 submit_put(struct submit *s, struct wire_put *put, uint32_t epoch, submit_put_fn *done,
     void *arg)
 {
 	struct request *r;
 
-	if (s->ch == NULL || epoch != s->epoch ||
+	if (s->ch == NULL || epoch != s->epoch || !fits(put) ||
 	    ipc_channel_pending(s->ch) > PENDING_OUT_MAX)
 		return 0;
 	r = request_new(s, REQUEST_PUT, arg);
@@ -390,7 +415,7 @@ verify_client_ask(
 	struct wire_verify m = { .is_sender = is_sender, .address = address };
 	struct verify_query *q;
 
-	if (s->ch == NULL)
+	if (s->ch == NULL || address.n > STR_MAX)
 		return NULL;
 	q = mem_get(sizeof(*q));
 	request_init(s, &q->r, REQUEST_VERIFY, arg);
@@ -414,7 +439,7 @@ submit_flush_site(struct submit *s, struct str domain, submit_flush_fn *done, vo
 	struct wire_flush_site m = { .domain = domain };
 	struct request *r;
 
-	if (s->ch == NULL)
+	if (s->ch == NULL || domain.n > DOMAIN_MAX)
 		return 0;
 	r = request_new(s, REQUEST_FLUSH, arg);
 	r->done.flush = done;

@@ -45,8 +45,8 @@ uint32_t submit_epoch(const struct submit *s); /* of the channel in use */
 
 /* Sends a put (.request is filled in); `done` is called later, once, RC_TEMP when queue
  * goes away before it answered. Returns the request, 0: cannot send now (no channel,
- * another epoch, too much outstanding); `done` will not be called then and a stage file
- * is still the caller's. */
+ * another epoch, too much outstanding, a string that is too long); `done` will not be
+ * called then and a stage file is still the caller's. */
 typedef void submit_put_fn(void *arg, enum rc rc, struct str text);
 MUST_USE uint32_t submit_put(struct submit *s, struct wire_put *put, uint32_t epoch,
     submit_put_fn *done, void *arg);
