@@ -78,6 +78,8 @@ check(struct maildrop_reader *r, const struct rule *rule, struct str text, struc
 		return bad(r, "control character in the envelope", e);
 	if (rule->type == 'V' && !str_is(text, "1"))
 		return bad(r, "unknown version", e);
+	if (rule->type == 'E' && text.n > MAILDROP_ENVID_MAX)
+		return bad(r, "ENVID too long", e);
 	if (rule->type == 'P' && !(text.n == 2 && is_punctuation(text)))
 		return bad(r, "bad VERP delimiters", e);
 	if (rule->type == 'M' && !str_is(text, "report") && !str_is(text, "verify"))
