@@ -593,6 +593,43 @@ a_discarded_message_needs_no_stage_file(void **state)
 	teardown(&q);
 }
 
+/* A table may name a filter of any length. */
+static void
+a_filter_too_long_for_a_frame_leaves_the_channel_open(void **state)
+{
+	static char name[3000];
+	struct ingest_envelope env = {
+		.sender = STR("s@t"), .rcpts = &one, .n_rcpts = 1
+	};
+	struct ingest_client odd = client;
+	struct fake_queue q = setup();
+	struct told t = { 0 };
+	struct ingest *in;
+
+	(void)state;
+	connect_queue(&q, 1);
+	rounds(&q);
+	memset(name, 'f', sizeof(name));
+	env.filter = str_n(name, sizeof(name));
+	in = begin(&q, &client);
+	ingest_commit(in, &env, done, &t);
+	rounds(&q);
+	assert_int_equal(t.rc, RC_TEMP);
+	ingest_free(&in);
+	/* What XFORWARD said is cut. */
+	env.filter = STR("");
+	odd.proto = str_n(name, 200);
+	t = (struct told){ 0 };
+	in = begin(&q, &odd);
+	ingest_commit(in, &env, done, &t);
+	rounds(&q);
+	assert_int_equal(t.n, 1);
+	assert_int_equal(t.rc, RC_OK);
+	ingest_free(&in);
+	assert_false(q.is_closed);
+	teardown(&q);
+}
+
 struct pair {
 	struct submit *s;
 	uint32_t request[2];
@@ -668,6 +705,7 @@ main(void)
 		    an_envelope_too_long_for_a_frame_leaves_the_channel_open),
 		cmocka_unit_test(no_answer_is_no_yes),
 		cmocka_unit_test(a_discarded_message_needs_no_stage_file),
+		cmocka_unit_test(a_filter_too_long_for_a_frame_leaves_the_channel_open),
 		cmocka_unit_test(who_leaves_when_queue_dies_is_not_called_again),
 		cmocka_unit_test(ids_never_run_out),
 	};
