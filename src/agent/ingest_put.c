@@ -60,15 +60,6 @@ ingest_is_notice(const struct ingest *in)
 	return str_is(in->client->origin, "bounce");
 }
 
-static bool
-is_ascii(struct str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] > 127)
-			return false;
-	return true;
-}
-
 /* How the message came, in the words of smtputf8_autodetect_classes. */
 static const char *
 way_in(const struct ingest *in)
@@ -93,10 +84,10 @@ needs_utf8(const struct ingest *in, unsigned noted)
 		is_looked_for = str_iis(one, way) || str_iis(one, "all");
 	if (!is_looked_for)
 		return false;
-	if ((noted & MIME_8BIT_HEADER) != 0 || !is_ascii(in->final.sender))
+	if ((noted & MIME_8BIT_HEADER) != 0 || !str_is_ascii(in->final.sender))
 		return true;
 	for (size_t i = 0; i < in->final.n_rcpts; i++)
-		if (!is_ascii(in->final.rcpts[i].address))
+		if (!str_is_ascii(in->final.rcpts[i].address))
 			return true;
 	return false;
 }

@@ -91,6 +91,16 @@ mem_grow(void *p, size_t n, size_t size)
 }
 
 char *
+mem_str(struct str s)
+{
+	char *p = mem_get(s.n + 1);
+
+	if (s.n > 0)
+		memcpy(p, s.p, s.n);
+	return p;
+}
+
+char *
 mem_strdup(const char *s)
 {
 	return checked(strdup(s));

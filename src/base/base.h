@@ -57,6 +57,7 @@ struct str {
 	const char *p;
 	size_t n;
 };
+char *mem_str(struct str s); /* a copy with a NUL behind it; free() it */
 
 #define STR(lit) ((struct str){ (lit), sizeof(lit) - 1 })
 #define STR_INIT(lit)                                                                    \
@@ -75,6 +76,7 @@ bool str_starts(struct str s, struct str prefix);
 bool str_istarts(struct str s, struct str prefix);
 bool str_ends(struct str s, struct str suffix);
 bool str_iends(struct str s, struct str suffix);
+bool str_is_ascii(struct str s);                  /* no byte above 127 */
 int str_cmp(struct str a, struct str b);          /* like memcmp, shorter first */
 struct str str_from(struct str s, size_t offset); /* empty when beyond the end */
 struct str str_head(struct str s, size_t n);

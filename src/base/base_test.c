@@ -115,6 +115,14 @@ cutting_and_finding(void **state)
 	assert_true(str_is(str_trim(STR(" \t x y\r\n")), "x y"));
 	assert_true(
 	    str_ieq(STR("MixEd"), STR("mIXeD")) && !str_eq(STR("MixEd"), STR("mIXeD")));
+	/* Eight bytes at a time, and what is left. */
+	assert_true(str_is_ascii(STR("")) && str_is_ascii(STR("ordinary\x7f text")));
+	for (size_t i = 0; i < 19; i++) {
+		char text[19] = "aaaaaaaaaaaaaaaaaa";
+
+		text[i] = (char)0x80;
+		assert_false(str_is_ascii(str_n(text, sizeof(text))));
+	}
 	assert_true(str_iends(STR("a.EXAMPLE"), STR(".example")) &&
 		    !str_ends(STR("x"), STR("xx")));
 	assert_true(str_cmp(STR("a"), STR("ab")) < 0 && str_cmp(STR("b"), STR("ab")) > 0);

@@ -3,6 +3,8 @@
 #include <string.h>
 #include <strings.h>
 
+#define HIGH_BITS UINT64_C(0x8080808080808080)
+
 struct str
 str_c(const char *cstr)
 {
@@ -77,6 +79,24 @@ bool
 str_iends(struct str s, struct str suffix)
 {
 	return s.n >= suffix.n && isame(s.p + s.n - suffix.n, suffix.p, suffix.n);
+}
+
+bool
+str_is_ascii(struct str s)
+{
+	size_t i = 0;
+
+	for (; i + 8 <= s.n; i += 8) {
+		uint64_t word;
+
+		memcpy(&word, s.p + i, 8);
+		if ((word & HIGH_BITS) != 0)
+			return false;
+	}
+	for (; i < s.n; i++)
+		if ((s.p[i] & 0x80) != 0)
+			return false;
+	return true;
 }
 
 int

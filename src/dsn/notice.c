@@ -182,15 +182,6 @@ put_text(const struct dsn_notice *n, struct arena *mem, struct buf *out)
 	return rc;
 }
 
-static bool
-is_ascii(struct str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] > 127)
-			return false;
-	return true;
-}
-
 static enum rc
 put_rcpt_fields(const struct dsn_notice *n, const struct dsn_rcpt *r, struct arena *mem,
     struct buf *out)
@@ -199,7 +190,7 @@ put_rcpt_fields(const struct dsn_notice *n, const struct dsn_rcpt *r, struct are
 	    r->action.n > 0 ? r->action : str_c(templates[n->kind].action);
 	struct str orig = r->orig.n > 0 ? r->orig : r->address, diag;
 	enum rc rc = buf_printf(out, "\r\nFinal-Recipient: %s; %.*s\r\n",
-	    n->is_utf8 && !is_ascii(r->address) ? "utf-8" : "rfc822",
+	    n->is_utf8 && !str_is_ascii(r->address) ? "utf-8" : "rfc822",
 	    STR_ARG(r->address));
 
 	if (rc == RC_OK && r->orcpt.n > 0)
@@ -253,7 +244,7 @@ put_report(const struct dsn_notice *n, struct arena *mem, struct buf *out)
 		    "X-%.*s-Sender: %s; %.*s\r\n"
 		    "Arrival-Date: %.*s\r\n",
 		    STR_ARG(n->mail_name), STR_ARG(n->qid), STR_ARG(n->mail_name),
-		    n->is_utf8 && !is_ascii(n->sender) ? "utf-8" : "rfc822",
+		    n->is_utf8 && !str_is_ascii(n->sender) ? "utf-8" : "rfc822",
 		    STR_ARG(n->sender), STR_ARG(n->arrival));
 	for (size_t i = 0; rc == RC_OK && i < n->n_rcpts; i++)
 		rc = put_rcpt_fields(n, &n->rcpts[i], mem, out);

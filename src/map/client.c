@@ -17,16 +17,6 @@
 
 #define READ_SIZE ((size_t)16 << 10)
 
-static char *
-copy(struct str s)
-{
-	char *p = mem_get(s.n + 1);
-
-	if (s.n > 0)
-		memcpy(p, s.p, s.n);
-	return p;
-}
-
 /* ---- where the server is ---- */
 
 static void
@@ -35,7 +25,7 @@ start(struct map_client *c, const struct map_client_where *w, struct str text)
 	struct str name = w->how->name;
 	size_t n = strlen(w->type) + name.n + 2;
 
-	*c = (struct map_client){ .text = copy(text),
+	*c = (struct map_client){ .text = mem_str(text),
 		.table = mem_get(n),
 		.is_utf8 = w->how->is_utf8,
 		.log = w->how->env->log,
@@ -71,8 +61,8 @@ init_inet(struct map_client *c, const struct map_client_where *w, struct str add
 		return err_set(e, RC_PERM, "%.*s: garbage after numerical service",
 		    STR_ARG(port)); /* compat */
 	start(c, w, address);
-	c->host = copy(host);
-	c->port = copy(port);
+	c->host = mem_str(host);
+	c->port = mem_str(port);
 	return RC_OK;
 }
 

@@ -4,30 +4,10 @@
 #include <unicase.h>
 #include <unistr.h>
 
-#define HIGH_BITS UINT64_C(0x8080808080808080)
-
-static bool
-is_ascii(struct str s)
-{
-	size_t i = 0;
-
-	for (; i + 8 <= s.n; i += 8) {
-		uint64_t word;
-
-		memcpy(&word, s.p + i, 8);
-		if ((word & HIGH_BITS) != 0)
-			return false;
-	}
-	for (; i < s.n; i++)
-		if ((s.p[i] & 0x80) != 0)
-			return false;
-	return true;
-}
-
 bool
 map_is_utf8(struct str s)
 {
-	return is_ascii(s) || u8_check((const uint8_t *)s.p, s.n) == NULL;
+	return str_is_ascii(s) || u8_check((const uint8_t *)s.p, s.n) == NULL;
 }
 
 static enum rc
@@ -56,7 +36,7 @@ map_fold_key(struct str key, bool is_utf8, struct arena *mem, struct str *out)
 	size_t i = 0;
 	char *p;
 
-	if (is_utf8 && !is_ascii(key))
+	if (is_utf8 && !str_is_ascii(key))
 		return fold_utf8(key, mem, out);
 	while (i < key.n && ascii_lower(key.p[i]) == key.p[i])
 		i++;

@@ -68,15 +68,6 @@ report(struct mime_filter *f, enum mime_strict what, struct str text)
 		h->trouble(h->ctx, what, text);
 }
 
-static bool
-has_high(struct str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] > 127)
-			return true;
-	return false;
-}
-
 /* ---- single bytes ---- */
 
 static bool
@@ -225,7 +216,7 @@ mime_scan_field(struct mime_filter *f, struct err *e)
 	if (kind != MIME_PART_MIME_HEADER &&
 	    mime_header_is_mime(mime_header_find(name))) /* compat */
 		kind = MIME_PART_MIME_HEADER;
-	if ((f->conf->strict & MIME_STRICT_HEADERS) && has_high(field))
+	if ((f->conf->strict & MIME_STRICT_HEADERS) && !str_is_ascii(field))
 		report(f, MIME_STRICT_HEADERS, shown(f, field));
 	rc = ask(f, kind, shown(f, field), &edit, e);
 	if (rc != RC_OK)
@@ -298,7 +289,7 @@ check_line(struct mime_filter *f, struct str line, struct mime_edit *edit,
 	}
 	s->segment_n += line.n;
 	if (s->structure.encoding == MIME_ENC_7BIT &&
-	    (f->conf->strict & MIME_STRICT_BODY & ~s->errors) != 0 && has_high(line))
+	    (f->conf->strict & MIME_STRICT_BODY & ~s->errors) != 0 && !str_is_ascii(line))
 		report(f, MIME_STRICT_BODY, line);
 	if (s->wants_parts && !s->in_line && s->structure.n_levels > 0)
 		*begins_part = mime_structure_line(&s->structure, line);

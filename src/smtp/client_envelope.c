@@ -184,21 +184,12 @@ is_too_big(struct smtp_client *c)
 }
 
 static bool
-is_ascii(struct str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] > 127)
-			return false;
-	return true;
-}
-
-static bool
 needs_utf8(const struct smtp_client_job *j)
 {
-	bool needs = j->is_utf8 && (j->has_utf8_header || !is_ascii(j->sender));
+	bool needs = j->is_utf8 && (j->has_utf8_header || !str_is_ascii(j->sender));
 
 	for (uint32_t i = 0; j->is_utf8 && !needs && i < j->n_rcpt; i++)
-		needs = !is_ascii(j->rcpts[i].address);
+		needs = !str_is_ascii(j->rcpts[i].address);
 	return needs;
 }
 

@@ -467,10 +467,7 @@ smtp_path_rcpt(struct str args, const struct smtp_path_conf *conf, struct arena 
 bool
 smtp_path_is_utf8(struct str s)
 {
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] >= 0x80)
-			return true;
-	return false;
+	return !str_is_ascii(s);
 }
 
 enum rc

@@ -323,6 +323,16 @@ void verify_forget(struct queue *q, const struct submitter *s);
 /* What became of a probe. */
 void verify_outcome(struct active *a, uint32_t rcpt, const struct outcome *o);
 
+/* ---- verify_probe.c: the messages that find out ---- */
+struct verify_ids { /* granted by the spool, not used yet */
+	uint64_t next;
+	uint32_t n;
+};
+/* Stores a probe for `rcpt`, which `address` leads to. Trouble is logged: nobody hears of
+ * a probe, and who asks again makes another. */
+void verify_probe(
+    struct queue *q, struct verify_ids *ids, const char *address, struct str rcpt);
+
 /* ---- verify_store.c: the cache ---- */
 struct verify_store *verify_store_new(struct queue *q);
 /* The table to keep it in; empty: memory. Harmless when it is that already. */

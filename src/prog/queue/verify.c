@@ -9,17 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include "agent/decide_mapping.h"
 #include "agent/delivery.h"
-#include "agent/ingest.h"
 #include "prog/queue/queue.h"
 #include "prog/queue/verify_record.h"
 #include "route/mapping.h"
 
 #define QUESTIONS_MAX 20000
 #define WAITS_MAX     50000
-#define IDS_AT_ONCE   100
 #define TEXT_TODO     "Address verification in progress"       /* compat */
 #define TEXT_MANY     "Too many address verification requests" /* compat */
 #define TEXT_ALIASED  "aliased to multiple recipients"         /* compat */
@@ -61,24 +58,13 @@ struct verify {
 	struct hmap questions;
 	size_t n_waits, n_probes;
 	struct loop_timer clean;
-	uint64_t next_id;
-	uint32_t n_ids;
+	struct verify_ids ids;
 };
 
 static int64_t
 now_s(const struct verify *v)
 {
 	return loop_wall_us(v->q->w.loop) / US_PER_SEC;
-}
-
-static char *
-copy(struct str s)
-{
-	char *p = mem_get(s.n + 1);
-
-	if (s.n > 0)
-		memcpy(p, s.p, s.n);
-	return p;
 }
 
 /* ---- answers ---- */
@@ -150,7 +136,7 @@ question_check(struct question *n)
 static void
 set_record(struct question *n, const struct verify_record *r)
 {
-	char *text = copy(r->text);
+	char *text = mem_str(r->text);
 
 	if (n->has_record)
 		free((char *)(uintptr_t)n->record.text.p);
@@ -205,119 +191,6 @@ on_lost(void *arg)
 	question_check(n);
 }
 
-/* ---- probes ---- */
-
-static enum rc
-take_id(struct verify *v, uint64_t *out, struct err *e)
-{
-	if (v->n_ids == 0) {
-		enum rc rc = spool_grant_ids(v->q->spool, IDS_AT_ONCE, &v->next_id, e);
-
-		if (rc != RC_OK)
-			return rc;
-		v->n_ids = IDS_AT_ONCE;
-	}
-	v->n_ids--;
-	*out = v->next_id++;
-	return RC_OK;
-}
-
-static struct str
-probe_sender(const struct verify *v, struct arena *mem)
-{
-	const struct conf_queue *c = &v->q->conf;
-	struct str local = c->address_verify_sender, domain = STR(""), full;
-	size_t at = str_rfind(local, '@');
-	char space[VERIFY_SENDER_MAX];
-
-	if (local.n == 0 || str_is(local, "<>"))
-		return STR("");
-	if (at < local.n) {
-		domain = str_from(local, at);
-		local = str_head(local, at);
-	}
-	local = verify_sender(
-	    local, c->address_verify_sender_ttl_us / US_PER_SEC, now_s(v), space);
-	full = arena_printf(mem, "%.*s%.*s", STR_ARG(local), STR_ARG(domain));
-	if (route_rewrite(decide_route(v->q->decide), full, mem, &full) != RC_OK)
-		return STR("");
-	return full;
-}
-
-/* What a server is told the size of; nobody sees it. */
-static struct str
-probe_content(const struct spool_message *m, const struct queue *q,
-    const struct queue_id *id, struct arena *mem)
-{
-	char date[MIME_DATE_MAX];
-
-	return arena_printf(mem,
-	    "Received: by %.*s (%.*s)\r\n\tid %s; %s\r\n"
-	    "From: %.*s\r\nTo: %.*s\r\nSubject: probe\r\n\r\n",
-	    STR_ARG(q->conf.myhostname), STR_ARG(q->conf.mail_name), id->text,
-	    ingest_date(m->arrival_us, date).p, STR_ARG(m->sender),
-	    STR_ARG(m->rcpts[0].address));
-}
-
-static bool
-has_8bit(struct str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] > 127)
-			return true;
-	return false;
-}
-
-/* compat: the same line as of any message that was taken in. */
-static void
-log_id(const struct verify *v, const struct spool_message *m, const struct queue_id *id)
-{
-	const struct queue *q = v->q;
-	time_t t = (time_t)(m->arrival_us / US_PER_SEC);
-	char when[32] = "";
-	struct tm tm;
-
-	if (!m->is_long && gmtime_r(&t, &tm) != NULL)
-		(void)strftime(when, sizeof(when), "%Y%m%d%H%M%S.", &tm);
-	log_info(q->cleanup_log, "%s: message-id=<%s%s@%.*s>", id->text, when, id->text,
-	    STR_ARG(q->conf.myhostname));
-}
-
-/* Any trouble: nobody hears of a probe, and who asks again makes another. */
-static void
-send_probe(struct question *n, struct str rcpt)
-{
-	struct verify *v = n->v;
-	struct queue *q = v->q;
-	struct spool_rcpt to = { .address = rcpt, .orig = str_c(n->address) };
-	struct spool_message m = { .arrival_us = loop_wall_us(q->w.loop),
-		.is_long = q->conf.enable_long_queue_ids,
-		.facts = MESSAGE_IS_PROBE | MESSAGE_IS_LOCAL,
-		.origin = STR("verify"),
-		.rcpts = &to,
-		.n_rcpts = 1 };
-	struct arena *mem = arena_new((size_t)1 << 20);
-	struct queue_id id;
-	struct err e = { 0 };
-	enum rc rc = q->can_store ? take_id(v, &m.number, &e)
-				  : err_set(&e, RC_TEMP, "%s", q->why_not);
-
-	if (rc == RC_OK) {
-		id = queue_id_format(m.number, m.arrival_us, m.is_long);
-		m.sender = probe_sender(v, mem);
-		if (has_8bit(rcpt))
-			m.facts |= MESSAGE_SMTPUTF8;
-		m.content = probe_content(&m, q, &id, mem);
-		m.size_bytes = m.content.n;
-		rc = submit_own(q, &m, &e);
-	}
-	if (rc == RC_OK)
-		log_id(v, &m, &id);
-	else
-		log_warn(q->log, "probe for %s: %s", n->address, e.text);
-	arena_free(&mem);
-}
-
 /* ---- where the address leads: what every message meets on its way in ---- */
 
 static enum rc
@@ -347,7 +220,7 @@ mapped(struct question *n, enum rc rc)
 		return; /* compat: who waits is told that it is in progress */
 	}
 	if (n->n_rcpts == 1)
-		send_probe(n, n->rcpt);
+		verify_probe(n->v->q, &n->v->ids, n->address, n->rcpt);
 	else
 		take_outcome(n, VERIFY_OK, STR(TEXT_ALIASED));
 }
@@ -450,7 +323,7 @@ question_new(struct verify *v, struct str address)
 		return NULL;
 	n = mem_get(sizeof(*n));
 	n->v = v;
-	n->address = copy(address);
+	n->address = mem_str(address);
 	list_init(&n->waits);
 	loop_timer_init(&n->lost, on_lost, n);
 	if (!verify_store_get(v->store, address, on_got, n)) {
@@ -542,7 +415,7 @@ verify_outcome(struct active *a, uint32_t i, const struct outcome *o)
 		return;
 	}
 	free(n->outcome_text);
-	n->outcome_text = copy(text);
+	n->outcome_text = mem_str(text);
 	n->outcome = status;
 	n->has_outcome = true;
 }

@@ -80,15 +80,6 @@ kept_free(struct backend *b, struct kept *k)
 	free(k);
 }
 
-static char *
-copy(struct str s)
-{
-	char *p = mem_get(s.n + 1);
-
-	memcpy(p, s.p, s.n);
-	return p;
-}
-
 static void
 memory_put(struct backend *b, struct str key, struct str value)
 {
@@ -105,8 +96,8 @@ memory_put(struct backend *b, struct str key, struct str value)
 		free(k);
 	}
 	k = mem_get(sizeof(*k));
-	k->key = copy(key);
-	k->value = copy(value);
+	k->key = mem_str(key);
+	k->value = mem_str(value);
 	hmap_put(&b->memory, hmap_hash(&b->memory, key), &k->node);
 }
 
@@ -374,7 +365,7 @@ verify_store_new(struct queue *q)
 	list_init(&s->ops);
 	list_init(&s->batch);
 	hmap_init(&s->b.memory, q->seed);
-	s->b.spec = copy(STR(""));
+	s->b.spec = mem_str(STR(""));
 	return s;
 }
 
@@ -385,7 +376,7 @@ verify_store_use(struct verify_store *s, struct log *log, struct str spec)
 	if (s->next_spec == NULL && str_is(spec, s->b.spec))
 		return;
 	free(s->next_spec);
-	s->next_spec = copy(spec);
+	s->next_spec = mem_str(spec);
 	start(s);
 }
 

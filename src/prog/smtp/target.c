@@ -271,11 +271,8 @@ static struct str
 ascii_domain(const struct service *s, struct str domain, struct arena *mem)
 {
 	char *text = arena_cstr(mem, domain), *ascii = NULL;
-	bool is_ascii = true;
 
-	for (size_t i = 0; i < domain.n; i++)
-		is_ascii &= (unsigned char)domain.p[i] < 128;
-	if (is_ascii || !s->conf.smtputf8_enable || text == NULL ||
+	if (str_is_ascii(domain) || !s->conf.smtputf8_enable || text == NULL ||
 	    idn2_to_ascii_8z(text, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) !=
 		IDN2_OK)
 		return arena_str(mem, domain);
