@@ -138,8 +138,7 @@ first_bytes(struct smtp_server *s, struct str in)
 			break;
 		else if (++t->n_from == sizeof(from) - 1) {
 			t->first = FIRST_MAILBOX;
-			srv_emit_view(
-			    s, SMTP_FX_STORE, STR("X-Mailbox-Line: ")); /* compat */
+			srv_mailbox_name(s);
 			let_go(s);
 			return i + 1;
 		}

@@ -86,6 +86,14 @@ srv_store(struct smtp_server *s, struct str piece)
 
 /* ---- the first line ---- */
 
+/* Not behind what was too much: "From " lines without end must not be stored. */
+void
+srv_mailbox_name(struct smtp_server *s)
+{
+	if (!s->tx.too_big)
+		srv_emit_view(s, SMTP_FX_STORE, STR("X-Mailbox-Line: ")); /* compat */
+}
+
 /* A line "From ..." at the very start would be taken for a mailbox separator later on.
  * Returns: RC_OK decided; RC_MORE more of the line is needed. */
 static enum rc
@@ -102,7 +110,7 @@ check_first(struct smtp_server *s, struct str in, bool is_all)
 		return RC_MORE;
 	if (str_starts(rest, from)) {
 		s->tx.first = FIRST_MAILBOX;
-		srv_emit_view(s, SMTP_FX_STORE, STR("X-Mailbox-Line: ")); /* compat */
+		srv_mailbox_name(s);
 		return RC_OK;
 	}
 	s->tx.first = FIRST_OVER;
@@ -212,14 +220,14 @@ srv_data_recv(struct smtp_server *s, struct str in)
 	bool is_all = in.n >= smtp_server_need(s);
 	const char *p;
 
-	if (s->tx.first == FIRST_MAILBOX)
-		return srv_mailbox_line(s, in);
 	if (s->tx.first == FIRST_CHECK) {
 		if (check_first(s, in, is_all) == RC_MORE)
 			return 0;
 		if (s->fx_put > 0)
 			return 0; /* what it stored comes first */
 	}
+	if (s->tx.first == FIRST_MAILBOX)
+		return srv_mailbox_line(s, in);
 	if (s->tx.bol != BOL_NO && in.p[0] == '.')
 		return dot_recv(s, in, is_all);
 	/* Everything up to the next line that begins with a dot. */

@@ -231,6 +231,8 @@ void srv_bdat_refuse(struct smtp_server *s, struct str no);
 /* ---- server_data.c ---- */
 extern const char srv_where_end[]; /* "END-OF-MESSAGE": compared by address */
 void srv_store(struct smtp_server *s, struct str piece);
+/* The header that a line "From " becomes the text of. */
+void srv_mailbox_name(struct smtp_server *s);
 /* In a line "From ": takes its rest, or as much as there is. */
 size_t srv_mailbox_line(struct smtp_server *s, struct str in);
 void srv_end_of_data(struct smtp_server *s);
