@@ -106,6 +106,8 @@ MUST_USE enum rc access_each_service(
  * RC_NONE: no more. */
 MUST_USE enum rc access_unknown(
     const struct access_list *l, unsigned *at, struct str *out);
+/* The restriction that is spelled most like `name`; empty: none is. */
+struct str access_nearest(struct str name);
 
 /* Whether relay or recipient list protects against relaying by strangers; RC_PERM: no; e
  * has Postfix's fatal text "in parameter smtpd_relay_restrictions or …, specify at least

@@ -2,6 +2,7 @@
  * and a function. */
 #include "access/access_int.h"
 #include "access/dns_int.h"
+#include "base/near.h"
 
 static enum rc
 permit(struct access_eval *ev)
@@ -351,6 +352,16 @@ access_restriction_find(struct str name)
 		if (str_iis(name, table[i].name))
 			return &table[i];
 	return NULL;
+}
+
+struct str
+access_nearest(struct str name)
+{
+	struct near n = near_to(name);
+
+	for (size_t i = 0; i < ARRAY_LEN(table); i++)
+		near_try(&n, str_c(table[i].name));
+	return n.best;
 }
 
 const struct access_restriction *

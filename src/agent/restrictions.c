@@ -35,6 +35,19 @@ is_list(struct str name)
 }
 
 static void
+warn_unknown(const struct setting *at, struct str name)
+{
+	struct str near = access_nearest(name);
+
+	log_warn(at->log,
+	    "%.*s: line %u: %s%.*s: unknown smtpd restriction: %.*s; who reaches it gets "
+	    "451 4.3.5%s%.*s%s",
+	    STR_ARG(at->path), at->line, at->service != NULL ? "-o " : "",
+	    STR_ARG(at->name), STR_ARG(str_head(name, NAME_SHOWN)),
+	    near.n > 0 ? "; did you mean " : "", STR_ARG(near), near.n > 0 ? "?" : "");
+}
+
+static void
 warn_setting(const struct setting *at)
 {
 	struct arena *mem = arena_new((size_t)CONF_VALUE_MAX * 8);
@@ -48,11 +61,33 @@ warn_setting(const struct setting *at)
 	    decide_access_classes(at->s, at->service, mem, &classes, NULL) == RC_OK &&
 	    access_compile(text, &classes, mem, &list, NULL) == RC_OK)
 		while (access_unknown(&list, &i, &name) == RC_OK)
-			log_warn(at->log,
-			    "%.*s: line %u: %s%.*s: unknown smtpd restriction: %.*s; who "
-			    "reaches it gets 451 4.3.5",
-			    STR_ARG(at->path), at->line, at->service != NULL ? "-o " : "",
-			    STR_ARG(at->name), STR_ARG(str_head(name, NAME_SHOWN)));
+			warn_unknown(at, name);
+	arena_free(&mem);
+}
+
+static void
+warn_main(struct setting *at, struct str name)
+{
+	const struct conf_entry *v = main_cf_find(&at->s->main, name);
+
+	if (v == NULL)
+		return;
+	at->name = v->name;
+	at->value = v->value;
+	at->line = v->line;
+	warn_setting(at);
+}
+
+/* Those that main.cf names; a service's own (-o smtpd_restriction_classes) are rare. */
+static void
+warn_classes(struct setting *at)
+{
+	struct arena *mem = arena_new((size_t)CONF_VALUE_MAX * 8);
+	struct access_classes classes = { 0 };
+
+	if (decide_access_classes(at->s, NULL, mem, &classes, NULL) == RC_OK)
+		for (unsigned i = 0; i < classes.n; i++)
+			warn_main(at, classes.v[i].name);
 	arena_free(&mem);
 }
 
@@ -61,16 +96,9 @@ restrictions_warn(const struct conf_snapshot *s, struct log *log)
 {
 	struct setting at = { .s = s, .path = s->main_path, .log = log };
 
-	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
-		const struct conf_entry *v = main_cf_find(&s->main, str_c(lists[i]));
-
-		if (v == NULL)
-			continue;
-		at.name = v->name;
-		at.value = v->value;
-		at.line = v->line;
-		warn_setting(&at);
-	}
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+		warn_main(&at, str_c(lists[i]));
+	warn_classes(&at);
 	at.path = s->master_path;
 	for (size_t i = 0; i < s->master.n; i++) {
 		at.service = &s->master.v[i];

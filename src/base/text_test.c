@@ -1,11 +1,13 @@
-/* base64.h and utf8.h, as tables of cases. */
+/* base64.h, utf8.h and near.h, as tables of cases. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
 #include "base/base64.h"
+#include "base/near.h"
 #include "base/utf8.h"
+#include <string.h>
 
 static void
 base64(void **state)
@@ -52,11 +54,37 @@ utf8(void **state)
 		assert_false(utf8_is_valid(str_c(bad[i])));
 }
 
+static void
+near(void **state)
+{
+	static const char *const known[] = { "reject", "reject_unauth_destination",
+		"permit_mynetworks", "permit" };
+	static const struct {
+		const char *name, *want;
+	} cases[] = { { "reject_unauth_destnation", "reject_unauth_destination" },
+		{ "permit_mynetwrosk", "permit_mynetworks" }, { "rejcet", "reject" },
+		{ "permit", "permit" }, { "prm", "" }, { "frobnicate", "" }, { "", "" } };
+	char longest[NEAR_MAX + 2] = "";
+	struct near n;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		n = near_to(str_c(cases[i].name));
+		for (size_t k = 0; k < ARRAY_LEN(known); k++)
+			near_try(&n, str_c(known[k]));
+		assert_true(str_is(n.best, cases[i].want));
+	}
+	memset(longest, 'x', NEAR_MAX + 1);
+	n = near_to(str_c(longest));
+	near_try(&n, str_c(longest));
+	assert_int_equal(n.best.n, 0);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(base64),
-		cmocka_unit_test(utf8) };
+		cmocka_unit_test(utf8), cmocka_unit_test(near) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
  * and which names nobody knows. */
 #include "conf/advice.h"
 #include "base/arena.h"
+#include "base/near.h"
 #include "conf/expand.h"
 #include "conf/list.h"
 #include "conf/params.h"
@@ -13,7 +14,7 @@
 #include <string.h>
 
 #define WORDS        " ,\t\r\n{}" /* what separates words of a value, at any depth */
-#define NAME_MAX_N   80           /* longer names have no near one */
+#define NAME_SHOWN   80
 #define VALUE_SHOWN  60
 #define SEARCHED_MAX 100 /* a file of other contents shall not take minutes */
 
@@ -121,70 +122,15 @@ is_used(const struct advise *a, struct str name)
 	return false;
 }
 
-/* ---- the nearest name ---- */
-
-static unsigned
-min3(unsigned a, unsigned b, unsigned c)
-{
-	if (b < a)
-		a = b;
-	return c < a ? c : a;
-}
-
-/* How many letters are wrong, missing, too many, or swapped with their neighbour; no more
- * than `limit` + 1. Both are at most NAME_MAX_N long. */
-static unsigned
-distance(struct str a, struct str b, unsigned limit)
-{
-	unsigned rows[3][NAME_MAX_N + 1];
-
-	if (a.n > b.n + limit || b.n > a.n + limit)
-		return limit + 1;
-	for (unsigned j = 0; j <= b.n; j++)
-		rows[0][j] = j;
-	for (size_t i = 1; i <= a.n; i++) {
-		unsigned *row = rows[i % 3], *above = rows[(i + 2) % 3];
-		const unsigned *two_above = rows[(i + 1) % 3];
-		unsigned best;
-
-		row[0] = best = (unsigned)i;
-		for (size_t j = 1; j <= b.n; j++) {
-			row[j] = min3(row[j - 1] + 1, above[j] + 1,
-			    above[j - 1] + (a.p[i - 1] != b.p[j - 1]));
-			if (i > 1 && j > 1 && a.p[i - 1] == b.p[j - 2] &&
-			    a.p[i - 2] == b.p[j - 1] && two_above[j - 2] + 1 < row[j])
-				row[j] = two_above[j - 2] + 1;
-			if (row[j] < best)
-				best = row[j];
-		}
-		if (best > limit)
-			return limit + 1;
-	}
-	return rows[a.n % 3][b.n];
-}
-
 static struct str
 nearest(struct str name)
 {
-	unsigned limit = name.n < 6 ? 1 : name.n < 12 ? 2 : 3, d;
-	struct str best = STR("");
+	struct near n = near_to(name);
 
-	if (name.n > NAME_MAX_N)
-		return best;
-	for (size_t i = 0; i < conf_n_params; i++) {
-		const struct conf_param *p = &conf_params[i];
-
-		if (p->is_hidden || p->name.n > NAME_MAX_N)
-			continue;
-		d = distance(name, p->name, limit);
-		if (d <= limit) {
-			best = p->name;
-			if (d == 0)
-				break;
-			limit = d - 1;
-		}
-	}
-	return best;
+	for (size_t i = 0; i < conf_n_params; i++)
+		if (!conf_params[i].is_hidden)
+			near_try(&n, conf_params[i].name);
+	return n.best;
 }
 
 /* ---- one setting ---- */
@@ -390,7 +336,7 @@ words_of(const struct conf_advice *at, char *out, size_t n)
 		break;
 	case CONF_ADVICE_NO_TRANSPORT:
 		(void)snprintf(out, n, "there is no service %.*s/unix in master.cf",
-		    STR_ARG(str_head(at->hint, NAME_MAX_N)));
+		    STR_ARG(str_head(at->hint, NAME_SHOWN)));
 		break;
 	}
 }
@@ -406,8 +352,8 @@ conf_advice_format(const struct conf_advice *at, char out[static CONF_ADVICE_TEX
 	    at->service.n > 0 ? "%.*s: line %u: %.*s: -o %.*s=%.*s%s: %s"
 			      : "%.*s: line %u: %.*s%.*s = %.*s%s: %s",
 	    STR_ARG(str_head(at->path, 100)), at->line,
-	    STR_ARG(str_head(at->service, NAME_MAX_N)),
-	    STR_ARG(str_head(at->name, NAME_MAX_N)),
+	    STR_ARG(str_head(at->service, NAME_SHOWN)),
+	    STR_ARG(str_head(at->name, NAME_SHOWN)),
 	    STR_ARG(str_head(at->value, VALUE_SHOWN)), is_cut ? "..." : "", words);
 	for (char *p = out; *p != '\0'; p++)
 		if ((unsigned char)*p < ' ' || *p == 127)

@@ -131,6 +131,12 @@ def test_a_restriction_refuses_everybody_and_nobody_was_told(quiet):
                   "smtpd_restriction_classes = ours\nours = reject_unauth_pipelining\n")
     append(quiet, "late inet n - n - - smtpd\n  -o smtpd_client_restrictions=reject_rbl,bl.test,reject_every\n", "master_cf")
     said = "\n".join(news(quiet)[1])
-    assert "smtpd_sender_restrictions: unknown smtpd restriction: permit_mynetwork; who reaches it gets 451 4.3.5" in said
+    assert "smtpd_sender_restrictions: unknown smtpd restriction: permit_mynetwork; who reaches it gets 451 4.3.5; did you mean permit_mynetworks?" in said
     assert "-o smtpd_client_restrictions: unknown smtpd restriction: reject_every; who" in said
     assert said.count("unknown smtpd restriction") == 2, said  # what stands behind "permit" is never reached
+
+
+def test_a_restriction_class_refuses_everybody_and_nobody_was_told(quiet):
+    append(quiet, "smtpd_restriction_classes = ours\nours = permit_mynetworks,\n reject_unauth_destnation, reject\n")
+    said = "\n".join(news(quiet)[1])
+    assert ": ours: unknown smtpd restriction: reject_unauth_destnation; who reaches it gets 451 4.3.5; did you mean reject_unauth_destination?" in said
