@@ -89,7 +89,9 @@ permit_inet_interfaces(struct access_eval *ev)
 static enum rc
 permit_sasl_authenticated(struct access_eval *ev)
 {
-	return ev->q->is_authenticated ? access_permit(ev) : RC_OK;
+	/* compat: without SASL a proxy's word (XCLIENT LOGIN) lets nobody in. */
+	return ev->q->is_authenticated && ev->c->sasl_auth_enable ? access_permit(ev)
+								  : RC_OK;
 }
 
 /* No client has a certificate that was looked at: there is no TLS in this version. */

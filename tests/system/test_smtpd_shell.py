@@ -1,5 +1,7 @@
 """What clients are, what replies become, and what restrictions want: XCLIENT, lists with tables, footers, command filters, ETRN, effects on messages."""
+import re
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -23,18 +25,53 @@ def test_xclient_makes_another_client(tmp_path):
             c.hello()
             c.expect("MAIL FROM:<a@example.test>", 250)
             assert c.cmd("RCPT TO:<x@relay.test>") == "454 4.7.1 <x@relay.test>: Relay access denied"
-            c.expect("RSET", 250)
-            # It may become somebody else again, or come home.
+        with mta.client() as c:
+            c.hello()
             assert c.cmd("XCLIENT ADDR=192.0.2.9 NAME=[TEMPUNAVAIL]").startswith("220 ")
             c.hello()
             c.expect("MAIL FROM:<a@example.test>", 250)
             assert c.cmd("RCPT TO:<u@mbox.test>") == "554 5.7.1 <unknown[192.0.2.9]>: Client host rejected: nine"
-            c.expect("RSET", 250)
+        with mta.client() as c:
+            c.hello()
+            # One that may do that itself may become somebody else again, or come home.
+            assert c.cmd("XCLIENT ADDR=127.0.0.9 NAME=nine.test").startswith("220 ")
+            assert "250-XCLIENT " in c.hello()
             assert c.cmd("XCLIENT ADDR=127.0.0.1 NAME=localhost").startswith("220 ")
             c.hello()
             c.expect("MAIL FROM:<a@example.test>", 250)
             c.expect("RCPT TO:<x@relay.test>", 250)
         mta.wait_log(r"reject: RCPT from other\.test\[192\.0\.2\.7\]")
+
+
+def test_a_client_behind_a_proxy_cannot_become_one_of_our_own(tmp_path):
+    """The proxy says XCLIENT once, and passes on what its client says from then on."""
+    with mta_with(tmp_path, "smtpd_authorized_xclient_hosts = 127.0.0.1\n") as mta:
+        with mta.client() as c:
+            c.hello()
+            assert c.cmd("XCLIENT ADDR=192.0.2.7 NAME=other.test").startswith("220 ")
+            assert "XCLIENT" not in c.hello()
+            assert c.cmd("XCLIENT ADDR=127.0.0.1 LOGIN=admin") == "550 5.7.0 Error: insufficient authorization"
+            c.expect("MAIL FROM:<a@example.test>", 250)
+            assert c.cmd("RCPT TO:<x@relay.test>") == "454 4.7.1 <x@relay.test>: Relay access denied"
+
+
+@pytest.mark.parametrize("sasl", ["yes", "no"])
+def test_nobody_is_logged_in_because_the_client_before_was(tmp_path, sasl):
+    main = f"smtpd_authorized_xclient_hosts = 127.0.0.1, 192.0.2.0/24\nsmtpd_sasl_auth_enable = {sasl}\n" \
+           "smtpd_relay_restrictions = permit_sasl_authenticated, reject_unauth_destination\n"
+    denied = "554 5.7.1 <x@relay.test>: Relay access denied"
+    with mta_with(tmp_path, main) as mta:
+        with mta.client() as c:
+            c.hello()
+            assert c.cmd("XCLIENT ADDR=192.0.2.7 NAME=other.test LOGIN=joe").startswith("220 ")
+            c.hello()
+            c.expect("MAIL FROM:<a@example.test>", 250)
+            assert c.cmd("RCPT TO:<x@relay.test>") == ("250 2.1.5 Ok" if sasl == "yes" else denied)
+            c.expect("RSET", 250)
+            assert c.cmd("XCLIENT ADDR=192.0.2.8 NAME=third.test").startswith("220 ")
+            c.hello()
+            c.expect("MAIL FROM:<a@example.test>", 250)
+            assert c.cmd("RCPT TO:<x@relay.test>") == denied
 
 
 def test_who_may_not_stays_who_he_is(tmp_path):
@@ -186,6 +223,43 @@ def test_effects_reach_the_message(tmp_path):
             assert c.message("a@example.test", ["u@mbox.test"], "Subject: free\r\n\r\n").startswith("250")
         wait_for("the free message", lambda: any(b"Subject: free" in f.read_bytes() for f in mta.maildir()))
         assert [m for m in mta.queue() if m["queue_name"] == "hold"] == held
+
+
+def test_headers_and_copies_of_many_recipients_cost_little(tmp_path):
+    """PREPEND and BCC for each of a thousand recipients: every one counts, and memory grows with their number, not with its square."""
+    rules = "{/^r/ PREPEND X-R: r}, {/^c/ BCC u@mbox.test}"
+    main = f"smtpd_recipient_restrictions = check_recipient_access regexp:{{{rules}}}\nvirtual_mailbox_maps = static:u/\n"
+    with mta_with(tmp_path, main) as mta:
+        assert mta.send("r@mbox.test").startswith("250")
+        pids = mta.pids("smtpd")
+        with mta.client() as c:
+            c.hello()
+            c.expect("MAIL FROM:<a@example.test>", 250)
+            before = memory(pids)
+            for i in range(500):
+                c.expect(f"RCPT TO:<r{i}@mbox.test>", 250)
+                c.expect(f"RCPT TO:<c{i}@mbox.test>", 250)
+            assert memory(pids) - before < 4 << 20
+            c.expect("DATA", 354)
+            c.raw("Subject: many\r\n\r\nx\r\n.\r\n")
+            assert c.reply().startswith("250 ")
+        wait_for("the message", lambda: any(f.read_bytes().count(b"X-R: r\n") == 500 for f in mta.maildir()))
+
+
+def memory(pids):
+    """Bytes that these processes have taken at most."""
+    return sum(int(re.search(r"VmHWM:\s*(\d+)", Path(f"/proc/{p}/status").read_text())[1]) for p in pids) * 1024
+
+
+def test_a_refused_name_stays_refused_behind_a_recipient(tmp_path):
+    """smtpd_delay_reject = no: postmaster, whom everybody may write to, is no reason to take any HELO."""
+    main = "smtpd_delay_reject = no\nsmtpd_helo_restrictions = check_helo_access inline:{{bad.test=REJECT no}}\n"
+    with mta_with(tmp_path, main) as mta:
+        with mta.client() as c:
+            c.hello()
+            c.expect("MAIL FROM:<a@example.test>", 250)
+            c.expect("RCPT TO:<postmaster>", 250)
+            assert c.cmd("HELO bad.test") == "554 5.7.1 <bad.test>: Helo command rejected: no"
 
 
 def test_restrictions_at_once_stay_pending(tmp_path):

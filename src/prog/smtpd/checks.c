@@ -103,7 +103,8 @@ request_of(struct conn *c, const struct smtp_server_view *v, struct arena *mem)
 		q.recipient = fx->data;
 	else if (fx->type == SMTP_FX_CHECK_ETRN)
 		q.etrn_domain = fx->data;
-	else if (c->message != NULL && c->message->n_rcpts == 1)
+	else if ((fx->type == SMTP_FX_CHECK_DATA || fx->type == SMTP_FX_COMMIT) &&
+		 c->message != NULL && c->message->n_rcpts == 1)
 		q.recipient = c->message->rcpts[0].address; /* compat: DATA and later */
 	return q;
 }
@@ -268,16 +269,20 @@ static void
 conclude(struct conn *c, enum rc rc)
 {
 	struct question *qu = c->question;
-	bool hangs_up = false;
+	bool hangs_up = false, is_full = false;
 
 	for (unsigned i = 0; i < qu->n_done; i++) {
 		log_notes(c, qu->verdicts[i].notes);
-		message_apply(c, &qu->verdicts[i].fx);
+		is_full = message_apply(c, &qu->verdicts[i].fx) != RC_OK || is_full;
 		hangs_up = hangs_up || qu->verdicts[i].fx.hangup;
 	}
 	if (hangs_up) {
 		conn_hang_up(c);
 		return;
+	}
+	if (rc == RC_OK && is_full) { /* a filter, a header or a copy would be missing */
+		qu->reply = STR("451 4.3.0 Error: queue file write error");
+		rc = RC_TEMP;
 	}
 	if (rc != RC_OK) {
 		refused(c);

@@ -75,8 +75,10 @@ run_rights(void *arg, struct ask *a)
 
 	id->has_trouble = false;
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
-		/* Who becomes another client keeps what lets it do that (compat). */
-		if (c->session != NULL && i < 2)
+		/* Who becomes another client keeps XFORWARD, but not XCLIENT (compat):
+		 * behind a proxy that passes on what the client says it would let
+		 * anybody be one of our own. */
+		if (c->session != NULL && lists[i].list == &l->xforward)
 			continue;
 		if (is_in(c, a, lists[i].list, lists[i].out) == RC_MORE)
 			return RC_MORE;
@@ -286,23 +288,21 @@ set_more(struct conn *c, const struct smtp_client_attrs *x)
 {
 	uint64_t port;
 
-	if (x->login.p != NULL) {
-		struct conn_more *m = conn_more(c);
+	struct conn_more *m = conn_more(c);
 
-		free((char *)(uintptr_t)m->login.p);
-		m->login = (struct str){ NULL, x->login.n };
-		if (x->login.n > 0) {
-			char *copy = mem_get(x->login.n);
+	/* Another client has not logged in because the one before had. */
+	free((char *)(uintptr_t)m->login.p);
+	m->login = (struct str){ NULL, x->login.n };
+	if (x->login.n > 0) {
+		char *copy = mem_get(x->login.n);
 
-			memcpy(copy, x->login.p, x->login.n);
-			m->login.p = copy;
-		}
+		memcpy(copy, x->login.p, x->login.n);
+		m->login.p = copy;
 	}
-	if (x->dest_addr.p != NULL &&
-	    addr_ip_parse(x->dest_addr, &conn_more(c)->server) != RC_OK)
-		c->more->server = (struct addr_ip){ 0 };
+	if (x->dest_addr.p != NULL && addr_ip_parse(x->dest_addr, &m->server) != RC_OK)
+		m->server = (struct addr_ip){ 0 };
 	if (x->dest_port.p != NULL && str_u64(x->dest_port, UINT16_MAX, &port) == RC_OK)
-		conn_more(c)->server_port = (uint16_t)port;
+		m->server_port = (uint16_t)port;
 }
 
 static void
@@ -331,8 +331,6 @@ client_change(struct conn *c)
 
 	c->identity = id;
 	set_attributes(c, id, v.xclient, v.client);
-	/* It was asked because it may. */
-	id->rights.may_xclient = true;
 	id->rights.may_xforward = c->may_xforward;
 	conn_decide(c, run_rights, changed);
 }

@@ -47,54 +47,81 @@ message_open(struct conn *c, struct err *e)
 
 /* ---- what restrictions want ---- */
 
-static void
+/* Room for one more in a list of `n`, which grows when that is a power of two: a client
+ * with a thousand recipients gets a thousand of each. NULL: the memory limit. */
+static void *
+grow(struct message *m, void *list, size_t n, size_t size)
+{
+	void *more;
+
+	if (n != 0 && (n < 4 || (n & (n - 1)) != 0))
+		return list;
+	more = arena_array(m->mem, n == 0 ? 4 : 2 * n, size);
+	if (more != NULL && n > 0)
+		memcpy(more, list, n * size);
+	return more;
+}
+
+static bool
 add_bcc(struct message *m, struct str address)
 {
-	struct ingest_rcpt *v = arena_array(m->mem, m->n_bcc + 1, sizeof(*v));
+	struct ingest_rcpt *v = grow(m, m->bcc, m->n_bcc, sizeof(*v));
 
 	address = arena_str(m->mem, address);
 	if (v == NULL || address.p == NULL)
-		return;
-	if (m->n_bcc > 0)
-		memcpy(v, m->bcc, m->n_bcc * sizeof(*v));
+		return false;
 	v[m->n_bcc++] =
 	    (struct ingest_rcpt){ .address = address, .notify = SMTP_NOTIFY_NEVER };
 	m->bcc = v;
+	return true;
 }
 
-static void
+static bool
 add_prepend(struct message *m, struct str line)
 {
-	struct str *v = arena_array(m->mem, m->n_prepend + 1, sizeof(*v));
+	struct str *v = grow(m, m->prepend, m->n_prepend, sizeof(*v));
 
 	line = arena_str(m->mem, line);
 	if (v == NULL || line.p == NULL)
-		return;
-	if (m->n_prepend > 0)
-		memcpy(v, m->prepend, m->n_prepend * sizeof(*v));
+		return false;
 	v[m->n_prepend++] = line;
 	m->prepend = v;
+	return true;
 }
 
-void
+static bool
+set_text(struct message *m, struct str *to, struct str text)
+{
+	struct str copy;
+
+	if (text.n == 0 || str_eq(*to, text))
+		return true;
+	copy = arena_str(m->mem, text);
+	if (copy.p == NULL)
+		return false;
+	*to = copy;
+	return true;
+}
+
+enum rc
 message_apply(struct conn *c, const struct access_effects *fx)
 {
 	struct message *m;
+	bool ok;
 
 	if (fx->filter.n == 0 && fx->redirect.n == 0 && !fx->hold && !fx->discard &&
 	    fx->prepend == NULL && fx->bcc == NULL)
-		return;
+		return RC_OK;
 	m = message_get(c);
-	if (fx->filter.n > 0)
-		m->filter = arena_str(m->mem, fx->filter);
-	if (fx->redirect.n > 0)
-		m->redirect = arena_str(m->mem, fx->redirect);
 	m->hold = m->hold || fx->hold;
 	m->discard = m->discard || fx->discard;
-	for (const struct access_text *t = fx->prepend; t != NULL; t = t->next)
-		add_prepend(m, t->text);
-	for (const struct access_text *t = fx->bcc; t != NULL; t = t->next)
-		add_bcc(m, t->text);
+	ok = set_text(m, &m->filter, fx->filter);
+	ok = set_text(m, &m->redirect, fx->redirect) && ok;
+	for (const struct access_text *t = fx->prepend; ok && t != NULL; t = t->next)
+		ok = add_prepend(m, t->text);
+	for (const struct access_text *t = fx->bcc; ok && t != NULL; t = t->next)
+		ok = add_bcc(m, t->text);
+	return ok ? RC_OK : RC_TEMP;
 }
 
 /* ---- recipients ---- */
@@ -173,7 +200,11 @@ message_begin(struct conn *c)
 {
 	struct smtp_server_view v = smtp_server_view(c->session);
 	struct message *m = c->message;
+	/* While a table is asked the session may forget the transaction before we do. */
+	struct str sender = arena_str(m->mem, v.mail->address);
 
+	if (sender.p == NULL)
+		sender = v.mail->address;
 	m->client = (struct ingest_client){ .origin = STR("smtpd"),
 		.name = v.client->name,
 		.addr = v.client->addr,
@@ -183,7 +214,7 @@ message_begin(struct conn *c)
 		.via = c->service->conf.smtpd_hide_client_session ? MIME_VIA_SELF
 								  : MIME_VIA_SMTP,
 		.is_local = c->is_local,
-		.sender = v.mail->address,
+		.sender = sender,
 		.recipient = m->n_rcpts > 0 ? m->rcpts[m->n_rcpts - 1].address : STR(""),
 		.prepend = m->prepend,
 		.n_prepend = m->n_prepend,
@@ -196,9 +227,9 @@ message_begin(struct conn *c)
 	ingest_begin(
 	    m->ingest, &m->client, m->n_rcpts == 1 ? m->rcpts[0].address : STR(""));
 	m->is_begun = true;
-	ingest_envelope(m->ingest,
-	    &(struct ingest_envelope){
-		.sender = v.mail->address, .rcpts = m->rcpts, .n_rcpts = m->n_rcpts });
+	ingest_envelope(
+	    m->ingest, &(struct ingest_envelope){
+			   .sender = sender, .rcpts = m->rcpts, .n_rcpts = m->n_rcpts });
 }
 
 void

@@ -285,7 +285,7 @@ MUST_USE enum rc message_add(
 MUST_USE enum rc message_note(
     struct conn *c, const struct smtp_rcpt_args *rcpt, struct err *e);
 /* What restrictions want, whatever they said to the client (compat). */
-void message_apply(struct conn *c, const struct access_effects *fx);
+MUST_USE enum rc message_apply(struct conn *c, const struct access_effects *fx);
 void message_begin(struct conn *c); /* the content comes now */
 void message_store(struct conn *c, struct str piece);
 void message_commit(struct conn *c);
