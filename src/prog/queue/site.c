@@ -15,6 +15,7 @@
 #define ASKED_MAX 1000
 #define PER_ROUND 200
 #define PAUSE_US  (2 * US_PER_SEC)
+#define BUSY_US   (100 * US_PER_MS) /* the active queue is full: no reason to spin */
 #define LOAD_MAX  ((size_t)256 << 20)
 
 struct site {
@@ -134,8 +135,11 @@ walk_some(void *arg)
 	struct spool_info info;
 
 	for (int i = 0; i < PER_ROUND; i++) {
-		if (q->fresh.n >= FRESH_MAX / 2)
-			break; /* a pause for those that were found */
+		if (q->fresh.n >= FRESH_MAX / 2) {
+			loop_timer_set(
+			    q->w.loop, &f->pause, loop_now_us(q->w.loop) + BUSY_US);
+			return; /* first those that were found */
+		}
 		if (spool_list(q->spool, &f->cursor, &info) != RC_OK) {
 			f->is_walking = false;
 			clear(&f->now);
@@ -168,7 +172,12 @@ walk_begin(struct site_flush *f)
 static void
 on_pause(void *arg)
 {
-	walk_begin(arg);
+	struct site_flush *f = arg;
+
+	if (f->is_walking)
+		walk_some(f);
+	else
+		walk_begin(f);
 }
 
 /* ---- asking ---- */
