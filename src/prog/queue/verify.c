@@ -241,7 +241,10 @@ start_probe(struct question *n)
 
 	if (v->n_probes >= (size_t)q->conf.address_verify_pending_request_limit) {
 		log_warn(q->log, "%s: %s", n->address, TEXT_MANY);
-		take_outcome(n, VERIFY_DEFERRED, STR(TEXT_MANY));
+		/* Not for the cache: who floods us with questions would make us defer
+		 * for hours what others asked about meanwhile. */
+		tell_all(n, RC_OK, VERIFY_DEFERRED, STR(TEXT_MANY));
+		question_check(n);
 		return;
 	}
 	if (n->has_record && !verify_is_expired(&v->conf, &n->record, now_s(v))) {

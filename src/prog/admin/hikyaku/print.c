@@ -105,6 +105,14 @@ print_steps(const struct access_verdict *v, enum access_stage stage)
 	}
 }
 
+static void
+put_effect(const char *what, struct str text)
+{
+	(void)printf("  %s ", what);
+	put_shown(text, VALUE_SHOWN);
+	(void)putchar('\n');
+}
+
 /* What happens to the message besides. */
 static void
 print_effects(const struct access_effects *fx)
@@ -114,16 +122,13 @@ print_effects(const struct access_effects *fx)
 	if (fx->discard)
 		(void)puts("  the message is discarded (DISCARD)");
 	if (fx->filter.n > 0)
-		(void)printf("  it goes to the filter %.*s\n", STR_ARG(fx->filter));
+		put_effect("it goes to the filter", fx->filter);
 	if (fx->redirect.n > 0)
-		(void)printf("  it goes to %.*s instead\n", STR_ARG(fx->redirect));
+		put_effect("it goes to another address:", fx->redirect);
 	for (const struct access_text *t = fx->bcc; t != NULL; t = t->next)
-		(void)printf("  a copy goes to %.*s\n", STR_ARG(t->text));
-	for (const struct access_text *t = fx->prepend; t != NULL; t = t->next) {
-		(void)fputs("  it gets the header ", stdout);
-		put_shown(t->text, VALUE_SHOWN);
-		(void)putchar('\n');
-	}
+		put_effect("a copy goes to", t->text);
+	for (const struct access_text *t = fx->prepend; t != NULL; t = t->next)
+		put_effect("it gets the header", t->text);
 }
 
 static const char *
@@ -203,13 +208,15 @@ print_routes(const struct explain *x)
 
 	(void)puts("\nverdict    250 2.1.5 Ok");
 	if (!str_is(v->sender, x->q->sender))
-		(void)printf("sender     becomes <%.*s>\n", STR_ARG(v->sender));
+		put_address("sender     becomes", v->sender);
 	for (size_t i = 0; i < v->expanded.n; i++) {
 		const struct route *r = &v->routes[i];
 
-		(void)printf("goes to    <%.*s>, class %s, transport %.*s, next hop ",
-		    STR_ARG(r->recipient), route_class_name(r->cls),
-		    STR_ARG(r->transport));
+		(void)fputs("goes to    <", stdout);
+		put_shown(r->recipient, VALUE_SHOWN);
+		(void)printf(">, class %s, transport ", route_class_name(r->cls));
+		put_shown(r->transport, VALUE_SHOWN);
+		(void)fputs(", next hop ", stdout);
 		put_shown(r->nexthop, VALUE_SHOWN);
 		(void)putchar('\n');
 		if (r->is_bad)
