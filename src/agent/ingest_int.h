@@ -106,12 +106,12 @@ void ingest_tell(struct ingest *in);
 
 /* ---- ingest_return.c ---- */
 /* client->is_returned: the message goes back to its sender because of `text`, which may
- * be a whole reply; the first reason counts, unless `text` is that it is too large. What
- * checks asked for is forgotten. */
+ * be a whole reply; the first reason counts, unless `text` is that it is too large. */
 MUST_USE enum rc ingest_return(struct ingest *in, struct str text);
 /* What the filter alone has to say so far. */
 MUST_USE enum rc ingest_return_refused(struct ingest *in);
-/* The envelope of such a message, in place of what ingest_commit() was given. */
+/* The envelope of such a message, in place of what ingest_commit() was given; what checks
+ * asked for is forgotten. */
 MUST_USE enum rc ingest_return_envelope(struct ingest *in);
 
 /* ---- ingest_content.c ---- */

@@ -34,13 +34,13 @@ ingest_return(struct ingest *in, struct str text)
 {
 	char why[TEXT_MAX];
 
-	if (in->refused.n > 0 && !str_is(text, TEXT_TOO_BIG))
+	/* compat: what is thrown away is not returned */
+	if (in->fx.discard || (in->refused.n > 0 && !str_is(text, TEXT_TOO_BIG)))
 		return RC_OK;
 	reason(text, why);
 	in->refused = arena_str(in->mem, str_c(why));
 	if (in->refused.p == NULL)
 		return ingest_fail(in, RC_TEMP, TEXT_WRITE_ERROR);
-	in->fx = (struct ingest_effects){ 0 };
 	return RC_OK;
 }
 
@@ -61,8 +61,9 @@ ingest_return_envelope(struct ingest *in)
 {
 	struct str way;
 
-	if (in->refused.n == 0)
+	if (in->refused.n == 0 || in->fx.discard)
 		return RC_OK;
+	in->fx = (struct ingest_effects){ 0 };
 	way = arena_printf(in->mem, "error:%.*s", STR_ARG(in->refused));
 	if (way.p == NULL)
 		return ingest_fail(in, RC_TEMP, TEXT_WRITE_ERROR);

@@ -301,11 +301,21 @@ lines_step(struct mime_filter *f, struct str *in, struct str *out, struct err *e
 	return rc;
 }
 
+/* The hook that made us wait may have been asked at the end of the input: whoever has no
+ * more of it must not be told to wait again. */
+static void
+forget_waiting(struct mime_filter *f)
+{
+	if (f->scan != NULL)
+		f->scan->is_waiting = false;
+}
+
 enum rc
 mime_filter_step(struct mime_filter *f, struct str *in, struct str *out, struct err *e)
 {
 	enum rc rc;
 
+	forget_waiting(f);
 	for (;;) {
 		*out = STR("");
 		if (f->state != ST_BODY || f->out.n > 0) {
@@ -358,6 +368,7 @@ mime_filter_end(struct mime_filter *f, struct str *out, struct err *e)
 	enum rc rc;
 
 	*out = STR("");
+	forget_waiting(f);
 	if (!f->is_ended) {
 		if (f->given > 0)
 			(void)!give_out(f, out);
