@@ -158,16 +158,22 @@ place(struct policy_query *q)
 void
 policy_service_turn(struct policy_service *s)
 {
-	struct list *first = list_first(&s->waiting);
-	struct policy_query *q;
+	struct list *first;
 
-	if (first == NULL ||
-	    (list_is_empty(&s->idle) && s->n_conns >= s->s.connections_max))
+	/* A connection that fails at once comes back here: thousands may wait for a
+	 * server that has just died, and the stack must not grow with them. */
+	if (s->is_turning)
 		return;
-	q = CONTAINER_OF(first, struct policy_query, node);
-	list_remove(&q->node);
-	loop_timer_cancel(s->client->loop, &q->timer);
-	place(q);
+	s->is_turning = true;
+	while ((first = list_first(&s->waiting)) != NULL &&
+	       (!list_is_empty(&s->idle) || s->n_conns < s->s.connections_max)) {
+		struct policy_query *q = CONTAINER_OF(first, struct policy_query, node);
+
+		list_remove(&q->node);
+		loop_timer_cancel(s->client->loop, &q->timer);
+		place(q);
+	}
+	s->is_turning = false;
 }
 
 /* The next try; or no connection became free for too long. */

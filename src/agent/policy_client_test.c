@@ -201,8 +201,9 @@ on_action(void *arg, enum rc rc, struct str action)
 	size_t n = strlen(s->answers);
 
 	s->n_answers++;
-	(void)snprintf(s->answers + n, sizeof(s->answers) - n, "%s%.*s|",
-	    rc == RC_OK ? "" : "!", STR_ARG(action));
+	if (n + action.n + 3 < sizeof(s->answers))
+		(void)snprintf(s->answers + n, sizeof(s->answers) - n, "%s%.*s|",
+		    rc == RC_OK ? "" : "!", STR_ARG(action));
 }
 
 static struct policy_query *
@@ -337,6 +338,29 @@ crowd(void **state)
 	end(&s);
 }
 
+/* The server dies while thousands wait for their turn: each gets the default action. */
+static void
+death_under_a_crowd(void **state)
+{
+	struct policy_settings set = usual;
+	struct scene s;
+
+	(void)state;
+	set.connections_max = 1;
+	set.try_limit = 1;
+	set.timeout_us = 30 * US_PER_SEC;
+	begin(&s, &set);
+	s.script = "c";
+	for (int i = 0; i < 30000; i++)
+		(void)ask(&s, "unix:policy");
+	while (s.n_peers == 0)
+		loop_round(s.loop, US_PER_SEC / 100);
+	stop_listening(&s);
+	wait_for(&s, 30000);
+	assert_int_equal(strncmp(s.answers, DEFAULT DEFAULT, 2 * strlen(DEFAULT)), 0);
+	end(&s);
+}
+
 /* Nobody listens; then somebody does. The service's own settings go before. */
 static void
 absence(void **state)
@@ -393,6 +417,7 @@ main(void)
 		cmocka_unit_test(behaviours),
 		cmocka_unit_test(reuse),
 		cmocka_unit_test(crowd),
+		cmocka_unit_test(death_under_a_crowd),
 		cmocka_unit_test(absence),
 		cmocka_unit_test(nonsense),
 	};

@@ -37,6 +37,7 @@ struct policy_service {
 	struct list idle;    /* those without a request, last used first */
 	struct list waiting; /* requests for which there is no connection */
 	size_t n_conns;
+	bool is_turning; /* policy_service_turn() is at work */
 };
 
 enum policy_phase {
