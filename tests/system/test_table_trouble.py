@@ -95,3 +95,20 @@ def test_a_large_message_that_is_discarded_leaves_nothing(tmp_path, how):
         m.wait_empty()
         assert len(sink.messages) == 1 and m.pids("smtpd") == pids
         wait_for("no stage file", lambda: not [f for f in (m.dir / "spool").rglob("*") if "stage" in f.name and f.is_file() and f.stat().st_size > 0])
+
+
+def test_thousands_of_copies_are_all_made(tmp_path):
+    """One BCC for each recipient, in one transaction."""
+    many = 2500
+    with Sink() as sink, Instance(tmp_path, "smtpd_recipient_limit = 5000\nsmtpd_delay_reject = yes\n"
+                                  "smtpd_recipient_restrictions = check_recipient_access pcre:{{ {{/^r(\\d+)@/ BCC b$$1@relay.test}} }}, permit_mynetworks, reject\n",
+                                  sink_port=sink.port) as m:
+        with m.client() as c:
+            c.hello()
+            c.expect("MAIL FROM:<a@example.test>", 250)
+            c.raw("".join(f"RCPT TO:<r{n}@relay.test>\r\n" for n in range(many)))
+            assert all(c.reply().startswith("250") for _ in range(many))
+            c.expect("DATA", 354)
+            c.raw("Subject: x\r\n\r\nx\r\n")
+            c.expect(".", 250)
+        m.wait_log(rf"nrcpt={2 * many} \(queue active\)")
