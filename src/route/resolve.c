@@ -345,8 +345,8 @@ enum rc
 route_resolve(struct ask *a, const struct route_conf *c, struct str sender,
     struct str address, struct route *out, struct err *e)
 {
-	static enum rc (*const steps[])(struct work *) = { classify, use_class,
-		use_transport_maps, use_relocated };
+	static enum rc (*const steps[])(
+	    struct work *) = { classify, use_class, use_transport_maps, use_relocated };
 	struct work w = { .a = a, .c = c, .sender = sender, .e = e };
 	struct str full;
 	enum rc rc;
@@ -361,6 +361,13 @@ route_resolve(struct ask *a, const struct route_conf *c, struct str sender,
 	if (rc != RC_OK)
 		return rc;
 	w.r.is_bad = w.r.is_bad || is_bad(&w);
+	if (!w.r.is_bad && is_numeric(w.domain)) { /* resolve_numeric_domain */
+		w.r.recipient = arena_printf(
+		    a->mem, "%.*s@[%.*s]", STR_ARG(w.local), STR_ARG(w.domain));
+		if (w.r.recipient.p == NULL)
+			return no_memory(&w);
+		addr_split(w.r.recipient, &w.local, &w.domain);
+	}
 	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
 		rc = steps[i](&w);
 		if (rc != RC_OK)

@@ -3,6 +3,7 @@
 #include "smtp/path.h"
 #include "addr/address.h"
 #include "addr/domain.h"
+#include "addr/net.h"
 #include <string.h>
 
 /* ---- the pieces ---- */
@@ -125,24 +126,29 @@ make_readable(struct str word, struct arena *mem)
 	return fixed.p == NULL ? all : fixed;
 }
 
-/* Compat: what could never be a domain is refused at once, strict or not. */
-static bool
-domain_is_fine(struct str domain)
-{
-	if (domain.n == 0)
-		return true;
-	if (smtp_path_is_utf8(domain))
-		return true; /* IDNA is for later */
-	return addr_domain_valid(domain);
-}
-
 struct path_request {
 	struct str args;
 	const char *key;                /* "FROM:" */
 	unsigned flags;                 /* enum addr_flag */
 	struct str syntax, bad_address; /* replies */
 	bool no_minus;                  /* the address may not begin with it */
+	bool numeric_ok;                /* a@192.0.2.1 */
 };
+
+/* Compat: what could never be a domain is refused at once, strict or not. */
+static bool
+domain_is_fine(const struct path_request *r, struct str domain)
+{
+	struct addr_ip ip;
+
+	if (domain.n == 0)
+		return true;
+	if (r->numeric_ok && addr_ip_parse(domain, &ip) == RC_OK)
+		return true;
+	if (smtp_path_is_utf8(domain))
+		return true; /* IDNA is for later */
+	return addr_domain_valid(domain);
+}
 
 /* The address and, in *rest, the parameters behind it. */
 static enum rc
@@ -165,7 +171,7 @@ read_path(const struct path_request *r, struct arena *mem, struct str *address,
 	if (rc == RC_TEMP)
 		return no_room(bad);
 	/* Something is glued to the path: "<a@b>SIZE=1". */
-	if (rc == RC_OK && (path.rest.n > 0 || !domain_is_fine(path.domain)))
+	if (rc == RC_OK && (path.rest.n > 0 || !domain_is_fine(r, path.domain)))
 		rc = RC_PERM;
 	/* A command could take it for an option. */
 	if (rc == RC_OK && r->no_minus && str_starts(path.external, STR("-")))
@@ -337,6 +343,7 @@ smtp_path_mail(struct str args, const struct smtp_path_conf *conf, struct arena 
 		.key = "FROM:",
 		.flags = ADDR_EMPTY_OK | ADDR_UTF8_OK | (conf->strict ? ADDR_STRICT : 0),
 		.no_minus = !conf->minus_ok,
+		.numeric_ok = conf->numeric_ok,
 		.syntax = STR("501 5.5.4 Syntax: MAIL FROM:<address>"), /* compat */
 		.bad_address = STR("501 5.1.7 Bad sender address syntax") };
 	struct smtp_mail_args mail = { 0 };
@@ -448,6 +455,7 @@ smtp_path_rcpt(struct str args, const struct smtp_path_conf *conf, struct arena 
 		.key = "TO:",
 		.flags = ADDR_UTF8_OK | (conf->strict ? ADDR_STRICT : 0),
 		.no_minus = !conf->minus_ok,
+		.numeric_ok = conf->numeric_ok,
 		.syntax = STR("501 5.5.4 Syntax: RCPT TO:<address>"), /* compat */
 		.bad_address = STR("501 5.1.3 Bad recipient address syntax") };
 	struct smtp_rcpt_args rcpt = { 0 };

@@ -31,11 +31,12 @@ struct smtp_rcpt_args {
 };
 
 struct smtp_path_conf {
-	bool strict;   /* strict_rfc821_envelopes */
-	bool has_dsn;  /* RET, ENVID, NOTIFY and ORCPT may be used */
-	bool minus_ok; /* allow_min_user: an address may begin with "-" */
-	bool has_utf8; /* SMTPUTF8 may be used as a parameter */
-	bool has_verp; /* XVERP may be used */
+	bool strict;     /* strict_rfc821_envelopes */
+	bool has_dsn;    /* RET, ENVID, NOTIFY and ORCPT may be used */
+	bool minus_ok;   /* allow_min_user: an address may begin with "-" */
+	bool numeric_ok; /* resolve_numeric_domain: user@192.0.2.1 is an address */
+	bool has_utf8;   /* SMTPUTF8 may be used as a parameter */
+	bool has_verp;   /* XVERP may be used */
 	struct str verp_delimiters, verp_filter; /* default, and what is allowed */
 };
 

@@ -240,6 +240,13 @@ test_off(void **state)
 	    smtp_path_mail(STR("FROM:<-a@b> SMTPUTF8"), &conf, mem, &mail, &bad),
 	    RC_PERM);
 	assert_true(str_is(bad.reply, "555 5.5.4 Unsupported option: SMTPUTF8"));
+	assert_int_equal(
+	    smtp_path_rcpt(STR("TO:<a@192.0.2.1>"), &conf, mem, &rcpt, &bad), RC_PERM);
+	conf.numeric_ok = true;
+	assert_int_equal(
+	    smtp_path_rcpt(STR("TO:<a@192.0.2.1>"), &conf, mem, &rcpt, &bad), RC_OK);
+	assert_int_equal(
+	    smtp_path_rcpt(STR("TO:<a@192.0.2.300>"), &conf, mem, &rcpt, &bad), RC_PERM);
 	conf.strict = true;
 	assert_int_equal(smtp_path_rcpt(STR("TO:x@y"), &conf, mem, &rcpt, &bad), RC_PERM);
 	assert_true(str_is(bad.text, "x@y"));

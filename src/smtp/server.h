@@ -44,6 +44,7 @@ struct smtp_server_conf {
 			     refused */
 	bool strict_utf8; /* strict_smtputf8: such addresses only with SMTPUTF8 */
 	bool minus_ok;    /* allow_min_user: addresses may begin with "-" */
+	bool numeric_ok;  /* resolve_numeric_domain: user@192.0.2.1 is an address */
 	bool no_ipv4,
 	    no_ipv6;      /* inet_protocols: XCLIENT and XFORWARD may not name such */
 	bool soft_bounce; /* every 5xx reply goes out as 4xx */

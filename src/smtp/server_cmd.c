@@ -29,6 +29,7 @@ path_conf(const struct smtp_server *s)
 		.strict = s->conf->strict_envelopes,
 		.has_dsn = (s->rights.hide & SMTP_EHLO_DSN) == 0,
 		.minus_ok = s->conf->minus_ok,
+		.numeric_ok = s->conf->numeric_ok,
 		.has_utf8 = s->conf->utf8_ok && (s->rights.hide & SMTP_EHLO_UTF8) == 0,
 		.has_verp = s->rights.may_verp,
 		.verp_delimiters = s->conf->verp_delimiters,
