@@ -202,7 +202,7 @@ sender_of(const struct job *j, struct arena *mem)
 {
 	const struct spool_message *m = &j->a->l.m;
 	const struct spool_rcpt *r;
-	struct verp_request req = { m->verp, m->sender, STR(""), j->q->conf.mydomain };
+	struct verp_request req = { m->verp, m->sender, STR("") };
 	const uint32_t *v;
 	size_t n;
 

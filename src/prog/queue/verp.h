@@ -9,7 +9,7 @@
  * Memory: in `mem`. Returns: an empty view with .p NULL when that is full. */
 struct verp_request {
 	struct str delimiters; /* two bytes */
-	struct str sender, rcpt, mydomain;
+	struct str sender, rcpt;
 };
 struct str verp_sender(const struct verp_request *r, struct arena *mem);
 #endif

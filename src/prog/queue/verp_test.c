@@ -15,7 +15,7 @@ senders_name_recipients(void **state)
 		    "list+r5=relay.test@example.test" },
 		{ "=+", "list@example.test", "x@relay.test",
 		    "list=x+relay.test@example.test" },
-		{ "+=", "list@example.test", "root", "list+root=my.test@example.test" },
+		{ "+=", "list@example.test", "root", "list+root@example.test" },
 		{ "+=", "list", "a@b", "list+a=b" },
 		{ "+=", "", "a@b", "" },
 		{ "+=", "l@o", "\"a@b\"@c", "l+\"a@b\"=c@o" },
@@ -25,7 +25,7 @@ senders_name_recipients(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		const struct verp_request r = { str_c(cases[i].delimiters),
-			str_c(cases[i].sender), str_c(cases[i].rcpt), STR("my.test") };
+			str_c(cases[i].sender), str_c(cases[i].rcpt) };
 
 		if (!str_is(verp_sender(&r, mem), cases[i].want))
 			fail_msg("%s: %s", cases[i].want, verp_sender(&r, mem).p);
