@@ -42,11 +42,14 @@ access_unknown_helo(struct access_eval *ev)
 		.subject = ev->q->helo,
 		.cls = ACCESS_CLS_HELO };
 	enum found found = FOUND;
-	enum rc rc;
+	enum rc rc = RC_OK;
 
 	if (ev->q->helo.n > 0 && ev->q->helo.p[0] == '[')
 		return access_invalid_helo(ev); /* compat */
-	rc = find_name(ev, ev->q->helo, &found);
+	if (str_ends(ev->q->helo, STR("."))) /* compat: the DNS is not asked for such */
+		found = FOUND_NOT;
+	else
+		rc = find_name(ev, ev->q->helo, &found);
 	if (rc != RC_OK || found == FOUND || found == FOUND_NULL_MX)
 		return rc;
 	if (found == FOUND_UNSURE)

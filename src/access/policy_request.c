@@ -103,6 +103,13 @@ access_policy_service(struct access_eval *ev)
 	struct str rest, action;
 	enum rc rc = milter_policy_service(q.source, &from.table, &rest, NULL);
 
+	if (q.source.n == 0) {
+		access_warn(
+		    ev, STR("restriction check_policy_service must be followed by "
+			    "transport:server")); /* compat */
+		access_config_trouble(ev);
+		return RC_OK;
+	}
 	if (rc == RC_OK)
 		q.key = make_request(ev, context_of(ev, rest));
 	if (q.key.p == NULL) {
