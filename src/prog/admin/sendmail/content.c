@@ -9,6 +9,7 @@
 enum {
 	READ_SIZE = 64 << 10,
 	HEADER_MAX = 4 << 20, /* -t: more than that is no header */
+	QUOTES_MAX = 16,      /* ">" before a "From " of a mailbox */
 };
 
 struct content {
@@ -20,7 +21,7 @@ struct content {
 	bool is_over;
 	/* "From …" in front: being recognised, being skipped, not there (any more). */
 	enum { SEP_MAYBE, SEP_LINE, SEP_NONE } separator;
-	size_t n_from; /* bytes of it that were seen and held back */
+	size_t n_quotes, n_from; /* ">" and bytes of "From " that were held back */
 };
 
 static void give(struct content *c, struct str s);
@@ -48,8 +49,19 @@ header_end(struct str s)
 	return s.n;
 }
 
-/* A mailbox separator in front is no part of the message. Compat: sendmail of Postfix.
- * Returns what of `s` is neither skipped nor undecided. */
+/* What was held back begins the message. */
+static void
+give_no_separator(struct content *c)
+{
+	static const char quotes[QUOTES_MAX + 1] = ">>>>>>>>>>>>>>>>";
+
+	c->separator = SEP_NONE;
+	give(c, str_n(quotes, c->n_quotes));
+	give(c, str_n("From ", c->n_from));
+}
+
+/* Mailbox separators in front, with ">" or without, are no part of the message. Compat:
+ * sendmail of Postfix. Returns what of `s` is neither skipped nor undecided. */
 static struct str
 skip_separator(struct content *c, struct str s)
 {
@@ -59,16 +71,20 @@ skip_separator(struct content *c, struct str s)
 		if (c->separator == SEP_LINE) {
 			size_t n = str_find(s, '\n');
 
-			if (n < s.n)
-				c->separator = SEP_NONE;
+			if (n < s.n) { /* another one may follow */
+				c->separator = SEP_MAYBE;
+				c->n_quotes = c->n_from = 0;
+			}
 			s = str_from(s, n + 1);
+		} else if (*s.p == '>' && c->n_from == 0 && c->n_quotes < QUOTES_MAX) {
+			s = str_from(s, 1);
+			c->n_quotes++;
 		} else if (*s.p == from[c->n_from]) {
 			s = str_from(s, 1);
 			if (++c->n_from == sizeof(from) - 1)
 				c->separator = SEP_LINE;
 		} else {
-			c->separator = SEP_NONE;
-			give(c, str_n(from, c->n_from));
+			give_no_separator(c);
 		}
 	}
 	return s;
@@ -191,10 +207,8 @@ content_copy(struct mail *m)
 		else
 			take(&c, str_n(chunk, (size_t)n));
 	}
-	if (c.separator == SEP_MAYBE && c.n_from > 0) {
-		c.separator = SEP_NONE;
-		give(&c, str_n("From ", c.n_from));
-	}
+	if (c.separator == SEP_MAYBE)
+		give_no_separator(&c);
 	/* A dot at the very end, without its line end, ends the message, too. */
 	if (!c.has_envelope) {
 		struct str all = buf_view(&c.held);

@@ -2,6 +2,7 @@
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 #include <unistd.h>
 #include "addr/address.h"
 #include "agent/maildrop.h"
@@ -15,6 +16,22 @@ struct recipients {
 	bool is_dry; /* only count */
 };
 
+/* a@@b as "a@"@b: what header fields let pass must be an address in an envelope, too. */
+static struct str
+quoted(struct mail *m, struct str address)
+{
+	struct str internal;
+
+	if (address.n == 0)
+		return address;
+	internal = addr_to_internal(address, m->c->mem);
+	if (internal.p != NULL)
+		address = addr_to_external(internal, m->c->mem);
+	if (internal.p == NULL || address.p == NULL)
+		mail_fatal(m, "addresses too long");
+	return address;
+}
+
 static void
 put_rcpt(void *arg, struct str address)
 {
@@ -22,7 +39,7 @@ put_rcpt(void *arg, struct str address)
 
 	if (address.n == 0 || ++r->n > MAILDROP_RCPTS_MAX || r->is_dry)
 		return;
-	mail_put(r->m, 'R', address);
+	mail_put(r->m, 'R', quoted(r->m, address));
 }
 
 /* The first address of a text like "Name <user@host>"; empty for "<>". */
@@ -90,7 +107,10 @@ put_sender(struct mail *m)
 			command_warn(m->c, "-f option specified malformed sender: %s",
 			    m->o->sender); /* compat */
 	}
-	mail_put(m, 'S', f.address);
+	if (m->o->verp != NULL && f.address.n == 0) /* compat */
+		command_fatal(m->c, EX_TEMPFAIL,
+		    "(%ld): -V option requires non-null sender address", (long)getuid());
+	mail_put(m, 'S', quoted(m, f.address));
 	if (m->o->full_name != NULL)
 		name = str_c(m->o->full_name);
 	else if (getenv("NAME") != NULL)
@@ -211,9 +231,6 @@ extract(struct recipients *r, struct str header)
 	enum mime_header h;
 	bool resent = false;
 
-	/* An mbox line in front is no field. */
-	if (str_starts(rest, STR("From ")))
-		rest = header = str_from(rest, str_find(rest, '\n') + 1);
 	while (next_field(&rest, &h, &value))
 		resent = resent || is_resent(h);
 	rest = header;

@@ -146,6 +146,23 @@ make_aliases(const struct request *r)
 	command_fatal(&command, EX_TEMPFAIL, "execute %s: %s", path, strerror(errno));
 }
 
+/* compat: -V was what -XV is, and two delimiters still mean that. */
+static void
+check_envid(struct request *r)
+{
+	struct str value = str_c(r->o.envid != NULL ? r->o.envid : "");
+	struct str allowed = command.conf.verp_delimiter_filter;
+
+	if (value.n != 2 || str_find(allowed, value.p[0]) == allowed.n ||
+	    str_find(allowed, value.p[1]) == allowed.n)
+		return;
+	command_warn(&command,
+	    "option -V%s is deprecated with Postfix 2.3; specify -XV%s instead",
+	    r->o.envid, r->o.envid);
+	r->o.verp = r->o.envid;
+	r->o.envid = NULL;
+}
+
 /* -XV names characters that cannot be mistaken for parts of an address. */
 static void
 check_verp(struct request *r)
@@ -186,6 +203,7 @@ send_mail(struct request *r)
 	struct err e = { 0 };
 
 	command_init(&command, "sendmail", r->o.config_dir);
+	check_envid(r);
 	check_verp(r);
 	if (mail_open(&m, &e) != RC_OK)
 		return refused(&m, &e);
