@@ -173,6 +173,21 @@ add_expanded(struct ingest *in)
 	return rc;
 }
 
+/* compat: of mail from this host, reports and ORCPT name the recipient in full. */
+static struct str
+full_orcpt(const struct ingest *in, struct str address)
+{
+	struct str full;
+
+	if (!str_is(in->client->origin, "pickup") || !str_is_ascii(address))
+		return STR("");
+	full = ingest_full_address(in->conf, address, in->env_mem);
+	full = addr_to_internal(full, in->env_mem);
+	if (full.n == 0)
+		return full;
+	return arena_printf(in->env_mem, "rfc822;%.*s", STR_ARG(full));
+}
+
 /* The next recipient, from wherever it comes. */
 static void
 next(struct ingest *in)
@@ -185,6 +200,8 @@ next(struct ingest *in)
 	x->phase = EXPAND_MAP;
 	if (i < env->n_rcpts) {
 		x->now = env->rcpts[i];
+		if (x->now.orcpt.n == 0)
+			x->now.orcpt = full_orcpt(in, x->now.address);
 		return;
 	}
 	i -= env->n_rcpts;
