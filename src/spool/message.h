@@ -43,9 +43,8 @@ struct spool_rcpt {
 	struct str address; /* external form, without <> */
 	struct str orig;  /* as the sender gave it when aliasing changed it; else empty */
 	struct str orcpt; /* "rfc822;..." or empty */
-	uint8_t
-	    notify; /* RFC 3461: 1 never, 2 success, 4 failure, 8 delay; 0 not given;
-		     * SPOOL_EXPANDED */
+	uint8_t notify; /* RFC 3461: 1 never, 2 success, 4 failure, 8 delay; 0 not given;
+			 * SPOOL_EXPANDED */
 };
 /* With the bits of NOTIFY: an alias that was expanded into other recipients. Nothing is
  * delivered to it; the sender is told so. */

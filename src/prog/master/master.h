@@ -78,7 +78,7 @@ struct role {
 	bool is_doubled; /* a reload starts new processes and drains the old */
 	bool is_wanted;
 	bool is_needed; /* somebody asked for it: it stays */
-	uint32_t n; /* slots in use */
+	uint32_t n;     /* slots in use */
 	struct slot slots[ROLE_WORKERS_MAX];
 };
 
