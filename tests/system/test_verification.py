@@ -1,9 +1,11 @@
 """Address verification: what a probe finds out, what is remembered, and who cannot make anything up."""
 import re
+import threading
 
 import pytest
 
 from harness import Instance, Sink, wait_for
+from test_lookup import TcpTable
 
 VERIFY = """
 smtpd_recipient_restrictions = reject_unverified_recipient, permit_mynetworks, reject
@@ -181,3 +183,34 @@ def test_an_unusable_cache_is_trouble_and_not_a_pass(tmp_path, sink):
     with server(tmp_path, sink, "address_verify_map = btree:/nonexistent/verify_cache\n") as m:
         assert rcpt(m, "good@relay.test").startswith("450 4.1.1 <good@relay.test>: Recipient address rejected: address verification problem")
         m.wait_log(r"address_verify_map: .*nonexistent")
+
+
+def test_an_old_probe_answers_while_the_alias_of_a_new_one_is_looked_up(tmp_path):
+    """queue is killed with a probe under way, and its cache in memory is gone: it asks anew, and hears of both."""
+    delivered, mapped, asked = threading.Event(), threading.Event(), []
+
+    def behave(verb, arg):
+        if verb == "RCPT":
+            delivered.wait(30)
+
+    def alias(key):
+        asked.append(key)
+        if len(asked) > 1:
+            mapped.wait(30)
+        return ""
+
+    with TcpTable({"good@relay.test": alias}, default="") as table, Sink(behave=behave) as sink:
+        with server(tmp_path, sink, f"address_verify_map =\naddress_verify_poll_count = 1\nvirtual_alias_maps = {table.spec}\n"
+                                    "smtpd_reject_unlisted_recipient = no\n") as m:
+            assert rcpt(m, "good@relay.test").startswith("450")
+            wait_for("the first probe", lambda: probes(sink))
+            old, = m.kill(role="queue")
+            wait_for("another queue", lambda: m.pids("queue") not in ([], [old]))
+            assert rcpt(m, "good@relay.test").startswith("450")
+            wait_for("the second question", lambda: len(asked) > 1)
+            queue = m.pids("queue")
+            delivered.set()
+            wait_for("what the first probe found", lambda: rcpt(m, "good@relay.test").startswith("250"))
+            mapped.set()
+            m.wait_empty()
+            assert rcpt(m, "good@relay.test").startswith("250") and m.pids("queue") == queue
