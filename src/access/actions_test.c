@@ -16,10 +16,10 @@ struct test {
 	const char *out;
 };
 
-#define usual access_testing_request
-#define conf  access_testing_conf
-#define set   access_testing_set
-#define run   access_testing_run
+#define usual    access_testing_request
+#define conf     access_testing_conf
+#define set      access_testing_set
+#define run(...) access_testing_run(__VA_ARGS__).s
 
 static void
 play(const struct test *tests, size_t n)

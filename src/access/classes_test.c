@@ -10,7 +10,7 @@
 #define usual       access_testing_request
 #define conf        access_testing_conf
 #define set         access_testing_set
-#define run         access_testing_run
+#define run(...)    access_testing_run(__VA_ARGS__).s
 #define FROM_SENDER "<s+x@d.e.test>: Sender address"
 
 static void

@@ -37,15 +37,16 @@ access_testing_conf(struct access_conf *c, struct arena *mem)
 
 /* The lines of a case's table as testing_tables() reads them. */
 static const char *
-tables_of(const char *lines)
+tables_of(const char *lines, struct arena *mem)
 {
-	static char text[2000];
+	enum { SIZE = 2000 };
+	char *text = arena_get(mem, SIZE);
 	struct str rest = str_c(lines), line;
 
 	text[0] = '\0';
 	while (str_token(&rest, "/", &line))
-		(void)snprintf(text + strlen(text), sizeof(text) - strlen(text),
-		    "hash:t %.*s\n", STR_ARG(str_trim(line)));
+		(void)snprintf(text + strlen(text), SIZE - strlen(text), "hash:t %.*s\n",
+		    STR_ARG(str_trim(line)));
 	return text;
 }
 
@@ -57,39 +58,36 @@ put_text(char *line, size_t size, const char *tag, struct str s)
 		    STR_ARG(s));
 }
 
-static const char *
-show(const struct access_verdict *v)
+static void
+show(const struct access_verdict *v, char *line, size_t size)
 {
-	static char line[1500];
 	struct str reply = v->what == ACCESS_REJECT ? v->reply
 			   : v->what == ACCESS_OK   ? STR("ok")
 						    : STR("dunno");
 
-	(void)snprintf(line, sizeof(line), "%.*s", STR_ARG(reply));
+	(void)snprintf(line, size, "%.*s", STR_ARG(reply));
 	for (const struct access_note *n = v->notes; n != NULL; n = n->next)
-		(void)snprintf(line + strlen(line), sizeof(line) - strlen(line),
-		    "|%s: %.*s",
+		(void)snprintf(line + strlen(line), size - strlen(line), "|%s: %.*s",
 		    n->what == ACCESS_WARNING ? "W"
 		    : n->what == ACCESS_INFO  ? "I"
 					      : n->verb,
 		    STR_ARG(n->text));
-	put_text(line, sizeof(line), "FILTER", v->fx.filter);
-	put_text(line, sizeof(line), "REDIRECT", v->fx.redirect);
-	put_text(line, sizeof(line), "FX", v->fx.hold ? STR("hold") : STR(""));
-	put_text(line, sizeof(line), "FX", v->fx.discard ? STR("discard") : STR(""));
-	put_text(line, sizeof(line), "FX", v->fx.hangup ? STR("hangup") : STR(""));
+	put_text(line, size, "FILTER", v->fx.filter);
+	put_text(line, size, "REDIRECT", v->fx.redirect);
+	put_text(line, size, "FX", v->fx.hold ? STR("hold") : STR(""));
+	put_text(line, size, "FX", v->fx.discard ? STR("discard") : STR(""));
+	put_text(line, size, "FX", v->fx.hangup ? STR("hangup") : STR(""));
 	for (const struct access_text *t = v->fx.prepend; t != NULL; t = t->next)
-		put_text(line, sizeof(line), "PREPEND", t->text);
+		put_text(line, size, "PREPEND", t->text);
 	for (const struct access_text *t = v->fx.bcc; t != NULL; t = t->next)
-		put_text(line, sizeof(line), "BCC", t->text);
-	return line;
+		put_text(line, size, "BCC", t->text);
 }
 
-const char *
+struct access_testing_text
 access_testing_run(const struct access_conf *c, enum access_stage stage,
     const struct access_request *q, const char *table)
 {
-	static char line[1500];
+	struct access_testing_text out = { "" };
 	struct arena *mem = arena_new(1 << 20);
 	struct access_state state = { 0 };
 	struct access_verdict v = { 0 };
@@ -98,12 +96,12 @@ access_testing_run(const struct access_conf *c, enum access_stage stage,
 
 	ask_init(&a, mem, 0);
 	a.now = testing_tables;
-	a.now_ctx = (void *)(uintptr_t)tables_of(table);
+	a.now_ctx = (void *)(uintptr_t)tables_of(table, mem);
 	rc = access_run(&a, c, stage, q, &state, &v);
 	assert(rc == RC_OK);
-	(void)snprintf(line, sizeof(line), "%s", show(&v));
+	show(&v, out.s, sizeof(out.s));
 	arena_free(&mem);
-	return line;
+	return out;
 }
 
 void

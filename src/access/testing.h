@@ -11,7 +11,10 @@ void access_testing_conf(struct access_conf *c, struct arena *mem);
 void access_testing_set(
     struct access_conf *c, enum access_stage stage, const char *text, struct arena *mem);
 /* Runs a stage; `table` has the lines "key = value" of hash:t, '/' between them. The
- * reply, "ok" or "dunno", then notes and effects, each behind a '|'. Memory: static. */
-const char *access_testing_run(const struct access_conf *c, enum access_stage stage,
-    const struct access_request *q, const char *table);
+ * reply, "ok" or "dunno", then notes and effects, each behind a '|'. */
+struct access_testing_text {
+	char s[1500];
+};
+struct access_testing_text access_testing_run(const struct access_conf *c,
+    enum access_stage stage, const struct access_request *q, const char *table);
 #endif
