@@ -3,7 +3,8 @@
 #include "smtp/server_int.h"
 #include "base/utf8.h"
 
-#define SKIP_MAX ((size_t)2 << 20) /* of one line: whoever sends more never ends it */
+#define SKIP_MAX  ((size_t)2 << 20)   /* of one line: whoever sends more never ends it */
+#define ASKED_MAX ((size_t)32 * 1024) /* of a line that a table is asked about */
 
 static bool
 in_list(struct str list, struct str name)
@@ -177,6 +178,11 @@ asks(struct smtp_server *s, struct str line)
 
 	while (line.n > 0 && (line.p[0] == ' ' || line.p[0] == '\t'))
 		line = str_from(line, 1);
+	if (line.n >
+	    ASKED_MAX) { /* line_length_limit may be more than there is room for */
+		srv_local_trouble(s);
+		return true;
+	}
 	if (s->conf->filters_commands && !s->has_filtered) {
 		srv_ask(s, SMTP_FX_FILTER_COMMAND, line);
 		return true;
