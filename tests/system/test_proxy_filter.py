@@ -184,3 +184,135 @@ def test_actions_that_a_filter_makes_impossible(filtered, tmp_path):
             assert mta.send().startswith("250")
             mta.wait_log(r"warning: access table .* with smtpd_proxy_filter specified, action")
             sink.wait(1)
+
+
+# ---- speed_adjust: the filter gets whole messages ----
+
+
+def adjusting(verb, arg):
+    if verb == "MAIL" and "odd" in arg:
+        return "354 odd"
+    if verb == "RCPT" and "several" in arg:
+        return "550-5.1.1 no such\r\n550 5.1.1 recipient"
+    if verb == "DATA" and adjusting.refuses_data:
+        return adjusting.refuses_data
+    return behave(verb, arg)
+
+
+adjusting.refuses_data = None
+
+
+@pytest.fixture(scope="module")
+def adjusted(tmp_path_factory):
+    with Sink(adjusting, XFORWARD) as sink:
+        with Instance(tmp_path_factory.mktemp("adjusted"), f"smtpd_proxy_filter = 127.0.0.1:{sink.port}\nsmtpd_proxy_options = speed_adjust\nsmtpd_peername_lookup = no\nmessage_size_limit = 40000000\nsmtpd_forbid_bare_newline_exclusions =\n") as mta:
+            mta.sink = sink
+            yield mta
+
+
+def test_speed_adjust_receives_the_message_first(adjusted):
+    n, sessions = len(adjusted.sink.messages), adjusted.sink.sessions
+    with adjusted.client() as c:
+        c.hello()
+        c.expect("MAIL FROM:<a@example.test> SIZE=100 BODY=8BITMIME", 250)
+        assert c.cmd("RCPT TO:<x@relay.test> NOTIFY=NEVER ORCPT=rfc822;x+2By") == "250 2.1.5 Ok"
+        assert c.cmd("RCPT TO:<y@relay.test>") == "250 2.1.5 Ok"
+        c.expect("DATA", 354)
+        c.raw("Subject: t\r\n\r\nhello\r\n..dot\r\n")
+        assert adjusted.sink.sessions == sessions  # nobody waits for this client
+        assert c.cmd(".") == f"250 2.0.0 Ok: queued as {n}"
+        c.expect("NOOP", 250)
+    m = adjusted.sink.wait(n + 1)[n]
+    assert m["mail"] == "FROM:<a@example.test> SIZE=100 BODY=8BITMIME"
+    assert m["rcpt"] == ["TO:<x@relay.test> NOTIFY=NEVER ORCPT=rfc822;x+2By", "TO:<y@relay.test>"]
+    lines = m["data"].split(b"\r\n")
+    assert lines[:2] == [b"Received: from client.test (unknown [127.0.0.1])", b"\tby mail.example.test (Postfix) with ESMTP;"]
+    assert lines[3:] == [b"Subject: t", b"", b"hello", b".dot", b""]
+    assert any(v.startswith("XFORWARD NAME=[UNAVAILABLE] ADDR=127.0.0.1 PORT=") for v in adjusted.sink.verbs)
+    adjusted.wait_log(r"NOQUEUE: client=unknown\[127\.0\.0\.1\]")
+    adjusted.wait_log(r"proxy-accept: END-OF-MESSAGE: 250 2\.0\.0 Ok: queued as \d+; from=<a@example\.test> to=<x@relay\.test> proto=ESMTP helo=<client\.test>")
+    wait_for("QUIT at the filter", lambda: adjusted.sink.verbs[-1] == "QUIT")
+
+
+@pytest.mark.parametrize(
+    "sender,recipients,subject,reply",
+    [
+        ("refused", ["x"], "t", "451 4.1.1 no such sender"),
+        ("odd", ["x"], "t", "451 4.3.0 Error: queue file write error"),
+        ("a", ["x", "refused"], "t", "550 5.1.1 no such recipient"),
+        ("a", ["several"], "t", "550-5.1.1 no such\n550 5.1.1 recipient"),
+        ("a", ["gone", "x"], "t", "451 4.3.0 Error: queue file write error"),
+        ("a", ["x"], "spam", "550-5.7.1 spam\n550 5.7.1 go away"),
+        ("a", ["x"], "vanish", "451 4.3.0 Error: queue file write error"),
+    ],
+)
+def test_speed_adjust_tells_what_the_filter_refused_at_the_end(adjusted, sender, recipients, subject, reply):
+    """As Postfix does: one refused recipient refuses the message."""
+    n = len(adjusted.sink.messages)
+    with adjusted.client() as c:
+        c.hello()
+        c.expect(f"MAIL FROM:<{sender}@example.test>", 250)
+        for r in recipients:
+            c.expect(f"RCPT TO:<{r}@relay.test>", 250)
+        c.expect("DATA", 354)
+        assert c.cmd(f"Subject: {subject}\r\n\r\n.") == reply
+        c.expect("MAIL FROM:<a@example.test>", 250)
+        c.expect("RCPT TO:<x@relay.test>", 250)
+        c.expect("DATA", 354)
+        c.expect("Subject: after\r\n\r\n.", 250)
+    assert len(adjusted.sink.wait(n + 1)) == n + 1
+    said = reply.replace("\n", "??").replace(".", r"\.").replace("?", r"\?")
+    adjusted.wait_log(rf"proxy-reject: END-OF-MESSAGE: {said}; from=<{sender}@example\.test> to=<{recipients[0]}@relay\.test> proto=ESMTP helo=<client\.test>")
+
+
+@pytest.mark.parametrize("said,reply", [("550 5.7.0 not today", "550 5.7.0 not today"), ("250 2.0.0 taken", "451 4.3.0 Error: queue file write error")])
+def test_speed_adjust_and_a_filter_that_wants_no_data(adjusted, said, reply):
+    """A filter that says yes without having seen the message has not taken it."""
+    adjusting.refuses_data = said
+    try:
+        with adjusted.client() as c:
+            assert c.message("a@example.test", ["x@relay.test"], "Subject: t\r\n\r\n") == reply
+    finally:
+        adjusting.refuses_data = None
+    adjusted.wait_log(r'warning: proxy 127\.0\.0\.1:\d+ rejected "DATA": "' + said.replace(".", r"\."))
+
+
+@pytest.mark.parametrize("lines", [900, 2000, 60000])
+def test_speed_adjust_with_large_messages(adjusted, lines):
+    """Beyond 64 KiB the message waits in a stage file."""
+    n = len(adjusted.sink.messages)
+    body = "Subject: large\r\n\r\n" + "".join(f"{i:070}\r\n" for i in range(lines))
+    with adjusted.client() as c:
+        assert c.message("a@example.test", ["x@relay.test"], body).startswith("250")
+    assert adjusted.sink.wait(n + 1)[n]["data"].decode().endswith(body)
+
+
+def test_speed_adjust_when_the_client_goes_away(adjusted):
+    n = len(adjusted.sink.messages)
+    for size in (10, 5000):
+        c = adjusted.client()
+        c.hello()
+        c.envelope()
+        c.expect("DATA", 354)
+        c.raw("Subject: half\r\n\r\n" + "half a line of it is more than nothing\r\n" * size)
+        c.s.close()
+    wait_for("both are gone", lambda: adjusted.log().count("lost connection after DATA") >= 2)
+    with adjusted.client() as c:
+        c.message("a@example.test", ["x@relay.test"], "Subject: whole\r\n\r\n")
+    assert [b"half" in m["data"] for m in adjusted.sink.wait(n + 1)[n:]] == [False]
+
+
+@pytest.mark.parametrize("end", ENDS[1:])
+def test_smuggling_with_speed_adjust(adjusted, end):
+    test_smuggling_through_the_filter(adjusted, end)
+
+
+def test_speed_adjust_when_nobody_listens(tmp_path):
+    with Instance(tmp_path, f"smtpd_proxy_filter = 127.0.0.1:{free_port()}\nsmtpd_proxy_options = speed_adjust\n") as mta:
+        with mta.client() as c:
+            c.hello()
+            c.envelope()
+            c.expect("DATA", 354)
+            assert c.cmd("Subject: t\r\n\r\n.") == "451 4.3.0 Error: queue file write error"
+        mta.wait_log(r"warning: connect to proxy filter 127\.0\.0\.1:\d+: Connection refused")
+        mta.wait_log(r"proxy-reject: END-OF-MESSAGE: 451 4\.3\.0 Error: queue file write error; ")

@@ -1,5 +1,6 @@
 /* The socket of a filter before the queue: where it is, connecting, bytes, time. */
 #include "base/arena.h"
+#include "conf/list.h"
 #include "log/log.h"
 #include "net/endpoint.h"
 #include "net/resolver.h"
@@ -48,6 +49,22 @@ parse_path(struct service *s, struct str path, struct err *e)
 	return RC_OK;
 }
 
+/* compat: in small letters only. */
+static enum rc
+parse_options(struct service *s, struct err *e)
+{
+	struct str rest = s->conf.smtpd_proxy_options, word;
+
+	while (str_token(&rest, CONF_LIST_SEPARATORS, &word)) {
+		if (!str_is(word, "speed_adjust"))
+			return err_set(e, RC_PERM,
+			    "unknown smtpd_proxy_options value \"%.*s\"",
+			    STR_ARG(str_head(word, 100)));
+		s->adjusts_speed = s->has_filter;
+	}
+	return RC_OK;
+}
+
 /* compat: "host:port", "inet:host:port", "unix:path" below queue_directory. */
 enum rc
 filter_parse(struct service *s, struct err *e)
@@ -56,6 +73,8 @@ filter_parse(struct service *s, struct err *e)
 	struct net_dest dest = { 0 };
 
 	s->has_filter = text.n > 0;
+	if (parse_options(s, e) != RC_OK)
+		return RC_PERM;
 	if (text.n == 0)
 		return RC_OK;
 	if (str_starts(text, STR("unix:")))
@@ -102,6 +121,7 @@ filter_free(struct filter **fp)
 	loop_timer_cancel(l, &f->timer);
 	loop_soon_cancel(l, &f->soon);
 	drop_socket(f);
+	replay_free(f);
 	smtp_filter_free(&f->session);
 	buf_fini(&f->out);
 	arena_free(&f->mem);
@@ -295,6 +315,8 @@ on_io(void *arg, unsigned events)
 		return;
 	}
 	flush(f);
+	if (!f->is_broken && f->more != NULL && f->out.n < FILTER_OUT_SLOW / 2)
+		f->more(f);
 	if (!f->c->is_running)
 		conn_run(f->c);
 }
@@ -396,8 +418,8 @@ attrs_of(struct conn *c, const struct smtp_server_view *v, struct arena *mem)
 	return a;
 }
 
-void
-filter_open(struct conn *c)
+struct filter *
+filter_new(struct conn *c)
 {
 	struct service *s = c->service;
 	struct smtp_server_view v = smtp_server_view(c->session);
@@ -413,6 +435,14 @@ filter_open(struct conn *c)
 	f->conf.ehlo = s->conf.smtpd_proxy_ehlo;
 	f->conf.client = attrs_of(c, &v, f->mem);
 	f->session = smtp_filter_new(&f->conf);
+	return f;
+}
+
+void
+filter_connect(struct filter *f)
+{
+	struct service *s = f->c->service;
+
 	if (s->filter_path != NULL)
 		connect_next(f);
 	else

@@ -37,8 +37,9 @@ pass_refusal(struct conn *c, int code, struct str reply)
 	conn_answer(c, &a);
 }
 
-static void
-log_refusal(struct filter *f, const char *command, struct str what, struct str reply)
+void
+filter_log_refusal(
+    struct filter *f, const char *command, struct str what, struct str reply)
 {
 	log_warn(f->c->service->entry->log, "proxy %.*s rejected \"%s%.*s\": \"%.*s\"",
 	    STR_ARG(filter_name(f)), command, STR_ARG(what),
@@ -47,8 +48,8 @@ log_refusal(struct filter *f, const char *command, struct str what, struct str r
 
 /* ---- RCPT ---- */
 
-static struct str
-mail_line(struct conn *c, struct arena *mem)
+struct str
+filter_mail_line(struct conn *c, struct arena *mem)
 {
 	struct smtp_server_view v = smtp_server_view(c->session);
 	const struct smtp_mail_args *m = v.mail;
@@ -70,8 +71,8 @@ mail_line(struct conn *c, struct arena *mem)
 	    m->smtputf8 ? " SMTPUTF8" : "");
 }
 
-static struct str
-rcpt_line(const struct smtp_rcpt_args *r, struct arena *mem)
+struct str
+filter_rcpt_line(const struct smtp_rcpt_args *r, struct arena *mem)
 {
 	static const char *const names[] = { "NEVER", "SUCCESS", "FAILURE", "DELAY" };
 	static const unsigned bits[] = { SMTP_NOTIFY_NEVER, SMTP_NOTIFY_SUCCESS,
@@ -101,7 +102,8 @@ rcpt_replied(struct filter *f, int code, struct str reply)
 		return;
 	}
 	if (code != 0)
-		log_refusal(f, "", rcpt_line(c->question->fx.rcpt, f->mem), reply);
+		filter_log_refusal(
+		    f, "", filter_rcpt_line(c->question->fx.rcpt, f->mem), reply);
 	pass_refusal(c, code, reply);
 }
 
@@ -110,7 +112,7 @@ send_rcpt(struct filter *f)
 {
 	struct arena *mem = arena_new((size_t)64 * 1024);
 
-	filter_ask(f, rcpt_line(f->c->question->fx.rcpt, mem), rcpt_replied);
+	filter_ask(f, filter_rcpt_line(f->c->question->fx.rcpt, mem), rcpt_replied);
 	arena_free(&mem);
 }
 
@@ -124,10 +126,23 @@ mail_replied(struct filter *f, int code, struct str reply)
 		return;
 	}
 	if (code != 0)
-		log_refusal(f, "", mail_line(c, f->mem), reply);
+		filter_log_refusal(f, "", filter_mail_line(c, f->mem), reply);
 	pass_refusal(c, code, reply);
 	/* compat: the next recipient tries again, with a filter that knows nothing. */
 	filter_free(&c->message->proxy);
+}
+
+/* Whom we accept the filter hears of when all is there. */
+static void
+note_rcpt(struct conn *c)
+{
+	struct smtp_answer a = { .rc = RC_OK, .queue_id = STR("NOQUEUE") };
+	struct err e = { 0 };
+
+	if (message_note(c, c->question->fx.rcpt, &e) == RC_OK)
+		conn_answer(c, &a);
+	else
+		pass_refusal(c, 451, STR(FILTER_TROUBLE));
 }
 
 void
@@ -135,16 +150,29 @@ filter_rcpt(struct conn *c)
 {
 	struct message *m = message_get(c);
 
+	if (c->service->adjusts_speed) {
+		note_rcpt(c);
+		return;
+	}
 	/* compat: one that broke stays so for the whole transaction. */
 	if (m->proxy != NULL) {
 		send_rcpt(m->proxy);
 		return;
 	}
-	filter_open(c);
-	filter_ask(m->proxy, mail_line(c, m->proxy->mem), mail_replied);
+	filter_connect(filter_new(c));
+	filter_ask(m->proxy, filter_mail_line(c, m->proxy->mem), mail_replied);
 }
 
 /* ---- DATA ---- */
+
+static void
+put(struct filter *f, struct str s)
+{
+	if (f->replay != NULL)
+		replay_store(f, s);
+	else
+		smtp_filter_content(f->session, s);
+}
 
 /* Header lines of ours above the client's; no Received: when we only stand between two
  * filters (compat). */
@@ -160,8 +188,8 @@ send_header(struct filter *f)
 	struct str when = ingest_date(os_clock_wall_us(), date), text;
 
 	for (size_t i = 0; i < m->n_prepend; i++) {
-		smtp_filter_content(f->session, m->prepend[i]);
-		smtp_filter_content(f->session, STR("\r\n"));
+		put(f, m->prepend[i]);
+		put(f, STR("\r\n"));
 	}
 	if (v.xforward != NULL)
 		return;
@@ -176,7 +204,7 @@ send_header(struct filter *f)
 	else
 		text = arena_printf(
 		    f->mem, "%.*s;\r\n\t%.*s\r\n", STR_ARG(text), STR_ARG(when));
-	smtp_filter_content(f->session, text);
+	put(f, text);
 }
 
 static void
@@ -186,7 +214,7 @@ data_replied(struct filter *f, int code, struct str reply)
 
 	if (code != 354) {
 		if (code != 0)
-			log_refusal(f, "DATA", STR(""), reply);
+			filter_log_refusal(f, "DATA", STR(""), reply);
 		pass_refusal(c, code, reply);
 		return;
 	}
@@ -199,6 +227,16 @@ data_replied(struct filter *f, int code, struct str reply)
 void
 filter_data(struct conn *c)
 {
+	struct filter *f;
+
+	if (c->service->adjusts_speed) {
+		f = filter_new(c);
+		replay_open(f);
+		c->message->is_begun = true;
+		send_header(f);
+		answer_yes(c);
+		return;
+	}
 	filter_ask(c->message->proxy, STR("DATA"), data_replied);
 }
 
@@ -207,6 +245,10 @@ filter_store(struct conn *c, struct str piece)
 {
 	struct filter *f = c->message->proxy;
 
+	if (f->replay != NULL) {
+		replay_store(f, piece);
+		return;
+	}
 	if (f->is_broken)
 		return; /* it is told at the end */
 	smtp_filter_content(f->session, piece);
@@ -235,8 +277,8 @@ log_verdict(struct filter *f, bool is_accepted, struct str reply)
 	    STR_ARG(v.proto), STR_ARG(v.helo));
 }
 
-static void
-end_replied(struct filter *f, int code, struct str reply)
+void
+filter_end(struct filter *f, int code, struct str reply)
 {
 	struct conn *c = f->c;
 	struct smtp_answer a = { .rc = RC_OK, .log_quiet = true };
@@ -258,5 +300,8 @@ filter_commit(struct conn *c)
 {
 	struct filter *f = c->message->proxy;
 
-	filter_ask_end(f, end_replied);
+	if (f->replay != NULL)
+		replay_start(f);
+	else
+		filter_ask_end(f, filter_end);
 }

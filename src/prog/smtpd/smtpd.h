@@ -14,6 +14,7 @@
  *	message.c	the message that a session is taking in
  *	proxy_filter.c	... or that goes through a filter before the queue
  *	filter_link.c	the socket of that filter
+ *	filter_replay.c	a message that is received as a whole before the filter gets it
  *
  * An idle connection owns its session (about 2 KiB) and no buffer: bytes are read into
  * one block of the process and written from another; a connection keeps only what could
@@ -92,6 +93,7 @@ struct service {
 	bool has_policy;         /* some restriction asks a policy service */
 	bool is_proxied;         /* smtpd_upstream_proxy_protocol */
 	bool has_filter;         /* smtpd_proxy_filter */
+	bool adjusts_speed;      /* smtpd_proxy_options: it gets whole messages */
 	const char *filter_path; /* it is a UNIX socket */
 	struct str filter_host;
 	uint16_t filter_port;
