@@ -15,8 +15,7 @@ static void
 records_are_postfixes(void **state)
 {
 	static const char *const good[] = { "0:0:1795332113:delivers to maildir",
-		"2:0:1795332111:host a[1.2.3.4] said: 550 5.1.1 no (in reply to RCPT TO "
-		"command)",
+		"2:0:1795332111:host a[1.2.3.4] said: 550 5.1.1 no (in reply to RCPT)",
 		"3:1795332111:0:Address verification in progress", "1:7:8:a:b" };
 	static const char *const bad[] = { "", "0", "0:0", "0:0:0", "0:0:0:", "4:0:0:x",
 		"-1:0:0:x", "x:0:0:x", "0:a:0:x", "0:0:99999999999999999999:x", ":::x" };
