@@ -316,3 +316,18 @@ def test_speed_adjust_when_nobody_listens(tmp_path):
             assert c.cmd("Subject: t\r\n\r\n.") == "451 4.3.0 Error: queue file write error"
         mta.wait_log(r"warning: connect to proxy filter 127\.0\.0\.1:\d+: Connection refused")
         mta.wait_log(r"proxy-reject: END-OF-MESSAGE: 451 4\.3\.0 Error: queue file write error; ")
+
+
+def test_refused_recipients_cost_the_message_no_header(tmp_path):
+    """Their log lines used up the memory that Received: is made in, and without that loops are not seen."""
+    with Sink(behave, XFORWARD) as sink:
+        main = f"smtpd_proxy_filter = 127.0.0.1:{sink.port}\nsmtpd_peername_lookup = no\nsmtpd_soft_error_limit = 1000\nsmtpd_hard_error_limit = 1000\n"
+        with Instance(tmp_path, main) as mta, mta.client() as c:
+            c.hello()
+            c.expect("MAIL FROM:<a@example.test>", 250)
+            for _ in range(200):
+                c.expect(f"RCPT TO:<refused@relay.test> ORCPT=rfc822;{'x' * 480}", 550)
+            c.expect("RCPT TO:<x@relay.test>", 250)
+            c.expect("DATA", 354)
+            c.expect("Subject: t\r\n\r\nhello\r\n.", 250)
+            assert sink.wait(1)[0]["data"].startswith(b"Received: from client.test ")

@@ -11,6 +11,8 @@
 #include "prog/smtpd/filter_int.h"
 #include <stdio.h>
 
+#define LINE_MEM ((size_t)64 * 1024) /* of one line to the filter, or of our header */
+
 /* ---- answers to the client ---- */
 
 /* All lines but the last go out at once; that one is returned for the session. */
@@ -101,16 +103,21 @@ rcpt_replied(struct filter *f, int code, struct str reply)
 		conn_answer(c, &a);
 		return;
 	}
-	if (code != 0)
+	if (code != 0) {
+		/* Refused recipients must not use up the transaction's memory. */
+		struct arena *mem = arena_new(LINE_MEM);
+
 		filter_log_refusal(
-		    f, "", filter_rcpt_line(c->question->fx.rcpt, f->mem), reply);
+		    f, "", filter_rcpt_line(c->question->fx.rcpt, mem), reply);
+		arena_free(&mem);
+	}
 	pass_refusal(c, code, reply);
 }
 
 static void
 send_rcpt(struct filter *f)
 {
-	struct arena *mem = arena_new((size_t)64 * 1024);
+	struct arena *mem = arena_new(LINE_MEM);
 
 	filter_ask(f, filter_rcpt_line(f->c->question->fx.rcpt, mem), rcpt_replied);
 	arena_free(&mem);
@@ -186,6 +193,7 @@ send_header(struct filter *f)
 	bool is_v6 = str_find(v.client->addr, ':') < v.client->addr.n;
 	char date[MIME_DATE_MAX];
 	struct str when = ingest_date(os_clock_wall_us(), date), text;
+	struct arena *mem;
 
 	for (size_t i = 0; i < m->n_prepend; i++) {
 		put(f, m->prepend[i]);
@@ -193,18 +201,20 @@ send_header(struct filter *f)
 	}
 	if (v.xforward != NULL)
 		return;
-	text = arena_printf(f->mem,
+	mem = arena_new(LINE_MEM);
+	text = arena_printf(mem,
 	    "Received: from %.*s (%.*s [%s%.*s])\r\n\tby %.*s (%.*s) with %.*s",
 	    STR_ARG(v.helo.n > 0 ? v.helo : v.client->name), STR_ARG(v.client->name),
 	    is_v6 ? "IPv6:" : "", STR_ARG(v.client->addr), STR_ARG(conf->myhostname),
 	    STR_ARG(conf->mail_name), STR_ARG(v.proto));
 	if (m->n_rcpts == 1)
-		text = arena_printf(f->mem, "%.*s\r\n\tfor <%.*s>; %.*s\r\n",
-		    STR_ARG(text), STR_ARG(m->rcpts[0].address), STR_ARG(when));
+		text = arena_printf(mem, "%.*s\r\n\tfor <%.*s>; %.*s\r\n", STR_ARG(text),
+		    STR_ARG(m->rcpts[0].address), STR_ARG(when));
 	else
 		text = arena_printf(
-		    f->mem, "%.*s;\r\n\t%.*s\r\n", STR_ARG(text), STR_ARG(when));
+		    mem, "%.*s;\r\n\t%.*s\r\n", STR_ARG(text), STR_ARG(when));
 	put(f, text);
+	arena_free(&mem);
 }
 
 static void
