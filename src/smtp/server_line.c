@@ -178,8 +178,8 @@ asks(struct smtp_server *s, struct str line)
 
 	while (line.n > 0 && (line.p[0] == ' ' || line.p[0] == '\t'))
 		line = str_from(line, 1);
-	if (line.n >
-	    ASKED_MAX) { /* line_length_limit may be more than there is room for */
+	/* line_length_limit may be more than there is room for. */
+	if (line.n > ASKED_MAX) {
 		srv_local_trouble(s);
 		return true;
 	}
