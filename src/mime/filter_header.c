@@ -261,7 +261,7 @@ end_headers(struct mime_filter *f, bool has_body, bool has_text, struct err *e)
 			    f, STR("MIME-Error: message header was not ended by an empty "
 				   "line\r\n"));
 		if (s != NULL && has_text && f->conf->end_action == MIME_END_REFUSE)
-			s->is_unseparated = true;
+			s->unseparated_first = !mime_scan_is_refused(s);
 		complete_headers(f);
 	}
 	/* compat: in parts nothing is put between headers and text. */

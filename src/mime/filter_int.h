@@ -22,17 +22,20 @@ struct mime_scan {
 	struct buf text;     /* what a check is shown */
 	uint64_t segment_n;  /* bytes of body that were checked in this part */
 	unsigned errors;     /* enum mime_strict */
-	bool reads_ours;     /* mime_start.received is checked, too */
-	bool wants_parts;    /* boundaries matter */
-	bool is_checked;     /* f->field is what a check made of it */
-	bool is_waiting;     /* a hook said RC_MORE */
-	bool is_line;        /* f->line is a header line that waits */
-	bool is_gathered;    /* … a line of body that does */
-	bool is_whole;       /* … and ends there */
-	bool in_line;        /* a part of this line was passed already */
-	bool has_put;        /* … and some of it was not dropped */
+	/* What refuses the message first is the reason, however it was cut (compat). */
+	enum mime_strict first_error; /* 0: none */
+	bool disallowed_first;
+	bool unseparated_first; /* headers ended with text */
+	bool reads_ours;        /* mime_start.received is checked, too */
+	bool wants_parts;       /* boundaries matter */
+	bool is_checked;        /* f->field is what a check made of it */
+	bool is_waiting;        /* a hook said RC_MORE */
+	bool is_line;           /* f->line is a header line that waits */
+	bool is_gathered;       /* … a line of body that does */
+	bool is_whole;          /* … and ends there */
+	bool in_line;           /* a part of this line was passed already */
+	bool has_put;           /* … and some of it was not dropped */
 	bool is_disallowed;
-	bool is_unseparated; /* headers ended with text, which is refused */
 };
 
 struct mime_filter {
@@ -101,6 +104,8 @@ MUST_USE enum rc mime_scan_body(
 MUST_USE enum rc mime_scan_close(struct mime_filter *f, struct err *e);
 /* The message is over: what strictness has to say. */
 MUST_USE enum rc mime_scan_verdict(const struct mime_filter *f, struct err *e);
+/* Something refuses the message already. */
+bool mime_scan_is_refused(const struct mime_scan *s);
 
 /* A byte that must not be there ends the message at once. */
 static inline bool

@@ -56,6 +56,12 @@ mime_scan_free(struct mime_scan **sp)
 	*sp = NULL;
 }
 
+bool
+mime_scan_is_refused(const struct mime_scan *s)
+{
+	return s->first_error != 0 || s->disallowed_first || s->unseparated_first;
+}
+
 static void
 report(struct mime_filter *f, enum mime_strict what, struct str text)
 {
@@ -64,6 +70,8 @@ report(struct mime_filter *f, enum mime_strict what, struct str text)
 	if (!(f->conf->strict & what) || f->scan->errors & what)
 		return;
 	f->scan->errors |= what;
+	if (!mime_scan_is_refused(f->scan))
+		f->scan->first_error = what;
 	if (h != NULL && h->trouble != NULL)
 		h->trouble(h->ctx, what, text);
 }
@@ -93,6 +101,7 @@ mime_scan_bytes(struct mime_filter *f)
 	p += f->line.start;
 	if (has_any(f->conf->reject, s) && !f->scan->is_disallowed) {
 		f->scan->is_disallowed = true;
+		f->scan->disallowed_first = !mime_scan_is_refused(f->scan);
 		if (h != NULL && h->disallowed != NULL)
 			h->disallowed(h->ctx, s);
 	}
@@ -524,14 +533,13 @@ mime_scan_verdict(const struct mime_filter *f, struct err *e)
 
 	if (s == NULL)
 		return RC_OK;
-	if (s->is_disallowed) /* compat */
+	if (s->disallowed_first) /* compat */
 		return err_set(e, RC_PERM, "550 5.7.1 disallowed character");
-	if (s->is_unseparated)
+	if (s->unseparated_first)
 		return err_set(e, RC_PERM,
 		    "550 5.6.0 message headers do not end with an empty line");
-	for (unsigned bit = 1; bit <= s->errors; bit <<= 1)
-		if (s->errors & bit)
-			return err_set(e, RC_PERM, "550 5.6.0 %s",
-			    mime_strict_text((enum mime_strict)bit));
+	if (s->first_error != 0)
+		return err_set(
+		    e, RC_PERM, "550 5.6.0 %s", mime_strict_text(s->first_error));
 	return RC_OK;
 }
