@@ -335,12 +335,16 @@ class Sink:
         f = s.makefile("rb")
         state = {}
 
-        def say(verb, arg, usual):
+        def say(verb, arg, usual, first=None):
+            """`first` is done before a good reply goes out: whoever hears it may look at once."""
             r = self.behave(verb, arg)
             if r == "close":
                 raise ConnectionError
+            good = (r or usual)[0] in "23"
+            if good and first:
+                first()
             s.sendall(((r or usual) + "\r\n").encode())
-            return (r or usual)[0] in "23"
+            return good
 
         try:
             say("CONNECT", "", "220 sink.test ESMTP")
@@ -373,8 +377,8 @@ class Sink:
                         if l == b".\r\n":
                             break
                         data += l[1:] if l.startswith(b".") else l
-                    if say("DOT", data.decode("latin-1"), f"250 2.0.0 Ok: queued as {len(self.messages)}"):
-                        self.messages.append(dict(state, data=data))
+                    say("DOT", data.decode("latin-1"), f"250 2.0.0 Ok: queued as {len(self.messages)}",
+                        lambda: self.messages.append(dict(state, data=data)))
                 elif verb == "QUIT":
                     say(verb, arg, "221 2.0.0 Bye")
                     return
