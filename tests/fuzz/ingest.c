@@ -525,7 +525,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		mask(&w->put, ingest_qid(b.in));
 		same(buf_view(&first), buf_view(&w->put));
 	} else if (b.n_done == 1) {
-		assert(w->n_puts == 0);
+		/* Local mail that is to be returned needs no aliases: it may go back
+		 * before their trouble is met, or be tried again after it. */
+		assert(w->n_puts == 0 || (m.client.is_returned && a.rc == RC_TEMP));
 	}
 	leave(&b);
 	buf_fini(&first);
