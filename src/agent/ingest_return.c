@@ -29,8 +29,8 @@ reason(struct str text, char out[TEXT_MAX])
 	    out, TEXT_MAX, "%.*s %.*s", STR_ARG(str_head(text, n)), STR_ARG(words));
 }
 
-enum rc
-ingest_return(struct ingest *in, struct str text)
+static enum rc
+keep_reason(struct ingest *in, struct str text)
 {
 	char why[TEXT_MAX];
 
@@ -45,15 +45,24 @@ ingest_return(struct ingest *in, struct str text)
 }
 
 enum rc
+ingest_return(struct ingest *in, struct str text)
+{
+	/* What the filter has found before goes first, however the content was cut. */
+	enum rc rc = ingest_return_refused(in);
+
+	return rc == RC_OK ? keep_reason(in, text) : rc;
+}
+
+enum rc
 ingest_return_refused(struct ingest *in)
 {
 	struct err e = { 0 };
 
-	if (!in->client->is_returned || in->refused.n > 0 ||
+	if (!in->client->is_returned || in->refused.n > 0 || in->filter == NULL ||
 	    mime_filter_refusal(in->filter, &e) == RC_OK)
 		return RC_OK;
 	ingest_log_refused(in, str_c(e.text));
-	return ingest_return(in, str_c(e.text));
+	return keep_reason(in, str_c(e.text));
 }
 
 enum rc
