@@ -62,6 +62,10 @@ const struct access_restriction *access_bare_table(enum access_stage stage);
 
 /* The items of local_header_rewrite_clients that are restrictions; NULL: none of them. */
 const struct access_restriction *access_rewrite_item(struct str name);
+/* The words of a list, and room for an item of each, in `mem`. RC_PERM: unbalanced
+ * braces. */
+MUST_USE enum rc access_words(struct str text, struct arena *mem, struct ask_tables *out,
+    struct access_item **out_items, struct err *e);
 /* The table of a restriction's argument, which may stand in braces with parameters. */
 struct str access_table_of(struct str arg);
 

@@ -20,19 +20,28 @@ find_class(const struct access_classes *classes, struct str name)
 }
 
 enum rc
+access_words(struct str text, struct arena *mem, struct ask_tables *out,
+    struct access_item **out_items, struct err *e)
+{
+	enum rc rc = ask_tables_parse(text, mem, out, e);
+
+	if (rc != RC_OK)
+		return rc;
+	*out_items = arena_array(mem, out->n + 1, sizeof(**out_items));
+	return *out_items != NULL ? RC_OK : err_set(e, RC_TEMP, "memory limit");
+}
+
+enum rc
 access_compile(struct str text, const struct access_classes *classes, struct arena *mem,
     struct access_list *out, struct err *e)
 {
 	struct ask_tables tokens;
 	struct access_item *v;
 	unsigned n = 0;
-	enum rc rc = ask_tables_parse(text, mem, &tokens, e);
+	enum rc rc = access_words(text, mem, &tokens, &v, e);
 
 	if (rc != RC_OK)
 		return rc;
-	v = arena_array(mem, tokens.n + 1, sizeof(*v));
-	if (v == NULL)
-		return err_set(e, RC_TEMP, "memory limit");
 	for (unsigned i = 0; i < tokens.n; i++) {
 		struct access_item *it = &v[n++];
 

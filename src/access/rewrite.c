@@ -26,13 +26,10 @@ access_compile_rewrite(
 	struct ask_tables tokens;
 	struct access_item *v;
 	unsigned n = 0;
-	enum rc rc = ask_tables_parse(text, mem, &tokens, e);
+	enum rc rc = access_words(text, mem, &tokens, &v, e);
 
 	if (rc != RC_OK)
 		return rc;
-	v = arena_array(mem, tokens.n + 1, sizeof(*v));
-	if (v == NULL)
-		return err_set(e, RC_TEMP, "memory limit");
 	for (unsigned i = 0; i < tokens.n; i++) {
 		struct access_item *it = &v[n++];
 
