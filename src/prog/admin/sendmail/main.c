@@ -72,7 +72,9 @@ config_dir(const char *arg)
 static _Noreturn void
 usage(const char *what)
 {
-	command_init(&command, command.name, config_dir(request.o.config_dir));
+	if (command.mem == NULL)
+		command_init(
+		    &command, command.name, config_dir(request.o.config_dir));
 	command_fatal(&command, EX_TEMPFAIL, "%s", what);
 }
 
