@@ -3,6 +3,7 @@ import email, email.policy, json, os, shutil, smtplib, subprocess
 from email.message import EmailMessage
 
 import pytest
+import harness
 from harness import Instance, Sink, nodemailer
 
 RESTRICTIONS = """\
@@ -66,6 +67,11 @@ def test_swaks(mta, tmp_path):
     assert r.returncode and "Helo command rejected: Invalid name" in r.stdout
 
 
+def offers_xclient(mta):
+    with mta.client() as c:
+        return "XCLIENT" in str(c.cmd("EHLO client.test"))
+
+
 def test_swaks_for_another_client(mta):
     """XCLIENT is for those who may."""
     args = [need("swaks"), "--server", f"127.0.0.1:{mta.port}", "--from", "a@sender.test", "--to", "b@good.test", "--ehlo", "client.test",
@@ -74,7 +80,7 @@ def test_swaks_for_another_client(mta):
     assert r.returncode and "did not advertise XCLIENT" in r.stderr and "spike.test" not in mta.log(), r.stderr
     mta.main_cf.write_text(mta.main_cf.read_text() + "smtpd_authorized_xclient_hosts = 127.0.0.1\n")
     mta.reload()
-    mta.wait_log("reload")
+    harness.wait_for("every worker to offer XCLIENT", lambda: all(offers_xclient(mta) for _ in range(6)))
     r = run(mta, *args)
     assert r.returncode and "Relay access denied" in r.stdout, r.stdout
     mta.wait_log(r"reject: RCPT from spike\.test\[10\.0\.0\.9\]: 554 5\.7\.1 <b@good\.test>: Relay access denied")
