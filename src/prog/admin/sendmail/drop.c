@@ -8,23 +8,12 @@
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
+#include "agent/beside.h"
 #include "agent/maildrop.h"
 #include "os/fd.h"
 #include "prog/admin/sendmail/sendmail.h"
 
 enum { GATHER = 64 << 10, LINE_SIZE = 600 };
-
-void
-path_beside(const char *name, char *out)
-{
-	char self[PATH_SIZE] = "";
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 64);
-
-	while (n > 0 && self[n - 1] != '/')
-		n--;
-	self[n > 0 ? n : 0] = '\0';
-	(void)snprintf(out, PATH_SIZE, "%s%s", self, name);
-}
 
 void
 mail_flush(struct mail *m)
@@ -74,9 +63,9 @@ become_postdrop(const struct mail *m, const int in[2], const int out[2])
 {
 	const char *dir =
 	    m->o->config_dir != NULL ? m->o->config_dir : getenv("MAIL_CONFIG");
-	char path[PATH_SIZE];
+	char path[BESIDE_PATH_MAX];
 
-	path_beside("postdrop", path);
+	beside_path("postdrop", path);
 	(void)dup2(in[0], STDIN_FILENO);
 	(void)dup2(out[1], STDOUT_FILENO);
 	(void)close(in[0]);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
+#include "agent/beside.h"
 #include "prog/admin/sendmail/sendmail.h"
 
 enum mode {
@@ -73,19 +74,18 @@ static _Noreturn void
 usage(const char *what)
 {
 	if (command.mem == NULL)
-		command_init(
-		    &command, command.name, config_dir(request.o.config_dir));
+		command_init(&command, command.name, config_dir(request.o.config_dir));
 	command_fatal(&command, EX_TEMPFAIL, "%s", what);
 }
 
 static _Noreturn void
 run_instead(const char *name, const char *option, const char *value, const char *dir)
 {
-	char path[PATH_SIZE];
+	char path[BESIDE_PATH_MAX];
 	const char *argv[8];
 	size_t n = 0;
 
-	path_beside(name, path);
+	beside_path(name, path);
 	argv[n++] = name;
 	if (dir != NULL) {
 		argv[n++] = "-c";
@@ -119,7 +119,7 @@ static _Noreturn void
 make_aliases(const struct request *r)
 {
 	static const char *argv[ALIAS_TABLES_MAX + 8];
-	char path[PATH_SIZE];
+	char path[BESIDE_PATH_MAX];
 	struct str list, table;
 	struct err e = { 0 };
 	size_t n = 0, first;
@@ -143,7 +143,7 @@ make_aliases(const struct request *r)
 		argv[n++] = arena_cstr(command.mem, table);
 	if (n == first)
 		exit(EX_OK);
-	path_beside("postalias", path);
+	beside_path("postalias", path);
 	(void)execv(path, (char *const *)(uintptr_t)argv);
 	command_fatal(&command, EX_TEMPFAIL, "execute %s: %s", path, strerror(errno));
 }

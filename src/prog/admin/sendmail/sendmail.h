@@ -42,10 +42,6 @@ MUST_USE enum rc mail_open(struct mail *m, struct err *e);
 MUST_USE enum rc mail_close(struct mail *m, struct err *e);
 /* Forgets the message. */
 void mail_abort(struct mail *m);
-/* The path of a command beside this one. */
-enum { PATH_SIZE = 4096 };
-void path_beside(const char *name, char *out);
-
 /* Everything ends here, as "sendmail: fatal: user(uid): text" and exit status 75. */
 _Noreturn void mail_fatal(const struct mail *m, const char *text) __attribute__((cold));
 /* Of -f, or who calls. */
