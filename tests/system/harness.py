@@ -25,6 +25,14 @@ def wait_for(what, condition, seconds=PATIENCE):
         time.sleep(0.02)
 
 
+def is_running(pid):
+    """Neither gone nor a zombie; before it becomes one a process has closed its descriptors."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -183,10 +191,13 @@ class Instance:
         return found
 
     def kill(self, sig=signal.SIGKILL, role=None):
+        """Their numbers; after SIGKILL they are gone: what they had open is closed."""
         pids = self.pids(role)
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, sig)
+        if sig == signal.SIGKILL:
+            wait_for(f"the end of {pids}", lambda: not any(is_running(p) for p in pids))
         return pids
 
     # ---- what can be seen

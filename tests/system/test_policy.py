@@ -1,4 +1,5 @@
 """check_policy_service: services as they are (postgrey, policyd-spf), hostile ones, slow ones, over both kinds of sockets."""
+import contextlib
 import os
 import shutil
 import signal
@@ -31,6 +32,7 @@ class Service(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
     def __init__(self, address):
         self.requests, self.n_connections, self.may_go = [], 0, threading.Event()
+        self.open = []
         self.address_family = socket.AF_INET if isinstance(address, tuple) else socket.AF_UNIX
         super().__init__(address, Handler)
         if self.address_family == socket.AF_UNIX:
@@ -48,11 +50,15 @@ class Service(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self.may_go.set()
         self.shutdown()
         self.server_close()
+        for s in self.open:  # as when a process ends: nobody answers on connections it had
+            with contextlib.suppress(OSError):
+                s.shutdown(socket.SHUT_RDWR)
 
 
 class Handler(socketserver.StreamRequestHandler):
     def handle(self):
         self.server.n_connections += 1
+        self.server.open.append(self.request)
         while True:
             request = {}
             for line in iter(self.rfile.readline, b""):
