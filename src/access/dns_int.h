@@ -38,12 +38,10 @@ MUST_USE enum rc access_rbl_filter(struct str pattern, struct str addr);
 access_fn access_unknown_helo, access_unknown_sender_domain,
     access_unknown_recipient_domain, access_mx_backup;
 
-/* ---- servers.c: check_*_a_access, _mx_, _ns_ ---- */
-access_fn access_check_client_a, access_check_client_mx, access_check_client_ns,
-    access_check_reverse_a, access_check_reverse_mx, access_check_reverse_ns,
-    access_check_helo_a, access_check_helo_mx, access_check_helo_ns,
-    access_check_sender_a, access_check_sender_mx, access_check_sender_ns,
-    access_check_recipient_a, access_check_recipient_mx, access_check_recipient_ns;
+/* ---- servers.c ---- */
+/* check_*_a_access, check_*_mx_access and check_*_ns_access: the item's name says which.
+ */
+access_fn access_check_servers;
 
 /* ---- verify.c ---- */
 access_fn access_unverified_sender, access_unverified_recipient;

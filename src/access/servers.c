@@ -213,106 +213,47 @@ check_client(
 	return str_iis(name, "unknown") ? RC_OK : check(ev, type, name, cls);
 }
 
-enum rc
-access_check_client_a(struct access_eval *ev)
-{
-	return check_client(ev, SERVER_A, ev->q->client_name, ACCESS_CLS_CLIENT);
-}
-
-enum rc
-access_check_client_mx(struct access_eval *ev)
-{
-	return check_client(ev, SERVER_MX, ev->q->client_name, ACCESS_CLS_CLIENT);
-}
-
-enum rc
-access_check_client_ns(struct access_eval *ev)
-{
-	return check_client(ev, SERVER_NS, ev->q->client_name, ACCESS_CLS_CLIENT);
-}
-
-enum rc
-access_check_reverse_a(struct access_eval *ev)
-{
-	return check_client(ev, SERVER_A, ev->q->client_reverse_name, ACCESS_CLS_REVERSE);
-}
-
-enum rc
-access_check_reverse_mx(struct access_eval *ev)
-{
-	return check_client(
-	    ev, SERVER_MX, ev->q->client_reverse_name, ACCESS_CLS_REVERSE);
-}
-
-enum rc
-access_check_reverse_ns(struct access_eval *ev)
-{
-	return check_client(
-	    ev, SERVER_NS, ev->q->client_reverse_name, ACCESS_CLS_REVERSE);
-}
-
-enum rc
-access_check_helo_a(struct access_eval *ev)
-{
-	return check(ev, SERVER_A, ev->q->helo, ACCESS_CLS_HELO);
-}
-
-enum rc
-access_check_helo_mx(struct access_eval *ev)
-{
-	return check(ev, SERVER_MX, ev->q->helo, ACCESS_CLS_HELO);
-}
-
-enum rc
-access_check_helo_ns(struct access_eval *ev)
-{
-	return check(ev, SERVER_NS, ev->q->helo, ACCESS_CLS_HELO);
-}
+enum server_subject { OF_CLIENT, OF_REVERSE, OF_HELO, OF_SENDER, OF_RECIPIENT };
 
 static enum rc
-check_sender(struct access_eval *ev, enum server_type type)
+check_subject(struct access_eval *ev, enum server_subject subject, enum server_type type)
 {
-	return check(ev, type, access_shown(ev, ev->q->sender), ACCESS_CLS_SENDER);
+	const struct access_request *q = ev->q;
+
+	switch (subject) {
+	case OF_CLIENT:
+		return check_client(ev, type, q->client_name, ACCESS_CLS_CLIENT);
+	case OF_REVERSE:
+		return check_client(ev, type, q->client_reverse_name, ACCESS_CLS_REVERSE);
+	case OF_HELO:
+		return check(ev, type, q->helo, ACCESS_CLS_HELO);
+	case OF_SENDER:
+		return check(ev, type, access_shown(ev, q->sender), ACCESS_CLS_SENDER);
+	case OF_RECIPIENT:
+		return check(
+		    ev, type, access_shown(ev, q->recipient), ACCESS_CLS_RECIPIENT);
+	}
+	return RC_OK;
 }
 
 enum rc
-access_check_sender_a(struct access_eval *ev)
+access_check_servers(struct access_eval *ev)
 {
-	return check_sender(ev, SERVER_A);
-}
+	static const char *const subjects[] = { [OF_CLIENT] = "check_client",
+		[OF_REVERSE] = "check_reverse_client_hostname",
+		[OF_HELO] = "check_helo",
+		[OF_SENDER] = "check_sender",
+		[OF_RECIPIENT] = "check_recipient" };
+	static const char *const types[] = { [SERVER_A] = "_a_access",
+		[SERVER_MX] = "_mx_access",
+		[SERVER_NS] = "_ns_access" };
+	struct str name = str_c(ev->item->r->name);
+	unsigned subject = 0, type = 0;
 
-enum rc
-access_check_sender_mx(struct access_eval *ev)
-{
-	return check_sender(ev, SERVER_MX);
-}
-
-enum rc
-access_check_sender_ns(struct access_eval *ev)
-{
-	return check_sender(ev, SERVER_NS);
-}
-
-static enum rc
-check_recipient(struct access_eval *ev, enum server_type type)
-{
-	return check(ev, type, access_shown(ev, ev->q->recipient), ACCESS_CLS_RECIPIENT);
-}
-
-enum rc
-access_check_recipient_a(struct access_eval *ev)
-{
-	return check_recipient(ev, SERVER_A);
-}
-
-enum rc
-access_check_recipient_mx(struct access_eval *ev)
-{
-	return check_recipient(ev, SERVER_MX);
-}
-
-enum rc
-access_check_recipient_ns(struct access_eval *ev)
-{
-	return check_recipient(ev, SERVER_NS);
+	while (subject < ARRAY_LEN(subjects) - 1 &&
+	       !str_starts(name, str_c(subjects[subject])))
+		subject++;
+	while (type < ARRAY_LEN(types) - 1 && !str_ends(name, str_c(types[type])))
+		type++;
+	return check_subject(ev, subject, type);
 }
