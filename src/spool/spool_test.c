@@ -12,7 +12,6 @@
 #include "base/buf.h"
 #include "base/crc32c.h"
 #include "os/file.h"
-#include "spool/index.h"
 #include "spool/spool.h"
 
 #define SEGMENT ((uint64_t)256 * 1024)
@@ -570,74 +569,6 @@ test_encodings_round_trip_and_refuse_cuts(void **state)
 	buf_fini(&b);
 }
 
-static void
-test_queue_ids(void **state)
-{
-	static const struct {
-		uint64_t number;
-		int64_t us;
-		bool is_long;
-		const char *text;
-	} cases[] = {
-		{ 0xabcdef, INT64_C(1700000000654321), false, "9FBF1ABCDEF" },
-		{ 1, 0, false, "000001" },
-		{ 0, 0, true, "0000000000z0" },
-		{ 51, INT64_C(1000000), true, "0000010000z10" },
-		{ 50, INT64_C(1), true, "0000000001zy" },
-	};
-	static const char *const bad[] = { "", "12345", "zzz", "9FBF1abc", "FFFFFFF1",
-		"A-B", "0000000000z", "00000000z0", "aeiou00000z0",
-		"9FBF1FFFFFFFFFFFFFFFFF" };
-	struct queue_id_parts p;
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		assert_string_equal(
-		    queue_id_format(cases[i].number, cases[i].us, cases[i].is_long).text,
-		    cases[i].text);
-		assert_int_equal(queue_id_parse(str_c(cases[i].text), &p), RC_OK);
-		assert_int_equal(p.number, cases[i].number);
-		assert_int_equal(p.is_long, cases[i].is_long);
-	}
-	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
-		assert_int_equal(queue_id_parse(str_c(bad[i]), &p), RC_PERM);
-}
-
-static void
-test_index_against_a_plain_array(void **state)
-{
-	static int64_t due[3000];
-	struct index ix;
-
-	(void)state;
-	index_init(&ix);
-	srand(7);
-	for (int i = 0; i < 200000; i++) {
-		uint32_t n = (uint32_t)rand() % 3000, id = index_find(&ix, n + 1), first;
-		int64_t least = INT64_MAX;
-
-		assert_int_equal(id != INDEX_NONE, due[n] != 0);
-		if (id == INDEX_NONE) {
-			id = index_put(&ix, n + 1);
-			due[n] = 1 + rand() % 1000000;
-			index_at(&ix, id)->next_try_us = due[n];
-			index_due_set(&ix, id);
-		} else {
-			index_remove(&ix, id);
-			due[n] = 0;
-		}
-		if (i % 500 != 0)
-			continue;
-		for (size_t k = 0; k < 3000; k++)
-			if (due[k] != 0 && due[k] < least)
-				least = due[k];
-		first = index_due_first(&ix);
-		if (first != INDEX_NONE)
-			assert_int_equal(index_at(&ix, first)->next_try_us, least);
-	}
-	index_fini(&ix);
-}
-
 #define WITH_SPOOL(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -658,8 +589,6 @@ main(void)
 		WITH_SPOOL(test_line_end_in_an_envelope_is_stored),
 		WITH_SPOOL(test_numbers_never_repeat),
 		WITH_SPOOL(test_encodings_round_trip_and_refuse_cuts),
-		cmocka_unit_test(test_queue_ids),
-		cmocka_unit_test(test_index_against_a_plain_array),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
