@@ -138,6 +138,23 @@ policy_query_failed(struct policy_query *q, int sys)
 
 /* ---- requests ---- */
 
+/* Whoever asked has left, and the answer was only read to keep the connection: those that
+ * wait need its place more. */
+static void
+make_room(struct policy_service *s)
+{
+	if (s->n_conns < s->s.connections_max)
+		return;
+	LIST_EACH (it, &s->conns) {
+		struct policy_conn *n = CONTAINER_OF(it, struct policy_conn, node);
+
+		if (n->phase == POLICY_BUSY && n->query == NULL) {
+			policy_conn_free(n);
+			return;
+		}
+	}
+}
+
 static void
 place(struct policy_query *q)
 {
@@ -145,6 +162,8 @@ place(struct policy_query *q)
 	struct loop *l = s->client->loop;
 	struct list *idle = list_first(&s->idle);
 
+	if (idle == NULL)
+		make_room(s);
 	if (idle != NULL) {
 		policy_conn_use(CONTAINER_OF(idle, struct policy_conn, idle_node), q);
 	} else if (s->n_conns < s->s.connections_max) {

@@ -325,8 +325,8 @@ crowd(void **state)
 	s.script = "aaaaaaa";
 	for (int i = 0; i < 3; i++)
 		gone[i] = ask(&s, "unix:policy");
-	policy_client_cancel(&gone[0]);
 	policy_client_cancel(&gone[2]);
+	policy_client_cancel(&gone[0]);
 	assert_null(gone[0]);
 	wait_for(&s, 11);
 	(void)ask(&s, "unix:policy");
@@ -335,6 +335,42 @@ crowd(void **state)
 	/* Open ones are dropped with the client. */
 	(void)ask(&s, "unix:policy");
 	(void)ask(&s, "{ unix:policy, timeout = 1s");
+	end(&s);
+}
+
+/* Until the server has taken so many requests that this is left of its script. */
+static void
+wait_script(struct scene *s, size_t left)
+{
+	for (int i = 0; i < 2000 && strlen(s->script) > left; i++)
+		loop_round(s->loop, US_PER_SEC / 100);
+	assert_int_equal(strlen(s->script), left);
+}
+
+/* The server thinks about those who have left: nobody waits behind them. */
+static void
+leavers(void **state)
+{
+	struct policy_settings set = usual;
+	struct policy_query *gone;
+	struct scene s;
+
+	(void)state;
+	set.connections_max = 1;
+	set.timeout_us = 30 * US_PER_SEC;
+	begin(&s, &set);
+	s.script = "--a";
+	gone = ask(&s, "unix:policy");
+	wait_script(&s, 2);
+	policy_client_cancel(&gone);
+	gone = ask(&s, "unix:policy");
+	wait_script(&s, 1);
+	/* One more waits when the second leaves, too. */
+	(void)ask(&s, "unix:policy");
+	policy_client_cancel(&gone);
+	wait_for(&s, 1);
+	assert_int_equal(s.n_peers, 3);
+	assert_int_equal(policy_client_connections(s.client), 1);
 	end(&s);
 }
 
@@ -417,6 +453,7 @@ main(void)
 		cmocka_unit_test(behaviours),
 		cmocka_unit_test(reuse),
 		cmocka_unit_test(crowd),
+		cmocka_unit_test(leavers),
 		cmocka_unit_test(death_under_a_crowd),
 		cmocka_unit_test(absence),
 		cmocka_unit_test(nonsense),

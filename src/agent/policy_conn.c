@@ -398,7 +398,8 @@ policy_conn_abandon(struct policy_conn *n)
 	bool is_sent = n->phase == POLICY_BUSY && n->n_sent == n->query->request.n;
 
 	n->query = NULL;
-	if (is_sent) /* its reply is read, and the connection kept */
+	/* Its reply is read, and the connection kept, unless somebody needs its place. */
+	if (is_sent && list_is_empty(&s->waiting))
 		return;
 	policy_conn_free(n);
 	policy_service_turn(s);
