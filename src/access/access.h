@@ -78,8 +78,6 @@ struct access_conf {
 	    unverified_recipient_reject_code, unverified_recipient_defer_code;
 	struct str unverified_sender_reject_reason, unverified_recipient_reject_reason;
 	bool unverified_sender_waits, unverified_recipient_waits;
-	unsigned address_verify_poll_count;
-	int64_t address_verify_poll_delay_us;
 	/* ---- policy services ---- */
 	struct str policy_service_default_action, policy_service_policy_context;
 	struct str compatibility_level, mail_version;

@@ -84,6 +84,7 @@ struct decide_sources {
 	struct net_resolver *resolver; /* ASK_DNS */
 	struct policy_client *policy;  /* ASK_POLICY */
 	struct submit *submit;         /* ASK_VERIFY */
+	int64_t verify_wait_us[2];     /* ... how long, and how long under stress */
 };
 void decide_use(struct decide *d, const struct decide_sources *s);
 
@@ -104,6 +105,7 @@ struct decide_run {
 	struct ask ask;
 	struct decide_wait *wait; /* what is being fetched; in `mem` */
 	enum rc rc;
+	bool is_stressed; /* it waits less for probes */
 };
 /* Runs it with the answers that are at hand, in `scratch`. When others are needed it
  * begins anew in memory of its own, and fetches them.

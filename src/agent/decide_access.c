@@ -81,8 +81,6 @@ copy_values(const struct conf_access *c, struct access_conf *out)
 	out->expansion_filter = c->smtpd_expansion_filter;
 	out->unverified_sender_reject_reason = c->unverified_sender_reject_reason;
 	out->unverified_recipient_reject_reason = c->unverified_recipient_reject_reason;
-	out->address_verify_poll_count = (unsigned)c->address_verify_poll_count;
-	out->address_verify_poll_delay_us = c->address_verify_poll_delay_us;
 	out->policy_service_default_action = c->smtpd_policy_service_default_action;
 	out->policy_service_policy_context = c->smtpd_policy_service_policy_context;
 	out->compatibility_level = c->compatibility_level;

@@ -258,8 +258,11 @@ fetch(struct decide_run *r)
 		    policy_client_ask(s->policy, q->source, q->key, on_policy, r);
 		break;
 	case ASK_VERIFY:
-		r->wait->verify = verify_client_ask(
-		    s->submit, q->key, str_is(q->source, "sender"), on_verified, r);
+		r->wait->verify = verify_client_ask(s->submit,
+		    &(struct verify_question){ .address = q->key,
+			.is_sender = str_is(q->source, "sender"),
+			.wait_us = s->verify_wait_us[r->is_stressed ? 1 : 0] },
+		    on_verified, r);
 		if (r->wait->verify == NULL)
 			loop_soon(s->loop, &r->wait->nobody);
 		break;

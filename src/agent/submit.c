@@ -410,12 +410,14 @@ struct verify_query {
 
 struct verify_query *
 verify_client_ask(
-    struct submit *s, struct str address, bool is_sender, verify_done_fn *done, void *arg)
+    struct submit *s, const struct verify_question *what, verify_done_fn *done, void *arg)
 {
-	struct wire_verify m = { .is_sender = is_sender, .address = address };
+	struct wire_verify m = { .is_sender = what->is_sender,
+		.wait_us = what->wait_us,
+		.address = what->address };
 	struct verify_query *q;
 
-	if (s->ch == NULL || address.n > STR_MAX)
+	if (s->ch == NULL || what->address.n > STR_MAX)
 		return NULL;
 	q = mem_get(sizeof(*q));
 	request_init(s, &q->r, REQUEST_VERIFY, arg);

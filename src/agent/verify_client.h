@@ -2,7 +2,7 @@
 #define AGENT_VERIFY_CLIENT_H
 /* Questions about addresses to the verification cache in queue, over the submission
  * channel. queue answers from its cache or sends a probe; while that is under way it lets
- * the question wait for as long as address_verify_poll_count and -delay say. */
+ * the question wait for as long as the asker says. */
 #include "base/base.h"
 
 struct submit;
@@ -14,11 +14,18 @@ struct verify_query;
  *   RC_TEMP verification trouble: no queue, or it cannot use its cache; value: why */
 typedef void verify_done_fn(void *arg, enum rc rc, struct str value);
 
-/* Asks about `address` (external form, at most 2,000 bytes; copied). done is called once,
+/* `address` is in external form, at most 2,000 bytes, and copied. */
+struct verify_question {
+	struct str address;
+	bool is_sender;
+	int64_t wait_us; /* for the outcome of a probe; 0: what is known now */
+};
+
+/* done is called once,
  * later, never inside this call. Returns a handle for verify_client_cancel(), gone once
  * `done` is called; NULL: there is no queue to ask now, done will not be called. */
-MUST_USE struct verify_query *verify_client_ask(struct submit *s, struct str address,
-    bool is_sender, verify_done_fn *done, void *arg);
+MUST_USE struct verify_query *verify_client_ask(struct submit *s,
+    const struct verify_question *what, verify_done_fn *done, void *arg);
 /* `done` will not be called. *q may be NULL; it becomes NULL. */
 void verify_client_cancel(struct verify_query **q);
 #endif

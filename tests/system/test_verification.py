@@ -214,3 +214,38 @@ def test_an_old_probe_answers_while_the_alias_of_a_new_one_is_looked_up(tmp_path
             mapped.set()
             m.wait_empty()
             assert rcpt(m, "good@relay.test").startswith("250") and m.pids("queue") == queue
+
+
+def test_a_reload_while_the_alias_of_a_probe_is_looked_up_does_not_lose_the_probe(tmp_path, sink):
+    asked, gone = [], threading.Event()
+
+    def alias(key):
+        asked.append(key)
+        if len(asked) == 1:
+            gone.wait(30)
+        return ""
+
+    with TcpTable({"good@relay.test": alias}, default="") as table:
+        with server(tmp_path, sink, f"address_verify_poll_count = 1\nvirtual_alias_maps = {table.spec}\nsmtpd_reject_unlisted_recipient = no\n") as m:
+            assert rcpt(m, "good@relay.test").startswith("450")
+            wait_for("the question", lambda: asked)
+            m.reload()
+            wait_for("the outcome", lambda: rcpt(m, "good@relay.test").startswith("250"))
+            gone.set()
+            assert len(probes(sink)) == 1
+
+
+def test_a_server_under_stress_does_not_wait_for_probes(tmp_path):
+    gate = threading.Event()
+
+    def behave(verb, arg):
+        if verb == "RCPT":
+            gate.wait(100)
+
+    with Sink(behave=behave) as sink:
+        m = server(tmp_path, sink, "address_verify_poll_delay = 1h\n")
+        m.master_cf.write_text(m.master_cf.read_text().replace("inet n - n - - smtpd", "inet n - n - 1 smtpd"))
+        with m:  # one session is all that a process may have: it is under stress
+            assert rcpt(m, "x@relay.test").endswith("unverified address: Address verification in progress")
+            gate.set()
+            wait_for("the outcome", lambda: rcpt(m, "x@relay.test").startswith("250"))

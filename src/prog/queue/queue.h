@@ -312,12 +312,12 @@ void report_note(struct active *a, uint32_t rcpt, const struct outcome *o);
 
 /* ---- verify.c: addresses that smtpd asks about ---- */
 void verify_init(struct queue *q);
-/* The configuration in use goes; a new one is there. */
+/* The configuration in use goes; a new one is there, and what waited for tables begins
+ * anew. */
 void verify_suspend(struct queue *q);
 void verify_use(struct queue *q);
 /* Answers by submit_verified(), now or later. */
-void verify_ask(
-    struct queue *q, struct submitter *s, uint32_t request, struct str address);
+void verify_ask(struct queue *q, struct submitter *s, const struct wire_verify *m);
 /* The submitter is gone. */
 void verify_forget(struct queue *q, const struct submitter *s);
 /* What became of a probe. */

@@ -412,7 +412,7 @@ on_verify(void *arg, const struct wire_verify *m)
 {
 	struct submitter *s = arg;
 
-	verify_ask(s->q, s, m->request, m->address);
+	verify_ask(s->q, s, m);
 }
 
 void

@@ -17,6 +17,7 @@
 
 #define QUESTIONS_MAX 20000
 #define WAITS_MAX     50000
+#define WAIT_MAX_US   (100 * US_PER_SEC)
 #define TEXT_TODO     "Address verification in progress"       /* compat */
 #define TEXT_MANY     "Too many address verification requests" /* compat */
 #define TEXT_ALIASED  "aliased to multiple recipients"         /* compat */
@@ -28,6 +29,7 @@ struct wait {
 	struct question *question;
 	struct submitter *s;
 	uint32_t request;
+	bool is_brief; /* no longer than the cache takes */
 	struct loop_timer timer;
 };
 
@@ -46,6 +48,7 @@ struct question {
 	char *outcome_text;
 	struct loop_timer lost; /* the probe counts as lost */
 	struct decide_run mapping;
+	bool is_stopped; /* its mapping was, by a reload */
 	struct str rcpt; /* what mapping made of the address; in the decision's memory */
 	size_t n_rcpts;
 	struct err e;
@@ -145,6 +148,18 @@ set_record(struct question *n, const struct verify_record *r)
 	n->has_record = true;
 }
 
+/* Those that do not wait for probes. */
+static void
+tell_brief(struct question *n)
+{
+	LIST_EACH_SAFE (it, tmp, &n->waits) {
+		struct wait *w = CONTAINER_OF(it, struct wait, in_question);
+
+		if (w->is_brief)
+			tell(w, RC_OK, VERIFY_TODO, STR(TEXT_TODO));
+	}
+}
+
 static void
 on_patience(void *arg)
 {
@@ -232,12 +247,26 @@ on_mapped(void *arg, enum rc rc)
 }
 
 static void
+start_mapping(struct question *n)
+{
+	struct queue *q = n->v->q;
+	enum rc rc;
+
+	n->mapping = (struct decide_run){
+		.d = q->decide, .run = run_mapping, .done = on_mapped, .arg = n
+	};
+	arena_reset(q->limits_mem);
+	rc = decide_run_start(&n->mapping, q->limits_mem);
+	if (rc != RC_MORE)
+		mapped(n, rc);
+}
+
+static void
 start_probe(struct question *n)
 {
 	struct verify *v = n->v;
 	struct queue *q = v->q;
 	struct verify_record r = { VERIFY_TODO, now_s(v), 0, STR(TEXT_TODO) };
-	enum rc rc;
 
 	if (v->n_probes >= (size_t)q->conf.address_verify_pending_request_limit) {
 		log_warn(q->log, "%s: %s", n->address, TEXT_MANY);
@@ -259,13 +288,7 @@ start_probe(struct question *n)
 	v->n_probes++;
 	loop_timer_set(
 	    q->w.loop, &n->lost, loop_now_us(q->w.loop) + VERIFY_PROBE_S * US_PER_SEC);
-	n->mapping = (struct decide_run){
-		.d = q->decide, .run = run_mapping, .done = on_mapped, .arg = n
-	};
-	arena_reset(q->limits_mem);
-	rc = decide_run_start(&n->mapping, q->limits_mem);
-	if (rc != RC_MORE)
-		mapped(n, rc);
+	start_mapping(n);
 }
 
 /* ---- questions ---- */
@@ -308,8 +331,8 @@ on_got(void *arg, enum rc rc, struct str value)
 	plan = verify_plan(&v->conf, n->has_record ? &n->record : NULL, now_s(v));
 	if (plan.status != VERIFY_TODO)
 		tell_all(n, RC_OK, plan.status, n->record.text);
-	else if (v->q->conf.address_verify_poll_count <= 1)
-		tell_all(n, RC_OK, VERIFY_TODO, STR(TEXT_TODO));
+	else
+		tell_brief(n);
 	if (plan.needs_probe)
 		start_probe(n);
 	else
@@ -340,25 +363,26 @@ question_new(struct verify *v, struct str address)
 }
 
 void
-verify_ask(struct queue *q, struct submitter *s, uint32_t request, struct str address)
+verify_ask(struct queue *q, struct submitter *s, const struct wire_verify *m)
 {
 	struct verify *v = q->verify;
+	struct str address = m->address;
 	struct question *n = question_find(v, address);
-	int64_t wait_us = (q->conf.address_verify_poll_count - 1) *
-			  q->conf.address_verify_poll_delay_us;
+	int64_t wait_us = m->wait_us < WAIT_MAX_US ? m->wait_us : WAIT_MAX_US;
 	struct verify_plan plan;
 	struct wait *w;
 
 	if (n == NULL)
 		n = question_new(v, address);
 	if (n == NULL || v->n_waits >= WAITS_MAX || address.n == 0) {
-		submit_verified(s, request, RC_TEMP, STR(TEXT_TROUBLE));
+		submit_verified(s, m->request, RC_TEMP, STR(TEXT_TROUBLE));
 		return;
 	}
 	w = mem_get(sizeof(*w));
 	w->question = n;
 	w->s = s;
-	w->request = request;
+	w->request = m->request;
+	w->is_brief = wait_us <= 0;
 	loop_timer_init(&w->timer, on_patience, w);
 	list_add_tail(&n->waits, &w->in_question);
 	v->n_waits++;
@@ -437,21 +461,36 @@ on_clean(void *arg)
 		    v->q->w.loop, &v->clean, loop_now_us(v->q->w.loop) + every_us);
 }
 
+/* `fn` may free its question. */
 static void
 each_question(struct verify *v, void (*fn)(struct question *n))
 {
-	struct hmap_node *it = NULL;
 	size_t at = 0;
+	struct hmap_node *it = hmap_walk(&v->questions, &at, NULL);
 
-	while ((it = hmap_walk(&v->questions, &at, it)) != NULL)
-		fn(CONTAINER_OF(it, struct question, by_address));
+	while (it != NULL) {
+		struct question *n = CONTAINER_OF(it, struct question, by_address);
+
+		it = hmap_walk(&v->questions, &at, it);
+		fn(n);
+	}
 }
 
-/* The probe is not sent; it counts as lost after its time. */
 static void
 stop_mapping(struct question *n)
 {
+	n->is_stopped = decide_run_is_waiting(&n->mapping);
 	decide_run_cancel(&n->mapping);
+}
+
+static void
+go_on_mapping(struct question *n)
+{
+	if (!n->is_stopped)
+		return;
+	n->is_stopped = false;
+	if (n->has_probe)
+		start_mapping(n);
 }
 
 void
@@ -482,6 +521,7 @@ verify_use(struct queue *q)
 	loop_timer_cancel(q->w.loop, &v->clean);
 	if (every_us > 0)
 		loop_timer_set(q->w.loop, &v->clean, loop_now_us(q->w.loop) + every_us);
+	each_question(v, go_on_mapping);
 }
 
 void

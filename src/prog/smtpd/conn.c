@@ -196,9 +196,11 @@ conn_decide(struct conn *c, decide_fn *run, void (*done)(struct conn *c, enum rc
 	enum rc rc;
 
 	c->decided = done;
-	c->decision = (struct decide_run){
-		.d = c->service->decide, .run = run, .done = on_decided, .arg = c
-	};
+	c->decision = (struct decide_run){ .d = c->service->decide,
+		.run = run,
+		.done = on_decided,
+		.arg = c,
+		.is_stressed = c->is_stressed };
 	arena_reset(d->scratch);
 	rc = decide_run_start(&c->decision, d->scratch);
 	if (rc != RC_MORE)

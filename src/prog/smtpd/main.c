@@ -172,7 +172,9 @@ connect_decisions(struct smtpd *d, size_t i, struct err *e)
 	struct decide_sources from = { .loop = d->loop,
 		.lookup = worker_lookup(d->w),
 		.resolver = d->resolver,
-		.submit = d->submit };
+		.submit = d->submit,
+		.verify_wait_us = { d->services[i].verify_wait_us[0],
+		    d->services[i].verify_wait_us[1] } };
 	struct policy_settings set;
 	enum rc rc = policy_settings_load(
 	    d->w->snapshot, d->w->services[i].entry, d->w->mem, &set, e);

@@ -177,6 +177,13 @@ fill_hidden(struct service *s)
 		    STR_ARG(str_head(unknown, 100)));
 }
 
+/* compat: before every look but the first one there is a pause. */
+static int64_t
+verify_wait_us(const struct conf_smtpd *c)
+{
+	return (c->address_verify_poll_count - 1) * c->address_verify_poll_delay_us;
+}
+
 static enum rc
 fill_stressed(struct service *s, struct err *e)
 {
@@ -191,6 +198,7 @@ fill_stressed(struct service *s, struct err *e)
 	rc = conf_fill_smtpd(w->snapshot, &stressed, w->mem, conf, e);
 	if (rc == RC_OK)
 		rc = session_conf_fill(conf, w->mem, &s->server[1], e);
+	s->verify_wait_us[1] = verify_wait_us(conf);
 	return rc;
 }
 
@@ -224,6 +232,7 @@ service_load(struct service *s, struct err *e)
 	if (rc != RC_OK)
 		return rc;
 	fill_hidden(s);
+	s->verify_wait_us[0] = verify_wait_us(c);
 	s->server[0].needs_tls = s->server[1].needs_tls = s->needs_tls;
 	s->has_limits = c->smtpd_client_connection_count_limit > 0 ||
 			c->smtpd_client_connection_rate_limit > 0 ||

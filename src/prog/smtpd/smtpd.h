@@ -84,6 +84,7 @@ struct service {
 	const struct worker_service *entry;
 	struct conf_smtpd conf;
 	struct smtp_server_conf server[2]; /* [is_stressed] */
+	int64_t verify_wait_us[2];         /* likewise: for the outcome of a probe */
 	struct ingest_conf ingest;
 	struct decide *decide;
 	struct service_lists lists;
