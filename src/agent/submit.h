@@ -18,6 +18,11 @@ void submit_free(struct submit **s);
  * is dropped. It takes the file descriptor over. */
 void submit_connect(struct submit *s, int channel_fd);
 
+/* Calls `need`, now and then, while there is no channel: who can should bring a new one.
+ * A queue that is started anew brings its own; one that only closed the channel does not.
+ */
+void submit_on_lost(struct submit *s, void (*need)(void *arg), void *arg);
+
 /* Whether mail can be accepted now: connected, ids at hand, queue says it can store
  * `size_bytes` (0: unknown).
  * Returns: RC_MORE queue is being started: ask again when `ready` was called; e has reply

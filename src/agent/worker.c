@@ -285,6 +285,12 @@ worker_need(struct worker *w, struct str role)
 	ipc_send_need(w->in->control, &(struct wire_need){ .role = role });
 }
 
+void
+worker_need_queue(void *arg)
+{
+	worker_need(arg, STR("queue"));
+}
+
 /* ---- start ---- */
 
 static void

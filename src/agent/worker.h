@@ -90,6 +90,8 @@ struct worker_service *worker_service(struct worker *w, struct str name);
 struct lookup_client *worker_lookup(struct worker *w);
 /* There is work for a role that master starts only then: "anvil". */
 void worker_need(struct worker *w, struct str role);
+/* For submit_on_lost(); `arg` is the struct worker. */
+void worker_need_queue(void *arg);
 
 /* Which worker process does the work of a master.cf command: "smtpd" -> "smtpd",
  * "error" -> "bounce", "showq" and "qmgr" -> "queue". NULL: nobody yet ("local", "pipe"):

@@ -127,6 +127,7 @@ main(int argc, char **argv)
 	}
 	b->submit = submit_new(w.loop, b->log);
 	submit_on_ready(b->submit, on_ready, b);
+	submit_on_lost(b->submit, worker_need_queue, &w);
 	b->delivery = delivery_new(&(struct delivery_request){ .worker = &w,
 	    .loop = w.loop,
 	    .log = b->log,

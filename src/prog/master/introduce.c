@@ -84,3 +84,22 @@ introduce(struct process *p)
 			introduce_hub(p, i);
 	}
 }
+
+/* Not for anvil, which would count anew. */
+void
+introduce_again(struct process *p, struct str role)
+{
+	struct master *m = p->m;
+
+	if (!p->is_ready)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
+		struct process *hub = m->roles[pairs[i].hub].slots[0].now;
+
+		if (p->role == &m->roles[pairs[i].role] && hub != NULL && hub->is_ready &&
+		    (strcmp(pairs[i].purpose, "submit") == 0 ||
+			strcmp(pairs[i].purpose, "lookup") == 0) &&
+		    str_is(role, hub->role->name))
+			introduce_two(hub, p, pairs[i].purpose);
+	}
+}

@@ -181,6 +181,9 @@ const char *process_path(const struct process *p, char *buf, size_t n);
 
 /* introduce.c: gives `p`, which is ready, channels to everybody it may talk to. */
 void introduce(struct process *p);
+/* Its channel to this role, queue or lookup, is broken: another one, when that is there.
+ */
+void introduce_again(struct process *p, struct str role);
 
 /* supervise.c */
 void supervise_start(struct master *m); /* fills the empty slots */

@@ -55,7 +55,10 @@ on_close(void *arg, const char *why)
 static void
 on_need(void *arg, const struct wire_need *msg)
 {
-	roles_need(((struct process *)arg)->m, msg->role);
+	struct process *p = arg;
+
+	roles_need(p->m, msg->role);
+	introduce_again(p, msg->role);
 }
 
 static const struct ipc_handlers handlers = { .on_ready = on_ready, .on_need = on_need };

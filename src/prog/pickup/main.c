@@ -136,6 +136,7 @@ main(int argc, char **argv)
 	scan_init(p);
 	p->submit = submit_new(w.loop, p->log);
 	submit_on_ready(p->submit, on_ready, p);
+	submit_on_lost(p->submit, worker_need_queue, &w);
 	reads.mem = w.mem;
 	decide_folders_of(p->decide, &reads);
 	worker_confine(&w, &sandbox);

@@ -206,6 +206,7 @@ init(struct smtpd *d, struct worker *w, struct err *e)
 	    .loop = w->loop, .log = w->log, .need = need_anvil, .arg = w });
 	d->submit = submit_new(w->loop, w->log);
 	submit_on_ready(d->submit, on_recheck, d);
+	submit_on_lost(d->submit, worker_need_queue, w);
 	rc = open_services(d, e);
 	if (rc == RC_OK)
 		rc = make_resolver(d, e);
