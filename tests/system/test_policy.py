@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import socketserver
+import struct
 import subprocess
 import threading
 
@@ -185,18 +186,44 @@ def test_a_slow_policy_service_holds_back_one_client_only(address, tmp_path):
             assert c.reply().startswith("250")
 
 
+def reset(s):
+    """Closes so that the server hears of it at once, whatever it has not read yet."""
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    s.close()
+
+
+def flood_and_reset(s):
+    s.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:  # ends when the server reads no more
+            s.send(b"NOOP\r\n" * 10000)
+    reset(s)
+
+
 def test_a_client_that_leaves_while_a_policy_service_thinks_leaves_nothing_behind(tmp_path, inside):
     address = ("127.0.0.1", free_port())
     with Service(address) as service, start(address, tmp_path, "smtpd_policy_service_timeout = 60s\n") as mta:
-        c = mta.client()
-        c.hello()
-        c.expect("MAIL FROM:<a@example.test>", 250)
-        c.raw(b"RCPT TO:<slow@relay.test>\r\n")
-        wait_for("the request", lambda: service.requests)
-        c.__exit__()
-        mta.wait_log(r"lost connection after RCPT|disconnect from")
+        for n, leave in enumerate((socket.socket.close, reset, flood_and_reset), 1):
+            c = mta.client()
+            c.hello()
+            c.expect("MAIL FROM:<a@example.test>", 250)
+            c.raw(b"RCPT TO:<slow@relay.test>\r\n")
+            wait_for("the request", lambda: len(service.requests) == n)
+            leave(c.s)
+            mta.wait_log(r"lost connection after RCPT from localhost\[127\.0\.0\.1\]", count=n)
+            mta.wait_log(r"disconnect from localhost\[127\.0\.0\.1\] ehlo=1 mail=1 ", count=n)
         service.may_go.set()
         assert ask(mta, "fine@relay.test").startswith("250")
+
+
+def test_a_client_that_only_reads_any_more_gets_its_answers(tmp_path, inside):
+    address = ("127.0.0.1", free_port())
+    with Service(address), start(address, tmp_path) as mta, mta.client() as c:
+        c.hello()
+        c.raw(b"MAIL FROM:<a@example.test>\r\nRCPT TO:<reject@relay.test>\r\nRCPT TO:<fine@relay.test>\r\n")
+        c.s.shutdown(socket.SHUT_WR)
+        assert [c.reply()[:3] for _ in range(3)] == ["250", "554", "250"]
+        assert c.is_closed()
 
 
 def test_a_policy_service_that_is_silent_is_not_waited_for_longer_than_its_timeout(tmp_path, inside):

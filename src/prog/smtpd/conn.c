@@ -12,8 +12,10 @@
 #include <unistd.h>
 
 #define OUT_MAX   ((size_t)256 * 1024) /* a client that reads nothing gets no more */
-#define IN_MAX    ((size_t)128 * 1024) /* what arrives while a question is open */
+#define IN_MAX    ((size_t)128 * 1024) /* what the session has not used yet */
+#define AHEAD_MAX ((size_t)16 * 1024)  /* ... while a question is open */
 #define LINGER_US (10 * US_PER_SEC)    /* for the last words to get through */
+#define LEAVE_US  US_PER_SEC /* a check that a client does not wait for may still end */
 
 static void on_io(void *arg, unsigned events);
 
@@ -299,6 +301,57 @@ set_timer(struct conn *c)
 		loop_timer_set(l, &c->timer, at);
 }
 
+/* ---- clients that do not wait for an answer ---- */
+
+/* Something is being waited for that is of no use without the client. A message that is
+ * there as a whole is taken in all the same: the client may not have seen our answer. */
+static bool
+waits_for_client(const struct conn *c)
+{
+	bool is_asking = smtp_server_is_asking(c->session);
+
+	if (is_asking && (c->question == NULL || c->question->fx.type == SMTP_FX_COMMIT))
+		return false;
+	return is_asking || c->is_held || c->is_full;
+}
+
+/* Its question is dropped, and with it what was asked on its behalf. */
+static void
+leave(struct conn *c)
+{
+	struct smtp_fx fx;
+
+	if (waits_for_client(c)) {
+		c->is_held = c->is_full = false;
+		decide_run_cancel(&c->decision);
+		smtp_server_lost(c->session, loop_now_us(c->service->smtpd->loop));
+		while (smtp_server_next(c->session, &fx))
+			carry_out(c, &fx);
+		c->is_gone = true;
+	}
+	conn_run(c);
+}
+
+/* True: it is gone, and so is the connection. Who closed only his side may still read: a
+ * check that is over soon is answered, and logged as ever. */
+static bool
+notice_leaving(struct conn *c)
+{
+	struct loop *l = c->service->smtpd->loop;
+
+	if (!c->is_eof || c->is_closing || !waits_for_client(c))
+		return false;
+	if (c->is_gone) {
+		leave(c);
+		return true;
+	}
+	if (c->in.n == 0 && !c->is_leaving) {
+		c->is_leaving = true;
+		loop_timer_set(l, &c->timer, loop_now_us(l) + LEAVE_US);
+	}
+	return false;
+}
+
 static void
 on_timer(void *arg)
 {
@@ -313,6 +366,10 @@ on_timer(void *arg)
 		conn_free(c);
 		return;
 	}
+	if (c->is_leaving) {
+		leave(c);
+		return;
+	}
 	if (c->session == NULL || c->is_held)
 		return;
 	if (now >= smtp_server_deadline(c->session))
@@ -322,21 +379,28 @@ on_timer(void *arg)
 
 /* ---- running ---- */
 
-/* What to wait for. A descriptor that has only its end left to tell would tell it for
- * ever, so it is not watched while a question is open. */
+/* Who floods us while he has to wait does so at his own expense. */
+static size_t
+in_max(const struct conn *c)
+{
+	return c->session != NULL && smtp_server_is_asking(c->session) ? AHEAD_MAX
+								       : IN_MAX;
+}
+
+/* What to wait for. Of a client that has said everything only its end is news. */
 static void
 watch(struct conn *c)
 {
 	struct loop *l = c->service->smtpd->loop;
 	unsigned want = 0;
 
-	if (c->is_gone || (c->is_eof && c->out.n == 0)) {
+	if (c->is_gone) {
 		loop_io_remove(l, &c->io);
 		return;
 	}
 	if (c->out.n > 0)
 		want |= LOOP_WRITE;
-	if (!c->is_eof && !c->is_full && !c->is_closing && c->in.n < IN_MAX &&
+	if (!c->is_eof && !c->is_full && !c->is_closing && c->in.n < in_max(c) &&
 	    c->out.n == 0)
 		want |= LOOP_READ;
 	loop_io_want(l, &c->io, want);
@@ -369,6 +433,8 @@ settle(struct conn *c)
 		conn_free(c);
 		return;
 	}
+	if (notice_leaving(c))
+		return;
 	if (c->in.n == 0)
 		buf_release(&c->in);
 	watch(c);
@@ -417,7 +483,9 @@ run_block(struct conn *c, size_t n)
 static void
 on_readable(struct conn *c)
 {
-	ssize_t n = read(c->io.fd, c->service->smtpd->block, READ_SIZE);
+	size_t room = in_max(c) > c->in.n ? in_max(c) - c->in.n : 1;
+	ssize_t n =
+	    read(c->io.fd, c->service->smtpd->block, room < READ_SIZE ? room : READ_SIZE);
 
 	if (n > 0 && c->is_greeting_proxy) {
 		keep_input(c, str_n(c->service->smtpd->block, (size_t)n));

@@ -197,6 +197,7 @@ struct conn {
 	bool is_greeting_proxy;        /* the proxy's header is awaited */
 	bool is_held;                  /* a reply waits for a table: nothing goes on */
 	bool is_eof;                   /* nothing more comes */
+	bool is_leaving;               /* ... and it will not be waited for much longer */
 	bool is_closing;               /* when `out` is written */
 	bool is_full;                  /* the message cannot take more for the moment */
 	bool is_gone;                  /* the descriptor is of no use any more */
