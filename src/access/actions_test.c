@@ -84,6 +84,14 @@ actions(void **state)
 				  " triggers REDIRECT a@b|REDIRECT a@b" },
 		{ "REDIRECT a", "dunno|W: access table hash:t entry \"s+x@d.e.test\" "
 				"requires user@domain target" },
+		{ "REDIRECT a@b\rc",
+		    "dunno|W: access table hash:t entry \"s+x@d.e.test\" "
+		    "requires user@domain target" },
+		{ "FILTER smtp:x\ry", "dunno|W: access table hash:t entry "
+				      "\"s+x@d.e.test\" requires "
+				      "transport:destination" },
+		{ "BCC a@b\rc", "dunno|W: access table hash:t entry \"s+x@d.e.test\" "
+				"requires user@domain target" },
 		{ "BCC a@b", "dunno|bcc: " FROM_SENDER " triggers BCC a@b|BCC a@b" },
 		{ "BCC", "dunno|W: access table hash:t entry \"s+x@d.e.test\" requires "
 			 "user@domain target" },

@@ -155,6 +155,22 @@ act_discard(struct access_eval *ev, const struct action *x)
 	return RC_OK;
 }
 
+/* What a database says may have any bytes in it; no address and no next hop has these. */
+static bool
+is_line(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] == '\n' || s.p[i] == '\r' || s.p[i] == '\0')
+			return false;
+	return true;
+}
+
+static bool
+is_target(struct str s)
+{
+	return str_find(s, '@') < s.n && is_line(s);
+}
+
 static enum rc
 act_filter(struct access_eval *ev, const struct action *x)
 {
@@ -162,7 +178,7 @@ act_filter(struct access_eval *ev, const struct action *x)
 		return RC_OK;
 	if (x->text.n == 0)
 		return warn_entry(ev, x, "has FILTER entry without value");
-	if (str_find(x->text, ':') == x->text.n)
+	if (str_find(x->text, ':') == x->text.n || !is_line(x->text))
 		return warn_entry(ev, x, "requires transport:destination");
 	log_effect(ev, x, "filter",
 	    arena_printf(ev->a->mem, "triggers FILTER %.*s", STR_ARG(x->text)));
@@ -175,7 +191,7 @@ act_redirect(struct access_eval *ev, const struct action *x)
 {
 	if (!is_available(ev, x))
 		return RC_OK;
-	if (str_find(x->text, '@') == x->text.n)
+	if (!is_target(x->text))
 		return warn_entry(ev, x, "requires user@domain target");
 	log_effect(ev, x, "redirect",
 	    arena_printf(ev->a->mem, "triggers REDIRECT %.*s", STR_ARG(x->text)));
@@ -204,7 +220,7 @@ act_bcc(struct access_eval *ev, const struct action *x)
 {
 	if (!is_available(ev, x))
 		return RC_OK;
-	if (str_find(x->text, '@') == x->text.n)
+	if (!is_target(x->text))
 		return warn_entry(ev, x, "requires user@domain target");
 	if (append(ev, &ev->bcc_end, x->text))
 		log_effect(ev, x, "bcc",

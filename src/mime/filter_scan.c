@@ -132,9 +132,10 @@ note_edit(struct mime_filter *f, struct str text, unsigned fact_8bit)
 	}
 }
 
-/* Lines with LF between them, as lines with CRLF between them. */
+/* Lines with LF between them, as lines with CRLF between them. Of a header, the second
+ * and later ones begin with a blank, whatever a table said (compat). */
 static enum rc
-put_lines(struct buf *to, struct str s)
+put_lines(struct buf *to, struct str s, bool is_header)
 {
 	enum rc rc = RC_OK;
 
@@ -147,6 +148,9 @@ put_lines(struct buf *to, struct str s)
 		if (rc == RC_OK)
 			rc = buf_put(to, STR("\r\n"));
 		s = str_from(s, n + 1);
+		if (rc == RC_OK && is_header &&
+		    (s.n == 0 || (*s.p != ' ' && *s.p != '\t')))
+			rc = buf_put(to, STR("\t"));
 	}
 	return rc;
 }
@@ -199,10 +203,10 @@ apply(struct mime_filter *f, const struct mime_edit *edit)
 	case MIME_REPLACE:
 		note_edit(f, edit->text, MIME_8BIT_HEADER);
 		buf_reset(&f->field);
-		return put_lines(&f->field, edit->text);
+		return put_lines(&f->field, edit->text, true);
 	case MIME_PREPEND:
 		note_edit(f, edit->text, MIME_8BIT_HEADER);
-		if (put_lines(&f->out, edit->text) != RC_OK)
+		if (put_lines(&f->out, edit->text, true) != RC_OK)
 			return RC_TEMP;
 		return buf_put(&f->out, STR("\r\n"));
 	}
@@ -321,7 +325,7 @@ put_line(struct mime_filter *f, struct str line, const struct mime_edit *edit)
 
 	if (edit->verdict == MIME_PREPEND || edit->verdict == MIME_REPLACE) {
 		note_edit(f, edit->text, MIME_8BIT);
-		rc = put_lines(&f->out, edit->text);
+		rc = put_lines(&f->out, edit->text, false);
 	}
 	if (rc == RC_OK && edit->verdict == MIME_PREPEND)
 		rc = buf_put(&f->out, STR("\r\n"));

@@ -76,12 +76,36 @@ add_bcc(struct message *m, struct str address)
 	return true;
 }
 
+/* A value of a table may have several lines; those that would be headers of their own
+ * become part of the first (compat). */
+static struct str
+fold(struct str text, struct arena *mem)
+{
+	char *to = arena_get(mem, 3 * text.n + 1);
+	struct str line;
+	size_t n = 0;
+
+	while (to != NULL && str_token(&text, "\r\n", &line)) {
+		bool is_more = n > 0;
+
+		if (is_more) {
+			to[n++] = '\r';
+			to[n++] = '\n';
+		}
+		if (is_more && *line.p != ' ' && *line.p != '\t')
+			to[n++] = '\t';
+		memcpy(to + n, line.p, line.n);
+		n += line.n;
+	}
+	return (struct str){ to, n };
+}
+
 static bool
 add_prepend(struct message *m, struct str line)
 {
 	struct str *v = grow(m, m->prepend, m->n_prepend, sizeof(*v));
 
-	line = arena_str(m->mem, line);
+	line = fold(line, m->mem);
 	if (v == NULL || line.p == NULL)
 		return false;
 	v[m->n_prepend++] = line;
