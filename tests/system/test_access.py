@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from harness import Instance, Sink, wait_for
+from harness import Client, Instance, Sink, free_port, wait_for
 
 
 def ask(mta, rcpt="x@relay.test", sender="a@example.test"):
@@ -56,6 +56,18 @@ def test_classes_protect_against_relaying_or_the_server_does_not_take_mail(tmp_p
 def test_a_class_without_a_definition_is_a_fatal_error(tmp_path):
     with start(tmp_path, "smtpd_restriction_classes = nowhere\nsmtpd_client_restrictions = nowhere\n") as mta:
         mta.wait_log("smtpd\\[\\d+\\]: fatal: restriction class `nowhere' needs a definition")
+
+
+def test_a_service_with_a_list_that_makes_no_sense_turns_clients_away_and_the_others_work(tmp_path):
+    port = free_port()
+    other = f"127.0.0.1:{port} inet n - n - - smtpd\n  -o smtpd_relay_restrictions= -o smtpd_recipient_restrictions=permit\n" \
+            "  -o syslog_name=postfix/odd\n"
+    with Instance(tmp_path, "relay_domains = relay.test\n", other) as mta:
+        mta.wait_log("postfix/odd/smtpd\\[\\d+\\]: fatal: in parameter smtpd_relay_restrictions or smtpd_recipient_restrictions, ")
+        assert ask(mta).startswith("250")
+        with Client(port, banner=False) as c:
+            assert c.reply() == "421 4.3.0 Server local error" and c.is_closed()
+        assert "throttling" not in mta.log()
 
 
 def test_a_class_that_names_itself_costs_one_reply_and_not_the_server(tmp_path):

@@ -141,8 +141,11 @@ make_resolver(struct smtpd *d, struct err *e)
 
 	if (rc != RC_OK)
 		return rc;
-	if (d->n_services > 0)
-		conf.servers = d->services[0].conf.hikyaku_dns_servers;
+	for (size_t i = 0; i < d->n_services; i++)
+		if (d->services[i].trouble == NULL) {
+			conf.servers = d->services[i].conf.hikyaku_dns_servers;
+			break;
+		}
 	conf.ipv4 = p.has_ipv4;
 	conf.ipv6 = p.has_ipv6;
 	rc = net_resolver_new(d->loop, d->w->log, &conf, &d->resolver, e);
@@ -151,18 +154,43 @@ make_resolver(struct smtpd *d, struct err *e)
 	return rc;
 }
 
+/* Like a process of Postfix that ends at its start, and the others work. */
+static void
+log_trouble(const struct smtpd *d)
+{
+	for (size_t i = 0; i < d->n_services; i++) {
+		const struct service *s = &d->services[i];
+
+		if (s->trouble == NULL)
+			continue;
+		log_fatal(s->entry->log, "%s", s->trouble);
+		log_warn(s->entry->log,
+		    "service %.*s: clients are turned away until this is corrected",
+		    STR_ARG(s->entry->name));
+	}
+}
+
+/* RC_PERM: none of them can work. */
 static enum rc
 open_services(struct smtpd *d, struct err *e)
 {
 	struct worker *w = d->w;
-	enum rc rc = RC_OK;
+	size_t n_good = 0;
 
 	d->services = mem_array(w->n_services + 1, sizeof(*d->services));
-	for (size_t i = 0; rc == RC_OK && i < w->n_services; i++) {
-		rc = service_open(&d->services[i], d, &w->services[i], e);
+	for (size_t i = 0; i < w->n_services; i++) {
+		enum rc rc = service_open(&d->services[i], d, &w->services[i], e);
+
+		if (rc != RC_OK && rc != RC_PERM)
+			return rc;
+		n_good += rc == RC_OK;
 		d->n_services++;
 	}
-	return rc;
+	if (n_good == 0 && d->n_services > 0)
+		return RC_PERM;
+	if (w->worker_at == 0) /* the first worker says it */
+		log_trouble(d);
+	return RC_OK;
 }
 
 /* Where the restrictions of a service get their answers. */
@@ -176,7 +204,11 @@ connect_decisions(struct smtpd *d, size_t i, struct err *e)
 		.verify_wait_us = { d->services[i].verify_wait_us[0],
 		    d->services[i].verify_wait_us[1] } };
 	struct policy_settings set;
-	enum rc rc = policy_settings_load(
+	enum rc rc;
+
+	if (d->services[i].trouble != NULL)
+		return RC_OK;
+	rc = policy_settings_load(
 	    d->w->snapshot, d->w->services[i].entry, d->w->mem, &set, e);
 
 	if (rc != RC_OK)
@@ -254,7 +286,8 @@ main(int argc, char **argv)
 	raise_descriptor_limit();
 	reads.mem = w->mem;
 	for (size_t i = 0; i < d->n_services; i++)
-		allow_decisions(d->services[i].decide, &reads, &sandbox);
+		if (d->services[i].decide != NULL)
+			allow_decisions(d->services[i].decide, &reads, &sandbox);
 	for (size_t i = 0; i < d->n_services; i++)
 		if (d->services[i].filter_path != NULL)
 			sandbox.may |= OS_MAY_CONNECT_UNIX;

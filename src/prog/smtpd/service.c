@@ -1,9 +1,11 @@
 /* Services: master.cf lines whose command is smtpd. Their parameters become plain structs
  * once; a session keeps what it began with. */
+#include "base/arena.h"
 #include "log/log.h"
 #include "net/endpoint.h"
 #include "os/fd.h"
 #include "prog/smtpd/smtpd.h"
+#include <unistd.h>
 
 #define ACCEPT_BATCH 16 /* a round; the other workers shall get some, too */
 #define PAUSE_US     US_PER_SEC
@@ -34,6 +36,17 @@ on_retry(void *arg)
 	service_listen(s);
 }
 
+/* Before a word is heard. Who came by TLS could not read ours. */
+static void
+turn_away(const struct service *s, int *fd)
+{
+	static const struct str sorry = STR_INIT("421 4.3.0 Server local error\r\n");
+
+	if (s->trouble != NULL && write(*fd, sorry.p, sorry.n) < 0)
+		log_debug(s->entry->log, "a client did not wait to be turned away");
+	os_fd_close(fd);
+}
+
 static void
 on_client(void *arg, unsigned events)
 {
@@ -60,8 +73,8 @@ on_client(void *arg, unsigned events)
 		}
 		if (rc != RC_OK)
 			break;
-		if (s->is_wrapped) {
-			os_fd_close(&fd);
+		if (s->is_wrapped || s->trouble != NULL) {
+			turn_away(s, &fd);
 			continue;
 		}
 		addr = net_endpoint_addr(&peer);
@@ -80,27 +93,42 @@ share_of(const struct worker *w, uint32_t maxproc)
 	return maxproc == 0 ? 0 : (maxproc + n - 1) / n;
 }
 
+static enum rc
+load(struct service *s, struct err *e)
+{
+	struct smtpd *d = s->smtpd;
+	struct decide_request req = { .snapshot = d->w->snapshot,
+		.service = s->entry->entry,
+		.log = s->entry->log,
+		.with_access = true,
+		.share = d->tables };
+	enum rc rc = decide_new(&req, &s->decide, e);
+
+	if (rc == RC_OK)
+		rc = service_load(s, e);
+	if (rc == RC_OK && d->tables == NULL)
+		d->tables = s->decide;
+	return rc;
+}
+
 enum rc
 service_open(
     struct service *s, struct smtpd *d, const struct worker_service *entry, struct err *e)
 {
-	struct decide_request req = { .snapshot = d->w->snapshot,
-		.service = entry->entry,
-		.log = entry->log,
-		.with_access = true,
-		.share = d->tables };
 	enum rc rc;
 
 	*s = (struct service){ .smtpd = d, .entry = entry };
+	rc = load(s, e);
+	if (rc == RC_PERM) {
+		decide_free(&s->decide);
+		*s = (struct service){ .smtpd = d,
+			.entry = entry,
+			.trouble = arena_printf(d->w->mem, "%s", e->text).p };
+	} else if (rc != RC_OK) {
+		return rc;
+	}
 	s->max_sessions = share_of(d->w, entry->maxproc);
 	loop_timer_init(&s->retry, on_retry, s);
-	rc = decide_new(&req, &s->decide, e);
-	if (rc == RC_OK)
-		rc = service_load(s, e);
-	if (rc != RC_OK)
-		return rc;
-	if (d->tables == NULL)
-		d->tables = s->decide;
 	s->listeners = mem_array(entry->n_listen + 1, sizeof(*s->listeners));
 	s->n_listeners = entry->n_listen;
 	for (size_t i = 0; i < entry->n_listen; i++) {
@@ -108,5 +136,5 @@ service_open(
 		loop_io_init(
 		    &s->listeners[i].io, entry->listen[i], on_client, &s->listeners[i]);
 	}
-	return RC_OK;
+	return rc;
 }

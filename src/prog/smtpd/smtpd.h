@@ -102,7 +102,9 @@ struct service {
 	size_t n_listeners;
 	struct loop_timer retry; /* accepting failed: again after a pause */
 	bool is_paused;
-	bool needs_tls, is_wrapped;        /* by its parameters; there is no TLS yet */
+	bool needs_tls, is_wrapped; /* by its parameters; there is no TLS yet */
+	const char
+	    *trouble; /* why it cannot serve, and nothing else is set; NULL: it can */
 	uint32_t n_sessions, max_sessions; /* 0: no limit */
 };
 
@@ -209,6 +211,8 @@ struct conn {
 MUST_USE enum rc service_load(struct service *s, struct err *e);
 
 /* ---- service.c ---- */
+/* Returns: RC_PERM: its parameters make no sense; the others can work all the same, and
+ * clients of this one are turned away. */
 MUST_USE enum rc service_open(struct service *s, struct smtpd *d,
     const struct worker_service *entry, struct err *e);
 /* Accepts, or stops accepting, as the limit and draining say. */
