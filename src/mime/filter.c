@@ -80,6 +80,12 @@ mime_filter_refusal(const struct mime_filter *f, struct err *e)
 }
 
 bool
+mime_filter_is_too_deep(const struct mime_filter *f)
+{
+	return f->scan != NULL && f->scan->structure.is_too_deep;
+}
+
+bool
 mime_filter_in_body(const struct mime_filter *f)
 {
 	return f->state == ST_BODY ||

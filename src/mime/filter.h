@@ -60,7 +60,11 @@ struct mime_conf {
 	size_t body_check_limit; /* bytes of a part's body that are checked */
 	size_t token_limit;      /* of one address field */
 	bool is_flat;            /* disable_mime_input_processing */
-	unsigned strict;         /* enum mime_strict, or-ed */
+	/* What says that it is 8-bit becomes quoted-printable: what
+	 * force_mime_input_conversion does, and smtp for servers without 8BITMIME. For a
+	 * filter without checks and mappings: they are for the text that comes out. */
+	bool converts;
+	unsigned strict; /* enum mime_strict, or-ed */
 	enum mime_end_action end_action;
 	const struct mime_bytes *reject, *strip; /* or NULL */
 	unsigned hopcount_limit; /* this many Received: fields, ours included: RC_PERM */
@@ -145,6 +149,8 @@ MUST_USE enum rc mime_filter_end(struct mime_filter *f, struct str *out, struct 
 MUST_USE enum rc mime_filter_refusal(const struct mime_filter *f, struct err *e);
 
 unsigned mime_filter_facts(const struct mime_filter *f); /* enum mime_fact, or-ed */
+/* Parts beyond nesting_limit were not looked into, and so not converted. */
+bool mime_filter_is_too_deep(const struct mime_filter *f);
 /* The first Message-ID: (and Resent-Message-ID:) value for the log, without folding;
  * empty: none so far. The added one counts. Valid as long as the filter. */
 struct str mime_filter_message_id(const struct mime_filter *f);

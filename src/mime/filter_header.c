@@ -164,9 +164,21 @@ pass_field(struct mime_filter *f, struct err *e)
 		keep_id(&f->id, value);
 	if (h == MIME_HDR_RESENT_MESSAGE_ID)
 		keep_id(&f->resent_id, value);
-	if (rc == RC_NONE && !is_dropped(f, h, name))
+	if (rc == RC_NONE && !is_dropped(f, h, name) && !mime_convert_drops(f, name))
 		emit_field(f, cut(f, field));
 	return RC_OK;
+}
+
+/* A header of a part, or of a message inside the message. */
+static void
+pass_part_field(struct mime_filter *f, struct str field)
+{
+	struct str name = str_head(field, str_find(field, ':'));
+
+	if (mime_convert_drops(f, name))
+		return;
+	mime_filter_note_bytes(f, field, MIME_8BIT);
+	emit_field(f, f->scan->converts ? cut(f, field) : field);
 }
 
 static enum rc
@@ -182,8 +194,7 @@ flush_field(struct mime_filter *f, struct err *e)
 		if (f->scan == NULL || f->scan->part == MIME_PART_HEADER) {
 			rc = pass_field(f, e);
 		} else {
-			mime_filter_note_bytes(f, buf_view(&f->field), MIME_8BIT);
-			emit_field(f, buf_view(&f->field));
+			pass_part_field(f, buf_view(&f->field));
 		}
 	}
 	if (rc != RC_OK)
@@ -255,6 +266,8 @@ end_headers(struct mime_filter *f, bool has_body, bool has_text, struct err *e)
 
 	if (rc != RC_OK)
 		return rc;
+	if (s != NULL)
+		mime_convert_end_headers(f, has_text);
 	if (is_first) {
 		if (has_text && f->conf->end_action == MIME_END_TELL)
 			mime_filter_emit(

@@ -3,6 +3,7 @@
 /* What filter.c (memory, the plain body), filter_header.c (headers) and filter_scan.c
  * (checks, and the body line by line) share. */
 #include "mime/filter.h"
+#include "mime/quoted.h"
 
 enum state { ST_FIRST_LINE, ST_HEADER, ST_BODY };
 
@@ -36,6 +37,9 @@ struct mime_scan {
 	bool in_line;           /* a part of this line was passed already */
 	bool has_put;           /* … and some of it was not dropped */
 	bool is_disallowed;
+	bool converts;  /* mime_conf.converts */
+	bool is_quoted; /* … and this body is 8-bit */
+	struct mime_quoted quoted;
 };
 
 struct mime_filter {
@@ -80,6 +84,15 @@ void mime_filter_note_bytes(struct mime_filter *f, struct str s, unsigned fact_8
 void mime_filter_emit(struct mime_filter *f, struct str s);
 /* Strays in p[0..n) become blanks where they stand. */
 void mime_filter_clean(struct mime_filter *f, char *p, size_t n);
+
+/* ---- filter_convert.c ---- */
+/* A field that says how its part is encoded, and will be wrong: not passed on. */
+bool mime_convert_drops(const struct mime_filter *f, struct str name);
+/* The headers are over, before the structure is told so: the encoding that the part has
+ * from here on is said. `has_text`: they ended with a line of the body. */
+void mime_convert_end_headers(struct mime_filter *f, bool has_text);
+/* A line of body, or a piece of one, to f->out; with its end, but for the CRLF. */
+MUST_USE enum rc mime_convert_put(struct mime_filter *f, struct str line, bool is_whole);
 
 /* ---- filter_scan.c ---- */
 /* NULL: nothing to look at. */

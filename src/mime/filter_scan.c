@@ -27,7 +27,7 @@ mime_scan_new(const struct mime_conf *c, const struct mime_hooks *h)
 {
 	unsigned checks = h != NULL ? h->checks : 0;
 	bool looks = checks != 0 || c->strict != 0 || c->reject != NULL ||
-		     c->strip != NULL || c->end_action != MIME_END_FIX;
+		     c->strip != NULL || c->end_action != MIME_END_FIX || c->converts;
 	struct mime_scan *s;
 
 	if (!looks && (h == NULL || h->map == NULL))
@@ -38,7 +38,8 @@ mime_scan_new(const struct mime_conf *c, const struct mime_hooks *h)
 	s->structure.boundary_limit = c->boundary_limit;
 	s->structure.is_flat = c->is_flat;
 	mime_structure_init(&s->structure);
-	s->wants_parts = !c->is_flat && (c->strict != 0 || checks != 0);
+	s->converts = c->converts && !c->is_flat;
+	s->wants_parts = !c->is_flat && (c->strict != 0 || checks != 0 || c->converts);
 	buf_init(&s->text, 2 * c->header_size_limit + 2 * RECORD_MAX);
 	return s;
 }
@@ -275,7 +276,7 @@ mime_scan_wants_lines(const struct mime_filter *f)
 
 	if (s == NULL)
 		return false;
-	return s->in_line || f->line.n > 0 || f->conf->reject != NULL ||
+	return s->in_line || s->is_quoted || f->line.n > 0 || f->conf->reject != NULL ||
 	       f->conf->strip != NULL || checks_body(f) ||
 	       (s->wants_parts && s->structure.n_levels > 0) ||
 	       (f->conf->strict & MIME_STRICT_BODY & ~s->errors) != 0;
@@ -293,8 +294,10 @@ check_line(struct mime_filter *f, struct str line, struct mime_edit *edit,
 	*edit = (struct mime_edit){ .verdict = MIME_KEEP };
 	/* compat: what closes a multipart counts for what follows. */
 	if (s->wants_parts && !s->in_line && s->structure.n_levels > 0 &&
-	    mime_structure_closes(&s->structure, line))
+	    mime_structure_closes(&s->structure, line)) {
 		s->segment_n = 0;
+		s->is_quoted = false;
+	}
 	if (checks_body(f)) {
 		rc = ask(f, MIME_PART_BODY, line, edit, e);
 		if (rc != RC_OK)
@@ -306,6 +309,7 @@ check_line(struct mime_filter *f, struct str line, struct mime_edit *edit,
 		report(f, MIME_STRICT_BODY, line);
 	if (s->wants_parts && !s->in_line && s->structure.n_levels > 0)
 		*begins_part = mime_structure_line(&s->structure, line);
+	s->is_quoted = s->is_quoted && !*begins_part;
 	return RC_OK;
 }
 
@@ -317,9 +321,10 @@ begin_part(struct mime_filter *f)
 	f->scan->segment_n = 0;
 }
 
-/* The line, its edit and its end go to f->out. */
+/* The line and its edit go to f->out, without the line's end. */
 static enum rc
-put_line(struct mime_filter *f, struct str line, const struct mime_edit *edit)
+put_line(
+    struct mime_filter *f, struct str line, bool is_whole, const struct mime_edit *edit)
 {
 	enum rc rc = RC_OK;
 
@@ -330,7 +335,7 @@ put_line(struct mime_filter *f, struct str line, const struct mime_edit *edit)
 	if (rc == RC_OK && edit->verdict == MIME_PREPEND)
 		rc = buf_put(&f->out, STR("\r\n"));
 	if (rc == RC_OK && (edit->verdict == MIME_KEEP || edit->verdict == MIME_PREPEND))
-		rc = buf_put(&f->out, line);
+		rc = mime_convert_put(f, line, is_whole);
 	return rc;
 }
 
@@ -348,7 +353,7 @@ pass_gathered(struct mime_filter *f, size_t n, bool is_whole, struct err *e)
 		return rc;
 	mime_filter_note_bytes(f, line, MIME_8BIT);
 	mime_filter_note_line(f, line.p, line.n, is_whole);
-	rc = put_line(f, line, &edit);
+	rc = put_line(f, line, is_whole, &edit);
 	s->has_put = (s->in_line && s->has_put) || edit.verdict != MIME_DROP;
 	if (rc == RC_OK && is_whole && s->has_put)
 		rc = buf_put(&f->out, STR("\r\n"));
@@ -488,15 +493,16 @@ mime_scan_body(struct mime_filter *f, struct str *in, struct str *out, struct er
 		*in = str_from(*in, n + 2);
 		if (begins_part)
 			begin_part(f);
-		if (edit.verdict == MIME_KEEP)
+		/* Views cannot follow what went to f->out. */
+		if (edit.verdict == MIME_KEEP && !f->scan->is_quoted && f->out.n == 0)
 			kept += n + 2;
-		else if (put_line(f, line, &edit) != RC_OK ||
+		else if (put_line(f, line, true, &edit) != RC_OK ||
 			 (edit.verdict != MIME_DROP &&
 			     buf_put(&f->out, STR("\r\n")) != RC_OK))
 			return err_set(e, RC_TEMP, "4.3.0 Error: queue file write error");
 		if (edit.verdict != MIME_KEEP || begins_part || !mime_scan_wants_lines(f))
 			break;
-		if (in->n == 0)
+		if (in->n == 0 || f->out.n >= PIECE_MAX)
 			break;
 	}
 	if (kept > 0) {
@@ -525,6 +531,8 @@ mime_scan_close(struct mime_filter *f, struct err *e)
 	if (rc == RC_OK && f->scan->in_line) {
 		f->scan->in_line = false;
 		f->owes_crlf = f->scan->has_put;
+		if (mime_convert_put(f, STR(""), true) != RC_OK)
+			rc = err_set(e, RC_TEMP, "4.3.0 Error: queue file write error");
 		f->line_n = 0;
 	}
 	return rc;

@@ -97,9 +97,10 @@ limits(void **state)
 	c.nesting_limit = 0;
 	check(&c,
 	    "Content-Type: multipart/x; boundary=b\n\n--b\nContent-Type: multipart/x; "
-	    "boundary=c\n\n--c\nA: b\n", /* compat: one more than the limit says */
+	    "boundary=c\n\n--c\nContent-Type: multipart/x; boundary=d\n\n--d\n"
+	    "A: b\n", /* compat: two more than the limit says */
 	    "hContent-Type: multipart/x; boundary=b|b--b|mContent-Type: multipart/x; "
-	    "boundary=c|b--c|bA: b|");
+	    "boundary=c|b--c|mContent-Type: multipart/x; boundary=d|b--d|bA: b|");
 	c = usual;
 	c.boundary_limit = 1;
 	check(&c, "Content-Type: multipart/x; boundary=bcd\n\n--bx\nA: b\n",

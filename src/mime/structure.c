@@ -14,7 +14,7 @@ mime_structure_init(struct mime_structure *s)
 {
 	s->content = MIME_CONTENT_OTHER;
 	s->encoding = MIME_ENC_7BIT;
-	s->is_global = false;
+	s->is_message = s->is_global = s->is_too_deep = false;
 	s->levels = NULL; /* made with the first multipart: most messages have none */
 	s->n_levels = 0;
 }
@@ -95,11 +95,12 @@ push_level(struct mime_structure *s, struct str boundary)
 {
 	struct mime_level *l;
 
-	/* compat: one more than the limit says. */
-	if (s->n_levels > s->nesting_limit || boundary.n == 0)
+	if (s->n_levels > s->nesting_limit + 1 || boundary.n == 0) {
+		s->is_too_deep = s->is_too_deep || boundary.n > 0;
 		return;
-	if (s->levels == NULL)
-		s->levels = mem_array(s->nesting_limit + 1, sizeof(*s->levels));
+	}
+	if (s->levels == NULL) /* compat: two more than the limit says */
+		s->levels = mem_array(s->nesting_limit + 2, sizeof(*s->levels));
 	l = &s->levels[s->n_levels++];
 	l->n = boundary.n < s->boundary_limit ? boundary.n : s->boundary_limit;
 	l->boundary = mem_get(l->n + 1);
@@ -153,6 +154,7 @@ read_content_type(struct mime_structure *p, struct str s)
 	if (take_char(&s, '/'))
 		sub = take_token(&s, room + type.n);
 	p->content = content_of(type, sub);
+	p->is_message = str_iis(type, "message");
 	p->is_global = str_iis(sub, "global");
 	if (p->content == MIME_CONTENT_MULTIPART || p->content == MIME_CONTENT_DIGEST)
 		read_parameters(p, s, room);
@@ -195,6 +197,12 @@ mime_structure_header(struct mime_structure *s, struct str name, struct str valu
 		read_encoding(s, value);
 }
 
+bool
+mime_structure_is_8bit(const struct mime_structure *s)
+{
+	return s->encoding == MIME_ENC_8BIT || s->encoding == MIME_ENC_BINARY;
+}
+
 const char *
 mime_structure_bad_encoding(const struct mime_structure *s)
 {
@@ -224,6 +232,7 @@ mime_structure_end_headers(struct mime_structure *s)
 	bool is_nested = !s->is_flat && s->content == MIME_CONTENT_MESSAGE;
 
 	s->content = MIME_CONTENT_OTHER;
+	s->is_message = s->is_global = false;
 	if (is_nested)
 		s->encoding = MIME_ENC_7BIT;
 	return is_nested ? MIME_PART_NESTED_HEADER : MIME_PART_BODY;
@@ -269,7 +278,8 @@ mime_structure_line(struct mime_structure *s, struct str line)
 		drop_levels(s, i);
 		return false;
 	}
-	s->content = s->levels[i].is_digest ? MIME_CONTENT_MESSAGE : MIME_CONTENT_OTHER;
+	s->is_message = s->levels[i].is_digest;
+	s->content = s->is_message ? MIME_CONTENT_MESSAGE : MIME_CONTENT_OTHER;
 	drop_levels(s, i + 1);
 	return true;
 }

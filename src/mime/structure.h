@@ -41,7 +41,9 @@ struct mime_structure {
 	/* Of the part whose headers are being read, then of its body. */
 	enum mime_content content;
 	enum mime_encoding encoding;
-	bool is_global; /* message/global: any encoding is fine */
+	bool is_message;  /* message/something, also what is not looked into */
+	bool is_global;   /* message/global: any encoding is fine */
+	bool is_too_deep; /* a multipart was not looked into: nesting_limit */
 	struct mime_level *levels;
 	size_t n_levels;
 };
@@ -57,6 +59,8 @@ enum mime_part mime_structure_end_headers(struct mime_structure *s);
 bool mime_structure_line(struct mime_structure *s, struct str line);
 /* Whether the line closes a multipart. */
 bool mime_structure_closes(const struct mime_structure *s, struct str line);
+/* The part says that its content is not 7-bit: what a 7-bit server cannot be given. */
+bool mime_structure_is_8bit(const struct mime_structure *s);
 /* The encoding says something that multipart and message types must not say: its name.
  * NULL: it is as it must be. For the end of headers, before mime_structure_end_headers().
  * Source: RFC 2045 section 6.4. */
