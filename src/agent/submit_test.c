@@ -1,6 +1,7 @@
-/* A submission channel that breaks: what was asked is answered, and another one wanted.
- */
+/* A submission channel that breaks: what was asked is answered, once, and another one
+ * wanted; and the ids that come over one. */
 #include "agent/submit.h"
+#include "agent/testing.h"
 #include "agent/verify_client.h"
 #include "ipc/channel.h"
 #include "log/log.h"
@@ -99,11 +100,77 @@ a_broken_channel_is_asked_for_anew(void **state)
 	loop_free(&s.loop);
 }
 
+struct pair {
+	struct submit *s;
+	uint32_t request[2];
+	size_t n;
+};
+
+/* One answer is enough: the owner goes away, and the other request with him. */
+static void
+told_once(void *arg, enum rc rc, int fd, uint32_t number, struct str text)
+{
+	struct pair *p = arg;
+
+	(void)fd;
+	(void)number;
+	(void)text;
+	assert_int_equal(rc, RC_TEMP);
+	p->n++;
+	submit_forget(p->s, p->request[0]);
+	submit_forget(p->s, p->request[1]);
+}
+
+static void
+who_leaves_when_queue_dies_is_not_called_again(void **state)
+{
+	struct testing_queue q;
+	struct pair p = { 0 };
+
+	(void)state;
+	testing_queue_init(&q);
+	testing_queue_connect(&q, 1);
+	p.s = q.submit;
+	q.is_silent = true;
+	testing_queue_rounds(&q);
+	for (int i = 0; i < 2; i++)
+		p.request[i] = submit_stage_open(q.submit, told_once, &p);
+	testing_queue_rounds(&q);
+	ipc_channel_free(&q.ch);
+	testing_queue_rounds(&q);
+	assert_int_equal(p.n, 1);
+	testing_queue_fini(&q);
+}
+
+static void
+ids_never_run_out(void **state)
+{
+	struct testing_queue q;
+	uint64_t last = 0;
+
+	(void)state;
+	testing_queue_init(&q);
+	testing_queue_connect(&q, 1);
+	testing_queue_rounds(&q);
+	for (int i = 0; i < 50; i++) {
+		uint64_t id;
+		uint32_t epoch;
+
+		assert_int_equal(submit_take_id(q.submit, &id, &epoch, NULL), RC_OK);
+		assert_true(id > last);
+		last = id;
+		testing_queue_rounds(&q);
+	}
+	testing_queue_fini(&q);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_broken_channel_is_asked_for_anew),
+		cmocka_unit_test(who_leaves_when_queue_dies_is_not_called_again),
+		cmocka_unit_test(ids_never_run_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

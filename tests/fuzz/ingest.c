@@ -10,23 +10,20 @@
 #include "agent/decide.h"
 #include "agent/ingest.h"
 #include "agent/lookup_client.h"
-#include "agent/submit.h"
+#include "agent/testing.h"
 #include "base/buf.h"
 #include "conf/snapshot.h"
 #include "ipc/channel.h"
 #include "log/log.h"
-#include "os/fd.h"
 #include "os/sock.h"
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { PUT_MAX = 16 << 20, RCPTS_MAX = 8, LATE_MAX = 64, ROUNDS_MAX = 200000 };
+enum { PUT_MAX = 32 << 20, RCPTS_MAX = 8, LATE_MAX = 64, ROUNDS_MAX = 200000 };
 
 static const char plain[] =
     "compatibility_level = 3.6\n"
@@ -53,23 +50,16 @@ struct late {
 
 /* The rest of the server: made once. */
 struct world {
+	struct testing_queue queue;
 	struct arena *mem;
-	struct loop *loop;
-	struct log *log;
-	struct submit *submit;
 	struct lookup_client *lookup;
 	struct decide *decide[2];
 	struct ingest_conf conf[2];
-	struct ipc_channel *queue, *tables;
-	uint64_t next_id;
+	struct ipc_channel *tables;
 	unsigned patience;
 	bool fails;
 	struct late late[LATE_MAX];
 	size_t n_late;
-	int stage;
-	/* the put of this run */
-	unsigned n_puts;
-	struct buf put;
 };
 
 /* One run of a message. */
@@ -80,82 +70,6 @@ struct run {
 	enum rc rc;
 	char text[300];
 };
-
-/* ---- queue ---- */
-
-static void
-on_ids_want(void *arg, const struct wire_ids_want *m)
-{
-	struct world *w = arg;
-
-	(void)m;
-	ipc_send_ids(w->queue, &(struct wire_ids){ .first = w->next_id, .count = 16 });
-	w->next_id += 16;
-}
-
-static void
-on_stage_open(void *arg, const struct wire_stage_open *m)
-{
-	struct world *w = arg;
-	struct wire_stage s = { .request = m->request, .number = 7, .file = -1 };
-
-	os_fd_close(&w->stage);
-	w->stage = memfd_create("stage", MFD_CLOEXEC);
-	assert(w->stage >= 0);
-	s.file = dup(w->stage);
-	assert(s.file >= 0);
-	ipc_send_stage(w->queue, &s);
-}
-
-static void
-on_stage_drop(void *arg, const struct wire_stage_drop *m)
-{
-	(void)arg;
-	assert(m->number == 7);
-}
-
-static void
-check_content(struct str s)
-{
-	assert(s.n == 0 || str_ends(s, STR("\r\n")));
-	for (size_t i = 0; i < s.n; i++) {
-		assert(s.p[i] != '\n' || (i > 0 && s.p[i - 1] == '\r'));
-		assert(s.p[i] != '\r' || (i + 1 < s.n && s.p[i + 1] == '\n'));
-	}
-}
-
-static void
-on_put(void *arg, const struct wire_put *m)
-{
-	struct world *w = arg;
-	struct buf *b = &w->put;
-	size_t at;
-
-	w->n_puts++;
-	buf_reset(b);
-	assert(buf_printf(b, "from=%.*s filter=%.*s hold=%d ret=%u facts=%u\n",
-		   STR_ARG(m->sender), STR_ARG(m->filter), m->hold, m->ret,
-		   m->facts) == RC_OK);
-	assert(m->n_rcpts > 0);
-	for (size_t i = 0; i < m->n_rcpts; i++) {
-		assert(m->rcpts[i].address.n > 0);
-		assert(buf_printf(b, "to=%.*s,%.*s,%u\n", STR_ARG(m->rcpts[i].address),
-			   STR_ARG(m->rcpts[i].orig), m->rcpts[i].notify) == RC_OK);
-	}
-	at = b->n;
-	if (m->stage != 0) {
-		char *room = buf_room(b, m->size);
-
-		assert(room != NULL &&
-		       pread(w->stage, room, m->size, 0) == (ssize_t)m->size);
-		buf_added(b, m->size);
-	} else {
-		assert(m->content.n == m->size);
-		assert(buf_put(b, m->content) == RC_OK);
-	}
-	check_content(str_from(buf_view(b), at));
-	ipc_send_put_done(w->queue, &(struct wire_put_done){ .request = m->request });
-}
 
 /* ---- tables ---- */
 
@@ -235,29 +149,6 @@ on_close(void *arg, const char *why)
 }
 
 static void
-connect_queue(struct world *w)
-{
-	static const struct ipc_handlers on = { .on_ids_want = on_ids_want,
-		.on_stage_open = on_stage_open,
-		.on_stage_drop = on_stage_drop,
-		.on_put = on_put };
-	const struct ipc_channel_conf c = { .me = WIRE_QUEUE,
-		.peer = WIRE_SUBMITTER,
-		.on = &on,
-		.on_close = on_close,
-		.arg = w };
-	int fds[2];
-
-	assert(os_sock_pair(fds, NULL) == RC_OK);
-	w->queue = ipc_channel_new(w->loop, fds[0], &c);
-	submit_connect(w->submit, fds[1]);
-	w->next_id = 1 << 28; /* names of one length */
-	on_ids_want(w, NULL);
-	ipc_send_state(
-	    w->queue, &(struct wire_state){ .can_store = true, .free_bytes = 1 << 30 });
-}
-
-static void
 connect_tables(struct world *w)
 {
 	static const struct ipc_handlers on = { .on_find = on_find };
@@ -269,7 +160,7 @@ connect_tables(struct world *w)
 	int fds[2];
 
 	assert(os_sock_pair(fds, NULL) == RC_OK);
-	w->tables = ipc_channel_new(w->loop, fds[0], &c);
+	w->tables = ipc_channel_new(w->queue.loop, fds[0], &c);
 	lookup_client_connect(w->lookup, fds[1]);
 }
 
@@ -278,9 +169,10 @@ configure(struct world *w, unsigned i)
 {
 	static const struct conf_host host = { .name = STR_INIT("mail.example.test"),
 		.addresses = STR_INIT("192.0.2.1/24 127.0.0.1/8") };
-	const struct decide_sources sources = { .loop = w->loop, .lookup = w->lookup };
-	struct decide_request how = { .log = w->log };
-	struct ingest_conf_request req = { .log = w->log };
+	const struct decide_sources sources = { .loop = w->queue.loop,
+		.lookup = w->lookup };
+	struct decide_request how = { .log = w->queue.log };
+	struct ingest_conf_request req = { .log = w->queue.log };
 	struct str text = arena_printf(w->mem, "%s%s", plain, i == 0 ? "" : strict);
 	struct err e = { 0 };
 	enum rc rc = conf_from_text(text, STR(""), &host, w->mem, &req.snapshot, &e);
@@ -301,7 +193,8 @@ configure(struct world *w, unsigned i)
 static void
 pump(struct world *w)
 {
-	loop_round(w->loop, 0);
+	loop_round(w->queue.loop, 0);
+	assert(!w->queue.is_closed);
 	answer_late(w);
 }
 
@@ -315,15 +208,11 @@ the_world(void)
 		return w;
 	w = mem_get(sizeof(*w));
 	w->mem = arena_new((size_t)64 << 20);
-	w->loop = loop_new();
-	w->log = log_new("fuzz", "h");
-	w->stage = -1;
-	buf_init(&w->put, PUT_MAX);
-	w->submit = submit_new(w->loop, w->log);
-	c.loop = w->loop;
-	c.log = w->log;
+	testing_queue_init(&w->queue);
+	testing_queue_connect(&w->queue, 1 << 28); /* names of one length */
+	c.loop = w->queue.loop;
+	c.log = w->queue.log;
 	w->lookup = lookup_client_new(&c);
-	connect_queue(w);
 	connect_tables(w);
 	configure(w, 0);
 	configure(w, 1);
@@ -331,6 +220,16 @@ the_world(void)
 }
 
 /* ---- one message ---- */
+
+static void
+check_content(struct str s)
+{
+	assert(s.n == 0 || str_ends(s, STR("\r\n")));
+	for (size_t i = 0; i < s.n; i++) {
+		assert(s.p[i] != '\n' || (i > 0 && s.p[i - 1] == '\r'));
+		assert(s.p[i] != '\r' || (i + 1 < s.n && s.p[i + 1] == '\n'));
+	}
+}
 
 static void
 on_room(void *arg)
@@ -442,9 +341,8 @@ run(struct run *r, const struct message *m, size_t step, size_t leaves_after)
 {
 	struct world *w = r->w;
 
-	w->n_puts = 0;
-	buf_reset(&w->put);
-	while (ingest_new(w->submit, w->loop, m->conf, &r->in, NULL) != RC_OK)
+	w->queue.n_puts = 0;
+	while (ingest_new(w->queue.submit, w->queue.loop, m->conf, &r->in, NULL) != RC_OK)
 		pump(w);
 	ingest_on_room(r->in, on_room, r);
 	ingest_begin(r->in, &m->client, m->rcpts[0].address);
@@ -468,16 +366,24 @@ leave(struct run *r)
 	assert(r->n_done <= 1);
 }
 
-/* Its name and the time are not the message's. */
+/* What was put, without its name and the time, which are not the message's. */
 static void
-mask(struct buf *b, struct str qid)
+take_put(struct world *w, struct str qid, struct buf *out)
 {
-	char *p = b->p + b->start;
+	char *p;
+	enum rc rc = buf_put(out, buf_view(&w->queue.said));
 
-	for (size_t i = 0; i + qid.n <= b->n; i++)
+	check_content(buf_view(&w->queue.content));
+	if (rc == RC_OK)
+		rc = buf_put(out, STR("\n"));
+	if (rc == RC_OK)
+		rc = buf_put(out, buf_view(&w->queue.content));
+	assert(rc == RC_OK);
+	p = out->p + out->start;
+	for (size_t i = 0; i + qid.n <= out->n; i++)
 		if (memcmp(p + i, qid.p, qid.n) == 0)
 			memset(p + i, '#', qid.n);
-	for (size_t i = 0; i < b->n; i++)
+	for (size_t i = 0; i < out->n; i++)
 		if (p[i] >= '0' && p[i] <= '9')
 			p[i] = '0';
 }
@@ -492,6 +398,33 @@ same(struct str a, struct str b)
 	abort();
 }
 
+/* The run with answers at once (a) and the one with late ones (b): whose puts are alike.
+ */
+static void
+compare(const struct message *m, const struct run *a, size_t a_puts,
+    const struct buf *first, struct run *b)
+{
+	size_t b_puts = b->w->queue.n_puts;
+	struct buf second;
+
+	assert(a_puts <= 1 && b_puts <= 1);
+	assert(a_puts == 0 || a->rc == RC_OK);
+	assert(!m->client.is_returned || a->rc != RC_PERM);
+	/* Which of several failures is told may follow from when they were found, and so
+	 * may whether a message that is thrown away had failed before. */
+	if (b->n_done == 1 && a_puts == 1) {
+		assert(b_puts == 1 && b->rc == RC_OK);
+		buf_init(&second, PUT_MAX);
+		take_put(b->w, ingest_qid(b->in), &second);
+		same(buf_view(first), buf_view(&second));
+		buf_fini(&second);
+	} else if (b->n_done == 1) {
+		/* Local mail that is to be returned needs no aliases: it may go back
+		 * before their trouble is met, or be tried again after it. */
+		assert(b_puts == 0 || (m->client.is_returned && a->rc == RC_TEMP));
+	}
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -499,7 +432,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct run a = { .w = w }, b = { .w = w };
 	struct message m;
 	struct buf first;
-	unsigned n_puts;
+	size_t n_puts;
 
 	if (size < 4 || size > 20000)
 		return 0;
@@ -508,27 +441,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	buf_init(&first, PUT_MAX);
 	w->patience = 0;
 	run(&a, &m, size, 0);
-	n_puts = w->n_puts;
-	if (w->put.n > 0)
-		mask(&w->put, ingest_qid(a.in));
-	assert(buf_put(&first, buf_view(&w->put)) == RC_OK);
+	n_puts = w->queue.n_puts;
+	if (n_puts > 0)
+		take_put(w, ingest_qid(a.in), &first);
 	leave(&a);
 	w->patience = data[3] % 8;
 	run(&b, &m, 1 + data[2], m.leaves_after);
-	assert(n_puts <= 1 && w->n_puts <= 1);
-	assert(n_puts == 0 || a.rc == RC_OK);
-	assert(!m.client.is_returned || a.rc != RC_PERM);
-	/* Which of several failures is told may follow from when they were found, and so
-	 * may whether a message that is thrown away had failed before. */
-	if (b.n_done == 1 && n_puts == 1) {
-		assert(w->n_puts == 1 && b.rc == RC_OK);
-		mask(&w->put, ingest_qid(b.in));
-		same(buf_view(&first), buf_view(&w->put));
-	} else if (b.n_done == 1) {
-		/* Local mail that is to be returned needs no aliases: it may go back
-		 * before their trouble is met, or be tried again after it. */
-		assert(w->n_puts == 0 || (m.client.is_returned && a.rc == RC_TEMP));
-	}
+	compare(&m, &a, n_puts, &first, &b);
 	leave(&b);
 	buf_fini(&first);
 	return 0;
