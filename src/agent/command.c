@@ -13,6 +13,7 @@
 #include "base/utf8.h"
 #include "conf/list.h"
 #include "log/log.h"
+#include "map/map.h"
 #include "os/file.h"
 #include "os/random.h"
 #include "os/sock.h"
@@ -24,7 +25,7 @@
 
 /* ---- words ---- */
 
-enum say { SAY_INFO, SAY_WARN, SAY_FATAL };
+enum say { SAY_INFO, SAY_WARN, SAY_ERROR, SAY_FATAL };
 
 static void say(struct command *c, enum say how, const char *fmt, va_list ap)
     PRINTF(3, 0);
@@ -49,7 +50,7 @@ make_printable(char *text)
 static void
 say(struct command *c, enum say how, const char *fmt, va_list ap)
 {
-	static const char *const before[] = { "", "warning: ", "fatal: " };
+	static const char *const before[] = { "", "warning: ", "error: ", "fatal: " };
 	char text[TEXT_MAX];
 
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
@@ -63,6 +64,9 @@ say(struct command *c, enum say how, const char *fmt, va_list ap)
 		break;
 	case SAY_WARN:
 		log_warn(c->log, "%s", text);
+		break;
+	case SAY_ERROR:
+		log_error(c->log, "%s", text);
 		break;
 	case SAY_FATAL:
 		log_fatal(c->log, "%s", text);
@@ -88,6 +92,18 @@ command_warn(struct command *c, const char *fmt, ...)
 
 	va_start(ap, fmt);
 	say(c, SAY_WARN, fmt, ap);
+	va_end(ap);
+}
+
+static void say_error(struct command *c, const char *fmt, ...) PRINTF(2, 3);
+
+static void
+say_error(struct command *c, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(c, SAY_ERROR, fmt, ap);
 	va_end(ap);
 }
 
@@ -125,21 +141,37 @@ is_set_id(void)
 	return getuid() != geteuid() || getgid() != getegid();
 }
 
-/* A set-gid command must not read its rules from wherever the caller likes. */
+static bool
+names_folder(struct command *c, const struct conf_snapshot *s, const char *parameter,
+    const char *dir)
+{
+	struct str list = STR_INIT(""), word;
+	struct err e = { 0 };
+
+	if (conf_get(s, NULL, str_c(parameter), c->mem, &list, &e) != RC_OK)
+		command_fatal(c, 1, "%s", e.text);
+	while (conf_list_next(&list, &word) == RC_OK)
+		if (str_is(word, dir))
+			return true;
+	return false;
+}
+
+/* A set-gid command must not read its rules from wherever the caller likes: its tables
+ * are opened with rights that he does not have. */
 static void
 check_alternate(struct command *c, const char *dir)
 {
 	const struct conf_snapshot *s = load(c, DEFAULT_DIR);
-	struct str list = STR_INIT(""), word;
-	struct err e = { 0 };
 
-	if (conf_get(s, NULL, STR("alternate_config_directories"), c->mem, &list, &e) !=
-	    RC_OK)
-		command_fatal(c, 1, "%s", e.text);
-	while (str_token(&list, " ,\t\n", &word))
-		if (str_is(word, dir))
-			return;
-	command_fatal(c, 1, "unauthorized configuration directory name: %s", dir);
+	if (names_folder(c, s, "alternate_config_directories", dir) ||
+	    names_folder(c, s, "multi_instance_directories", dir))
+		return;
+	/* compat */
+	say_error(c, "unauthorized configuration directory name: %s", dir);
+	command_fatal(c, 1,
+	    "specify \"alternate_config_directories = %s\" or "
+	    "\"multi_instance_directories = %s\" in " DEFAULT_DIR "/main.cf",
+	    dir, dir);
 }
 
 /* The log is a convenience here: who may not write it still gets an answer. */
@@ -176,6 +208,10 @@ command_init(struct command *c, const char *name, const char *config_dir)
 	struct err e = { 0 };
 
 	*c = (struct command){ .name = name, .mem = arena_new(MEM_MAX) };
+	/* The caller's environment is not to be heard by tables and libraries. The
+	 * strings themselves stay where they are. */
+	if (is_set_id() && clearenv() != 0)
+		command_fatal(c, 1, "cannot clear the environment");
 	if (dir == NULL || dir[0] == '\0')
 		dir = DEFAULT_DIR;
 	if (is_set_id() && getuid() != 0 && strcmp(dir, DEFAULT_DIR) != 0)
@@ -227,25 +263,68 @@ command_open_spool(const struct command *c, struct spool **out, struct err *e)
 	return spool_open(os_files_real(), path.p, &conf, &report, out, e);
 }
 
+/* Whether the table has the login. */
+static bool
+table_has(struct command *c, struct map_set *maps, struct str spec, struct str login,
+    struct err *e)
+{
+	struct str value;
+	struct map *m;
+	enum rc rc = map_set_open(maps, spec, 0, &m, e);
+
+	if (rc == RC_OK)
+		rc = map_find(m, login, MAP_EMPTY_OK, c->mem, &value, e);
+	if (rc != RC_OK && rc != RC_NONE)
+		(void)err_set(e, RC_TEMP, "%.*s: table lookup problem", /* compat */
+		    STR_ARG(spec));
+	else
+		*e = (struct err){ 0 };
+	return rc == RC_OK;
+}
+
+/* RC_OK, RC_NONE: the list says yes or no. RC_TEMP: a table does not answer. */
+static enum rc
+list_has_user(
+    struct command *c, const struct match_list *l, struct str login, struct err *e)
+{
+	/* What a set-gid command opens here the administrator named: command_init(). */
+	const struct map_env env = { .log = c->log,
+		.snapshot = c->snapshot,
+		.asks_remote = true,
+		.asks_service = true };
+	struct map_set *maps = map_set_new(&env);
+	enum rc rc = RC_NONE;
+
+	for (size_t i = 0; i < l->n && rc == RC_NONE; i++) {
+		const struct match_item *item = &l->v[i];
+		bool fits = item->kind == MATCH_TABLE
+				? table_has(c, maps, item->text, login, e)
+				: str_ieq(item->text, login);
+
+		if (e->text[0] != '\0')
+			rc = RC_TEMP;
+		else if (fits)
+			rc = item->is_negated ? RC_PERM : RC_OK;
+	}
+	map_set_free(&maps);
+	return rc == RC_PERM ? RC_NONE : rc;
+}
+
 bool
 command_user_is_listed(struct command *c, int status, const char *parameter,
     struct str list, struct str login)
 {
-	struct match_list m;
+	struct match_list l;
 	struct err e = { 0 };
+	enum rc rc;
 
-	if (match_list_parse(list, &match_files_os, c->mem, &m, &e) != RC_OK)
+	/* The usual case opens nothing. */
+	if (str_is(list, "static:anyone"))
+		return true;
+	if (match_list_parse(list, &match_files_os, c->mem, &l, &e) != RC_OK)
 		command_fatal(c, status, "%s: %s", parameter, e.text);
-	for (size_t i = 0; i < m.n; i++) {
-		const struct match_item *item = &m.v[i];
-		bool is_static =
-		    item->kind == MATCH_TABLE && str_starts(item->text, STR("static:"));
-
-		if (item->kind != MATCH_WORD && !is_static)
-			command_fatal(c, status, "%s: %.*s is not supported here",
-			    parameter, STR_ARG(item->text));
-		if (is_static || str_ieq(item->text, login))
-			return !item->is_negated;
-	}
-	return false;
+	rc = list_has_user(c, &l, login, &e);
+	if (rc == RC_TEMP)
+		command_fatal(c, status, "%s: %s", parameter, e.text);
+	return rc == RC_OK;
 }

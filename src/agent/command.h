@@ -22,8 +22,9 @@ struct command {
 };
 
 /* Reads the configuration of `config_dir` (-c), else of MAIL_CONFIG, else /etc/postfix; a
- * set-gid command accepts only what alternate_config_directories names. Ends the process
- * with status 1 and a message when it cannot. */
+ * set-gid command accepts only what alternate_config_directories and
+ * multi_instance_directories name, and forgets its environment. Ends the process with
+ * status 1 and a message when it cannot. */
 void command_init(struct command *c, const char *name, const char *config_dir);
 /* On standard error as "name: text", and in the mail log. */
 void command_say(struct command *c, const char *fmt, ...) PRINTF(2, 3);
@@ -62,7 +63,7 @@ void queue_client_close(struct queue_client *q);
 MUST_USE enum rc command_open_spool(
     const struct command *c, struct spool **out, struct err *e);
 /* Whether `login` is on `list`, the value of authorized_*_users: names, "/files" of
- * names, "static:anything", each perhaps behind "!". What cannot be read or asked ends
+ * names, tables, each perhaps behind "!". What cannot be read or asked ends
  * the program with `status`: a list that forbids must not let pass. */
 bool command_user_is_listed(struct command *c, int status, const char *parameter,
     struct str list, struct str login);

@@ -86,10 +86,12 @@ def test_users_take_every_place_and_root_cannot_administer(mta):
 
 
 @pytest.mark.parametrize("rule, ok", [("static:anyone", True), ("!hkuser, static:anyone", False), ("!{dir}/no, static:anyone", False),
-                                      ("{dir}/no", True), ("root", False), ("!hash:{dir}/t, static:anyone", False)])
+                                      ("{dir}/no", True), ("root", False), ("!hash:{dir}/t, static:anyone", False),
+                                      ("texthash:{dir}/no", True), ("!texthash:{dir}/no, static:anyone", False),
+                                      ("inline:{{{{other=x}}}}", False)])
 def test_submitter_on_a_negated_list_may_post(root, instance, rule, ok):
     m = instance(main=f"authorized_submit_users = {rule}")
-    (m.dir / "no").write_text("hkuser\n")
+    (m.dir / "no").write_text("hkuser\n" if rule.endswith("{dir}/no") and not rule.startswith("texthash") else "hkuser x\n")
     os.chmod(m.dir / "spool", 0o755)
     (m.dir / "spool/maildrop").mkdir(mode=0o777)
     os.chmod(m.dir / "spool/maildrop", 0o777)
@@ -103,8 +105,54 @@ def test_submitter_on_a_negated_list_may_post(root, instance, rule, ok):
 def test_reader_on_a_negated_list_may_see_the_queue(root, instance, rule, ok):
     m = instance(main=f"authorized_mailq_users = {rule}")
     r = subprocess.run([str(harness.BIN / "postqueue"), "-c", str(m.dir / "etc"), "-p"], capture_output=True, text=True, user="hkuser", group="hkuser", extra_groups=[])
-    refused = "not allowed to view the mail queue" in r.stderr or "not supported here" in r.stderr
+    refused = "not allowed to view the mail queue" in r.stderr or "hash:" + str(m.dir / "t") + ": table lookup problem" in r.stderr
     assert refused != ok, r.stderr
+
+
+@pytest.fixture
+def set_gid_postqueue(root, instance):
+    """postqueue as it is installed, /etc/postfix as `rules` says, run by a user. (system, run)"""
+    m = instance()
+    binary, etc = m.dir / "postqueue", m.dir / "system-etc"
+    shutil.copy(harness.BIN / "postqueue", binary)
+    shutil.chown(binary, "root", "postdrop")
+    os.chmod(binary, 0o2755)
+    (etc / "postfix").mkdir(parents=True)
+    for f in ("passwd", "group", "nsswitch.conf", "ld.so.cache"):
+        if os.path.exists(f"/etc/{f}"):
+            shutil.copy(f"/etc/{f}", etc / f)
+    (m.dir / "secret").write_text("hkuser x\n")  # what the group may read and the user may not
+    shutil.chown(m.dir / "secret", "root", "postdrop")
+    os.chmod(m.dir / "secret", 0o640)
+
+    def run(rules, *args, **env):
+        (etc / "postfix/main.cf").write_text(m.main_cf.read_text() + f"authorized_mailq_users = {rules}\n")
+        r = subprocess.run(["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc && exec "$@"', str(etc), "setpriv", "--reuid=hkuser",
+                            "--regid=hkuser", "--clear-groups", str(binary), *args, "-p"], capture_output=True, text=True, env=m.env | env)
+        return r.stderr
+
+    return m, run
+
+
+def test_users_configuration_makes_set_gid_postqueue_open_tables(set_gid_postqueue):
+    m, run = set_gid_postqueue
+    secret = f"texthash:{m.dir}/secret"
+    theirs = m.dir / "theirs"
+    theirs.mkdir()
+    (theirs / "main.cf").write_text(m.main_cf.read_text() + f"authorized_mailq_users = {secret}\n")
+    assert "not allowed" not in run(secret) and "lookup problem" not in run(secret)  # it has the rights
+    for said in (run("root", "-c", str(theirs)), run("root", MAIL_CONFIG=str(theirs))):
+        assert f"postqueue: error: unauthorized configuration directory name: {theirs}" in said
+        assert f'postqueue: fatal: specify "alternate_config_directories = {theirs}" or "multi_instance_directories = {theirs}"' in said
+    for name in ("alternate_config_directories", "multi_instance_directories"):
+        assert "unauthorized" not in run(f"root\n{name} = /x, {theirs}", "-c", str(theirs))
+
+
+def test_users_environment_or_module_reaches_set_gid_postqueue(set_gid_postqueue):
+    m, run = set_gid_postqueue
+    assert "is not allowed to view the mail queue" in run("environ:", hkuser="x")
+    (m.dir / "t.cf").write_text("dbpath = /nonexistent\nquery = SELECT 1\n")
+    assert f"sqlite:{m.dir}/t.cf: table lookup problem" in run(f"sqlite:{m.dir}/t.cf")
 
 
 def test_journal_written_by_root_cannot_be_opened_by_queue(root, instance):

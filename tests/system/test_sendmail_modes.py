@@ -85,3 +85,31 @@ def test_a_table_of_senders_that_fails_refuses(instance):
     code, _, err = run(m, "-f", "root", "u@mbox.test")
     assert code == 75 and "local_login_sender_maps table lookup error for 'fail:x'" in err
     assert maildrop(m) == []
+
+
+def test_carriage_returns_are_kept_or_taken_off(instance):
+    """sendmail_fix_line_endings. A CR that is kept is a stray one: cleanup makes a blank of it."""
+    m = instance()
+    m.start()
+    m.stop()
+
+    def content(how, text):
+        m.cmd("postconf", "-e", f"sendmail_fix_line_endings = {how}")
+        code, _, err = run(m, "-f", "a@b.test", "u@mbox.test", input=text)
+        if code != 0:
+            return err
+        drop = m.dir / "spool/maildrop" / maildrop(m)[0]
+        data, found = drop.read_bytes(), b""
+        drop.unlink()
+        while data:
+            size = int.from_bytes(data[1:5], "big")
+            found += data[5:5 + size] if data[:1] == b"L" else b""
+            data = data[5 + size:]
+        return found.replace(b"\r\n", b"\n")
+
+    crlf, mixed = "A: b\r\n\r\nx\r\r\n.\r\nmore\n", "A: b\n\nx\ry\r\r\n.\r\nz\n.\nmore\n"
+    assert content("always", crlf).replace(b"\r", b"") == b"A: b\n\nx\n"
+    assert content("strict", crlf).replace(b"\r", b"") == b"A: b\n\nx\n"
+    assert content("strict", mixed) == b"A: b\n\nx\ry  \n. \nz\n"
+    assert content("never", crlf) == b"A: b \n \nx  \n. \nmore\n"
+    assert "sendmail: fatal: invalid sendmail_fix_line_endings value: Always" in content("Always", crlf)

@@ -2,6 +2,7 @@
  * is held until the recipients in it are known. */
 #include <errno.h>
 #include <string.h>
+#include <sysexits.h>
 #include <unistd.h>
 #include "agent/maildrop.h"
 #include "prog/admin/sendmail/sendmail.h"
@@ -22,6 +23,11 @@ struct content {
 	/* "From …" in front: being recognised, being skipped, not there (any more). */
 	enum { SEP_MAYBE, SEP_LINE, SEP_NONE } separator;
 	size_t n_quotes, n_from; /* ">" and bytes of "From " that were held back */
+	/* sendmail_fix_line_endings. ENDS_ANY: CR LF ends a line as LF does, which is how
+	 * pickup reads the content anyway; ENDS_FIRST: what ends the first line decides.
+	 */
+	enum { ENDS_ANY, ENDS_FIRST, ENDS_LF } line_ends;
+	size_t n_crs; /* ENDS_FIRST, ENDS_LF: CRs that were held back */
 };
 
 static void give(struct content *c, struct str s);
@@ -166,6 +172,67 @@ take(struct content *c, struct str s)
 	}
 }
 
+/* What comes from standard input, its lines ended as they are to be. */
+static void
+pass(struct content *c, struct str s)
+{
+	if (c->m->o->dot_is_data)
+		give(c, s);
+	else
+		take(c, s);
+}
+
+/* CRs turned out to be text. Those before the end of a line become what cleanup makes of
+ * a CR that ends no line, because a reader of the maildrop would take them for its end.
+ */
+static void
+pass_crs(struct content *c, bool at_line_end)
+{
+	for (; c->n_crs > 0; c->n_crs--)
+		pass(c, at_line_end ? STR(" ") : STR("\r"));
+}
+
+/* Lines that end in LF alone, where it matters. */
+static void
+pass_lines(struct content *c, struct str s)
+{
+	while (s.n > 0 && c->line_ends != ENDS_ANY) {
+		size_t lf = str_find(s, '\n'), n = str_find(str_head(s, lf), '\r');
+
+		if (n > 0) {
+			pass_crs(c, false);
+			pass(c, str_head(s, n));
+		} else if (*s.p == '\r') {
+			n = 1;
+			c->n_crs++;
+		} else {
+			if (c->line_ends == ENDS_FIRST)
+				c->line_ends = c->n_crs > 0 ? ENDS_ANY : ENDS_LF;
+			pass_crs(c, c->line_ends == ENDS_LF);
+			pass(c, STR("\n"));
+			n = 1;
+		}
+		s = str_from(s, n);
+	}
+	if (s.n > 0)
+		pass(c, s);
+}
+
+static void
+set_line_ends(struct content *c)
+{
+	struct str how = c->m->c->conf.sendmail_fix_line_endings;
+
+	if (str_is(how, "strict"))
+		c->line_ends = ENDS_FIRST;
+	else if (str_is(how, "never"))
+		c->line_ends = ENDS_LF;
+	else if (!str_is(how, "always"))
+		command_fatal(c->m->c, EX_TEMPFAIL,
+		    "invalid sendmail_fix_line_endings value: %.*s", /* compat */
+		    STR_ARG(how));
+}
+
 /* -bv: nothing is read; the report shows these headers. compat */
 static void
 put_probe(struct mail *m)
@@ -185,6 +252,7 @@ content_copy(struct mail *m)
 	char chunk[READ_SIZE];
 	ssize_t n;
 
+	set_line_ends(&c);
 	buf_init(&c.held, HEADER_MAX);
 	if (!m->o->wants_extraction) {
 		c.has_envelope = true;
@@ -202,11 +270,9 @@ content_copy(struct mail *m)
 			mail_fatal(m, "read error on standard input");
 		if (n == 0)
 			break;
-		if (m->o->dot_is_data)
-			give(&c, str_n(chunk, (size_t)n));
-		else
-			take(&c, str_n(chunk, (size_t)n));
+		pass_lines(&c, str_n(chunk, (size_t)n));
 	}
+	pass_crs(&c, false);
 	if (c.separator == SEP_MAYBE)
 		give_no_separator(&c);
 	/* A dot at the very end, without its line end, ends the message, too. */
