@@ -1,10 +1,16 @@
 """smtpd_proxy_filter: the filter's words are the client's, and nothing gets past it."""
+import contextlib
 import os
+import pathlib
 import socket
+import struct
+import subprocess
+import threading
 
 import pytest
 
 from harness import Instance, Sink, free_port, wait_for
+from test_disk import small_disk
 
 XFORWARD = ("PIPELINING", "8BITMIME", "SIZE 1000000", "DSN", "XFORWARD NAME ADDR PROTO HELO SOURCE PORT IDENT")
 
@@ -316,6 +322,157 @@ def test_speed_adjust_when_nobody_listens(tmp_path):
             assert c.cmd("Subject: t\r\n\r\n.") == "451 4.3.0 Error: queue file write error"
         mta.wait_log(r"warning: connect to proxy filter 127\.0\.0\.1:\d+: Connection refused")
         mta.wait_log(r"proxy-reject: END-OF-MESSAGE: 451 4\.3\.0 Error: queue file write error; ")
+
+
+class Dying:
+    """A filter that does what it is told at one point of each session: `at` counts what it hears, line by line; behind DATA the
+    point is "content". It closes, resets, pauses, or says what is no reply."""
+
+    def __init__(self):
+        self.at, self.how, self.taken = None, None, 0
+        self.paused, self.may_go = threading.Event(), threading.Event()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                peer, _ = self.listener.accept()
+                with peer, peer.makefile("rb") as f, contextlib.suppress(OSError):
+                    self.session(peer, f)
+
+    def dies(self, peer, point):
+        if point != self.at:
+            return False
+        if self.how == "pause":
+            self.paused.set()
+            return not self.may_go.wait(60)
+        if self.how == "nonsense":
+            peer.sendall(b"\0\xff\r\n" * 100)
+        if self.how == "reset":
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        return True
+
+    def session(self, peer, f):
+        if self.dies(peer, 0):
+            return
+        peer.sendall(b"220 x\r\n")
+        for n, line in enumerate(f, 1):
+            if self.dies(peer, n):
+                return
+            if line != b"DATA\r\n":
+                peer.sendall(b"250 ok\r\n")
+                continue
+            peer.sendall(b"354 go\r\n")
+            for l in f:
+                if l == b"Subject: t\r\n" and self.dies(peer, "content"):
+                    return
+                if l == b".\r\n":
+                    break
+            else:
+                return
+            if self.dies(peer, "dot"):
+                return
+            self.taken += 1
+            peer.sendall(b"250 taken\r\n")
+
+
+@pytest.mark.parametrize("body", ["small\r\n" * 10, "a line of a message that waits in a file\r\n" * 20000], ids=["memory", "file"])
+def test_speed_adjust_and_a_filter_that_dies_at_any_point(body, tmp_path):
+    with Dying() as filter, Instance(tmp_path, f"smtpd_proxy_filter = 127.0.0.1:{filter.port}\nsmtpd_proxy_options = speed_adjust\n") as mta, mta.client() as c:
+        c.hello()
+        points = [0, 1, 2, 3, 4, 5, "content", "dot"]  # connection, EHLO, MAIL, two RCPT, DATA …
+        tries = [(at, how) for how in ("close", "reset") for at in points] + [(3, "nonsense"), ("dot", "nonsense")]
+        for filter.at, filter.how in tries:
+            reply = c.message("a@example.test", ["x@relay.test", "y@relay.test"], "Subject: t\r\n\r\n" + body)
+            assert reply == "451 4.3.0 Error: queue file write error", (filter.at, filter.how)
+        assert filter.taken == 0
+        filter.at = None
+        assert c.message("a@example.test", ["x@relay.test"], "Subject: t\r\n\r\n" + body) == "250 taken"
+    assert filter.taken == 1
+
+
+def test_speed_adjust_with_chunks(adjusted):
+    """What is no end of a message in BDAT is none for the filter."""
+    n = len(adjusted.sink.messages)
+    chunks = [b"Subject: t\r\n\r\nline\r\n", b".\r\n..\r", b"\n.", b"x\n.\r\nQUIT\r\n"] + [b"y" * 998 + b"\r\n"] * 100 + [b"\r\n."]
+    with adjusted.client() as c:
+        c.hello()
+        c.envelope()
+        for i, chunk in enumerate(chunks):
+            last = i == len(chunks) - 1
+            c.raw(b"BDAT %d%s\r\n" % (len(chunk), b" LAST" if last else b"") + chunk)
+            assert c.reply().startswith("250")
+        c.expect("NOOP", 250)
+    data = adjusted.sink.wait(n + 1)[n]["data"]
+    assert data.endswith(b"Subject: t\r\n\r\nline\r\n.\r\n..\r\n.x\r\n.\r\nQUIT\r\n" + (b"y" * 998 + b"\r\n") * 100 + b"\r\n.\r\n")
+    assert len(adjusted.sink.messages) == n + 1
+
+
+def stage_files(mta):
+    """Those that smtpd has open."""
+    found = []
+    for fd in (fd for pid in mta.pids("smtpd") for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir()):
+        with contextlib.suppress(OSError):
+            found += [path for path in [os.readlink(fd)] if "/stage/" in path]
+    return found
+
+
+def test_speed_adjust_when_the_message_cannot_be_read_again(tmp_path, inside):
+    """It is never sent as if it ended there."""
+    with Dying() as filter, Instance(tmp_path, f"smtpd_proxy_filter = 127.0.0.1:{filter.port}\nsmtpd_proxy_options = speed_adjust\nmessage_size_limit = 0\n") as mta, mta.client() as c:
+        filter.at, filter.how = "content", "pause"
+        c.hello()
+        c.envelope()
+        c.expect("DATA", 354)
+        c.raw("Subject: t\r\n\r\n" + ("z" * 998 + "\r\n") * 12000 + ".\r\n")  # more than sockets hold
+        assert filter.paused.wait(60)
+        moved = [0]  # until the sockets are full
+        wait_for("the pause", lambda: moved.append(sum(int(pathlib.Path(f"/proc/{p}/io").read_text().split()[1]) for p in mta.pids("smtpd"))) or moved[-1] == moved[-2])
+        path, = stage_files(mta)
+        os.truncate(path, 0)
+        filter.may_go.set()
+        assert c.reply() == "451 4.3.0 Error: queue file write error"
+        mta.wait_log(r"warning: read the message for proxy 127\.0\.0\.1:\d+: the file is shorter than it was")
+        filter.at = None
+        assert c.message("a@example.test", ["x@relay.test"], "Subject: t\r\n\r\n") == "250 taken"
+    assert filter.taken == 1
+
+
+def test_speed_adjust_when_queue_is_killed_with_the_message_in_its_file(adjusted, inside):
+    n = len(adjusted.sink.messages)
+    body = "Subject: t\r\n\r\n" + "a line of a message that waits in a file\r\n" * 10000
+    with adjusted.client() as c:
+        c.hello()
+        c.envelope()
+        c.expect("DATA", 354)
+        c.raw(body)
+        wait_for("the file", lambda: stage_files(adjusted))
+        adjusted.kill(role="queue")
+        assert c.cmd(".").startswith("250")
+    assert adjusted.sink.wait(n + 1)[n]["data"].decode().endswith(body)
+    wait_for("another queue", lambda: adjusted.send().startswith("250"))
+
+
+def test_speed_adjust_on_a_full_disk(tmp_path, inside):
+    folder = tmp_path / "mta"
+    small_disk(folder / "spool", "64m")
+    try:
+        with Sink() as sink, Instance(folder, f"smtpd_proxy_filter = 127.0.0.1:{sink.port}\nsmtpd_proxy_options = speed_adjust\nmessage_size_limit = 0\nqueue_minfree = 0\n") as mta:
+            with mta.client() as c:
+                assert c.message("a@example.test", ["x@relay.test"], "Subject: t\r\n\r\n" + ("z" * 998 + "\r\n") * 70000) == "452 4.3.1 Insufficient system storage"
+                wait_for("the file is gone", lambda: c.message("a@example.test", ["x@relay.test"], "Subject: t\r\n\r\n").startswith("250"))
+            assert len(sink.messages) == 1
+    finally:
+        subprocess.run(["umount", "-l", str(folder / "spool")])
 
 
 def test_refused_recipients_cost_the_message_no_header(tmp_path):

@@ -144,6 +144,7 @@ static void
 fail(struct filter *f)
 {
 	f->is_broken = true;
+	net_query_cancel(&f->naming);
 	drop_socket(f);
 	loop_timer_cancel(f->c->service->smtpd->loop, &f->timer);
 	loop_soon(f->c->service->smtpd->loop, &f->soon);
@@ -298,6 +299,7 @@ static void
 on_io(void *arg, unsigned events)
 {
 	struct filter *f = arg;
+	struct conn *c = f->c;
 	struct err e = { 0 };
 
 	if (f->is_connecting) {
@@ -316,9 +318,9 @@ on_io(void *arg, unsigned events)
 	}
 	flush(f);
 	if (!f->is_broken && f->more != NULL && f->out.n < FILTER_OUT_SLOW / 2)
-		f->more(f);
-	if (!f->c->is_running)
-		conn_run(f->c);
+		f->more(f); /* may free `f` */
+	if (!c->is_running)
+		conn_run(c);
 }
 
 /* ---- connecting ---- */
