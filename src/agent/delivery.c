@@ -241,22 +241,6 @@ on_job(void *arg, const struct wire_job *m)
 }
 
 static void
-on_job_cancel(void *arg, const struct wire_job_cancel *m)
-{
-	struct channel *ch = arg;
-	struct delivery *d = ch->d;
-
-	LIST_EACH_SAFE (it, tmp, &ch->jobs) {
-		struct job *j = CONTAINER_OF(it, struct job, node);
-
-		if (j->m.job == m->job && d->req.ops->cancel != NULL) {
-			d->req.ops->cancel(d->req.ctx, &j->pub);
-			break;
-		}
-	}
-}
-
-static void
 drop_channel(struct channel *ch)
 {
 	struct list *node;
@@ -295,8 +279,7 @@ on_close(void *arg, const char *why)
 void
 delivery_attach(struct delivery *d, int fd)
 {
-	static const struct ipc_handlers on = { .on_job = on_job,
-		.on_job_cancel = on_job_cancel };
+	static const struct ipc_handlers on = { .on_job = on_job };
 	struct channel *ch = mem_get(sizeof(*ch));
 	const struct ipc_channel_conf conf = { .me = WIRE_AGENT,
 		.peer = WIRE_QUEUE,

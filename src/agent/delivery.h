@@ -53,9 +53,6 @@ struct delivery_ops {
 	/* A job to do. Answer with delivery_outcome() for each recipient and
 	 * delivery_done(), now or later. */
 	void (*start)(void *ctx, struct delivery_job *job);
-	/* Not needed any more: finish early if that is easy, with deferred outcomes. May
-	 * be NULL. */
-	void (*cancel)(void *ctx, struct delivery_job *job);
 	/* No job is open and the worker is draining. May be NULL. */
 	void (*idle)(void *ctx);
 };

@@ -1,5 +1,5 @@
 """Retry, bounce, hold, delete, requeue, listing."""
-import email, re, time
+import email, re, threading, time
 
 import pytest
 
@@ -74,6 +74,28 @@ def test_hold_release_delete_requeue(deferring):
     m.cmd("postqueue", "-f")
     m.sink.wait(2)
     m.wait_empty()
+
+
+def test_a_message_that_is_deleted_during_its_delivery_goes_to_nobody_else(tmp_path):
+    here, go = threading.Event(), threading.Event()
+
+    def behave(verb, arg):
+        if verb == "RCPT":
+            here.set()
+            go.wait(60)
+
+    one = "default_destination_recipient_limit = 2\ndefault_destination_concurrency_limit = 1\ninitial_destination_concurrency = 1\n"
+    with Sink(behave=behave) as sink, Instance(tmp_path, one, sink_port=sink.port) as m:
+        m.send([f"x{i}@relay.test" for i in range(4)])
+        assert here.wait(30)
+        qid, = [q["queue_id"] for q in m.queue()]
+        assert "Deleted: 1 message" in m.cmd("postsuper", "-d", qid).stderr
+        go.set()
+        m.wait_log(qid + r": to=<x\d@relay\.test>, .*status=sent", count=2)
+        m.wait_empty()
+        m.send("last@relay.test")  # what waited for its turn would have come before
+        sink.wait(2)
+        assert [len([v for v in sink.verbs if v.startswith("RCPT") and who in v]) for who in ("<x", "<last")] == [2, 1]
 
 
 def test_requeue_gives_a_second_chance(deferring):
