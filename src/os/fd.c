@@ -202,6 +202,7 @@ os_fd_recv(int fd, void *p, size_t cap, int *fds, size_t *n_fds, size_t *out_n)
 		.msg_iovlen = 1,
 		.msg_control = control.space,
 		.msg_controllen = sizeof(control.space) };
+	bool is_cut;
 	ssize_t n;
 
 	do
@@ -214,11 +215,15 @@ os_fd_recv(int fd, void *p, size_t cap, int *fds, size_t *n_fds, size_t *out_n)
 					     : RC_TEMP;
 	}
 	take_fds(&msg, fds, n_fds);
-	if (n == 0) {
+	/* Cut off: the kernel found no room in our table for some. What came cannot be
+	 * told from what did not, and a message must never be given another's descriptor.
+	 */
+	is_cut = (msg.msg_flags & MSG_CTRUNC) != 0;
+	if (n == 0 || is_cut) {
 		for (size_t i = 0; i < *n_fds; i++)
 			os_fd_close(&fds[i]);
 		*n_fds = 0;
-		return RC_NONE;
+		return is_cut ? RC_TEMP : RC_NONE;
 	}
 	*out_n = (size_t)n;
 	return RC_OK;

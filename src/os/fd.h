@@ -27,7 +27,8 @@ bool os_fd_is_sealed(int fd);
 enum { OS_FD_PASS_MAX = 32 };
 /* One sendmsg / recvmsg, never blocking, with descriptors riding on its first byte.
  * Returns: RC_OK with *out_n >= 1; RC_MORE: would block; RC_NONE (receive): the peer has
- * closed; RC_TEMP: broken. *n_fds: in, the room in fds; out, how many came. */
+ * closed; RC_TEMP: broken, or a descriptor was lost because the process has no room for
+ * it. *n_fds: in, the room in fds; out, how many came. */
 MUST_USE enum rc os_fd_send(
     int fd, struct str s, const int *fds, size_t n_fds, size_t *out_n);
 MUST_USE enum rc os_fd_recv(

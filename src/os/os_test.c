@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include "base/arena.h"
 #include "os/clock.h"
@@ -66,6 +67,37 @@ test_pass(void **state)
 	os_fd_close(&pipes[1]);
 }
 
+/* The table is full: what came is closed, what did not come makes no other's place. */
+static void
+a_descriptor_that_found_no_room_is_not_the_next_ones(void **state)
+{
+	int pair[2], pipes[2], got[2], lowest, again;
+	struct rlimit was, few;
+	size_t n_fds = 2, n;
+	char text[20];
+
+	(void)state;
+	assert_int_equal(os_sock_pair(pair, NULL), RC_OK);
+	assert_int_equal(pipe(pipes), 0);
+	lowest = dup(0);
+	(void)close(lowest);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+	few = (struct rlimit){ (rlim_t)lowest + 1, was.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	assert_int_equal(os_fd_send(pair[0], STR("hello"), pipes, 2, &n), RC_OK);
+	assert_int_equal(
+	    os_fd_recv(pair[1], text, sizeof(text), got, &n_fds, &n), RC_TEMP);
+	assert_int_equal(n_fds, 0);
+	again = dup(0);
+	assert_int_equal(again, lowest);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+	os_fd_close(&again);
+	for (size_t i = 0; i < 2; i++) {
+		os_fd_close(&pair[i]);
+		os_fd_close(&pipes[i]);
+	}
+}
+
 static void
 test_users(void **state)
 {
@@ -88,6 +120,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sealed),
 		cmocka_unit_test(test_pass),
+		cmocka_unit_test(a_descriptor_that_found_no_room_is_not_the_next_ones),
 		cmocka_unit_test(test_users),
 	};
 
