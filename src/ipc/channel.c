@@ -355,7 +355,7 @@ receive(struct ipc_channel *ch)
 	buf_added(&ch->in, n);
 	for (size_t i = 0; i < n_fds; i++)
 		has_room = fds_add(&ch->fds, fds[i]) && has_room;
-	if (!has_room) {
+	if (!has_room || (ch->conf.refuses_fds && n_fds > 0)) {
 		channel_close(ch, "too many descriptors");
 		return RC_PERM;
 	}

@@ -33,6 +33,9 @@ struct ipc_channel_conf {
 	void *arg;                  /* first argument of every callback */
 	size_t out_max;             /* 0: 32 MiB */
 	size_t out_low;             /* 0: 64 KiB */
+	/* None of its messages carries a descriptor: one that comes closes the channel. A
+	 * peer could send its own end, and would then never be seen to leave. */
+	bool refuses_fds;
 };
 
 /* Takes over `fd`, which becomes nonblocking. conf is copied. */

@@ -20,6 +20,7 @@ struct side {
 	size_t n_bytes;
 	int frees_at; /* free the channel inside the n-th callback */
 	bool pauses;  /* after every message */
+	bool refuses_fds;
 };
 
 static void
@@ -103,6 +104,7 @@ channel(struct loop *l, int fd, bool is_queue, struct side *s)
 		.on_room = on_room,
 		.arg = s,
 		.out_max = 8 << 20,
+		.refuses_fds = s->refuses_fds,
 	};
 
 	return ipc_channel_new(l, fd, &conf);
@@ -318,6 +320,25 @@ test_fd_flood(void **state)
 	loop_free(&l);
 }
 
+/* A peer that sends its own end is never seen to leave. */
+static void
+who_sends_his_own_end_stays_for_ever(void **state)
+{
+	struct loop *l = loop_new();
+	struct side q = { .refuses_fds = true };
+	int fd[2];
+	size_t n;
+
+	(void)state;
+	assert_int_equal(os_sock_pair(fd, NULL), RC_OK);
+	q.ch = channel(l, fd[0], true, &q);
+	assert_int_equal(os_fd_send(fd[1], STR("\0"), &fd[1], 1, &n), RC_OK);
+	os_fd_close(&fd[1]);
+	rounds(l, 2);
+	assert_string_equal(q.trace, "closed:too many descriptors");
+	loop_free(&l);
+}
+
 int
 main(void)
 {
@@ -328,6 +349,7 @@ main(void)
 		cmocka_unit_test(test_peer_that_outruns_pauses_ends_the_process),
 		cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_fd_flood),
+		cmocka_unit_test(who_sends_his_own_end_stays_for_ever),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,6 +62,20 @@ void loop_timer_set(struct loop *l, struct loop_timer *t, int64_t at_us);
 void loop_timer_cancel(struct loop *l, struct loop_timer *t); /* harmless if not set */
 bool loop_timer_is_set(const struct loop_timer *t);
 
+/* ---- a listener that finds no descriptor ---- */
+struct loop_rest {
+	struct loop *loop;
+	struct loop_io *io;
+	struct loop_timer timer;
+};
+
+void loop_rest_init(struct loop_rest *r, struct loop *l, struct loop_io *io);
+/* No LOOP_READ for `io` for a second: accept() failed for want of descriptors, and
+ * whoever waits there would be told of again at once, for ever. He is not lost. */
+void loop_rest_begin(struct loop_rest *r);
+/* Before loop_io_remove(); harmless when it does not rest. */
+void loop_rest_cancel(struct loop_rest *r);
+
 /* ---- later in this round ---- */
 struct loop_task {
 	struct list node;

@@ -192,6 +192,7 @@ open_channel(struct lookup *l, struct peer *p, int fd)
 		.peer = p->service != NULL ? WIRE_COMMAND : WIRE_ASKER,
 		.on = p->service != NULL ? &command_handlers : &worker_handlers,
 		.on_close = on_close,
+		.refuses_fds = true,
 		.arg = p };
 
 	p->l = l;
@@ -227,6 +228,7 @@ struct door {
 	struct lookup *l;
 	const struct worker_service *service;
 	struct loop_io io;
+	struct loop_rest rest;
 };
 
 static size_t
@@ -256,9 +258,12 @@ on_knock(void *arg, unsigned events)
 	struct door *d = arg;
 	struct peer *p;
 	int fd;
+	enum rc rc = os_sock_accept(d->io.fd, &fd, NULL);
 
 	(void)events;
-	if (os_sock_accept(d->io.fd, &fd, NULL) != RC_OK)
+	if (rc == RC_TEMP)
+		loop_rest_begin(&d->rest);
+	if (rc != RC_OK)
 		return;
 	if (!is_welcome(d->l, fd)) {
 		(void)close(fd);
@@ -283,6 +288,7 @@ doors_open(struct lookup *l)
 			doors[k] = (struct door){ .l = l, .service = s };
 			list_add_tail(&l->doors, &doors[k].node);
 			loop_io_init(&doors[k].io, s->listen[k], on_knock, &doors[k]);
+			loop_rest_init(&doors[k].rest, l->w.loop, &doors[k].io);
 			loop_io_want(l->w.loop, &doors[k].io, LOOP_READ);
 		}
 	}
@@ -295,6 +301,7 @@ doors_close(struct lookup *l)
 		struct door *d = CONTAINER_OF(it, struct door, node);
 
 		list_remove(it);
+		loop_rest_cancel(&d->rest);
 		loop_io_remove(l->w.loop, &d->io);
 	}
 }

@@ -31,6 +31,18 @@ on_trigger(void *arg, struct str service)
 	scan_wake(arg);
 }
 
+struct door {
+	struct loop_io io;
+	struct loop_rest rest;
+};
+
+static void
+close_door(struct pickup *p, struct door *d)
+{
+	loop_rest_cancel(&d->rest);
+	loop_io_remove(p->w->loop, &d->io);
+}
+
 static void
 on_drain(void *arg)
 {
@@ -38,7 +50,7 @@ on_drain(void *arg)
 
 	p->is_draining = true;
 	for (size_t i = 0; i < p->n_doors; i++)
-		loop_io_remove(p->w->loop, &p->doors[i]);
+		close_door(p, &p->doors[i]);
 	worker_close_listeners(p->w);
 	if (p->n_open == 0)
 		loop_stop(p->w->loop);
@@ -60,12 +72,18 @@ on_ready(void *arg)
 static void
 on_knock(void *arg, unsigned events)
 {
-	struct loop_io *io = arg;
+	struct door *d = arg;
+	enum rc rc = RC_OK;
 	int fd;
 
 	(void)events;
-	for (int i = 0; i < 100 && os_sock_accept(io->fd, &fd, NULL) == RC_OK; i++)
-		os_fd_close(&fd);
+	for (int i = 0; i < 100 && rc == RC_OK; i++) {
+		rc = os_sock_accept(d->io.fd, &fd, NULL);
+		if (rc == RC_OK)
+			os_fd_close(&fd);
+	}
+	if (rc == RC_TEMP)
+		loop_rest_begin(&d->rest);
 	scan_wake(&pickup);
 }
 
@@ -79,10 +97,11 @@ open_doors(struct pickup *p)
 	p->doors = mem_array(n + 1, sizeof(*p->doors));
 	for (size_t i = 0; i < p->w->n_services; i++) {
 		for (size_t k = 0; k < p->w->services[i].n_listen; k++) {
-			struct loop_io *io = &p->doors[p->n_doors++];
+			struct door *d = &p->doors[p->n_doors++];
 
-			loop_io_init(io, p->w->services[i].listen[k], on_knock, io);
-			loop_io_want(p->w->loop, io, LOOP_READ);
+			loop_io_init(&d->io, p->w->services[i].listen[k], on_knock, d);
+			loop_rest_init(&d->rest, p->w->loop, &d->io);
+			loop_io_want(p->w->loop, &d->io, LOOP_READ);
 		}
 	}
 }

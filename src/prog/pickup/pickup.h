@@ -23,7 +23,7 @@ struct pickup {
 	DIR *dir;          /* a scan under way */
 	bool wants_scan, is_draining;
 	struct loop_task scan_task;
-	struct loop_io *doors; /* public/pickup */
+	struct door *doors; /* public/pickup */
 	size_t n_doors;
 };
 

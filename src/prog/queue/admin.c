@@ -319,6 +319,7 @@ admin_visit(struct queue *q, int fd)
 		.on = &handlers,
 		.on_close = on_close,
 		.on_room = on_room,
+		.refuses_fds = true,
 		.out_max = SHOWN_MAX };
 	struct admin *ad;
 	uid_t uid = (uid_t)-1;

@@ -17,6 +17,7 @@ struct door {
 	struct list in_queue;
 	struct queue *q;
 	struct loop_io io;
+	struct loop_rest rest;
 	void (*visit)(struct queue *q, int fd);
 };
 
@@ -25,11 +26,15 @@ knock(void *arg, unsigned events)
 {
 	struct door *d = arg;
 	size_t max = CLIENTS_MAX + (d->visit == admin_visit ? ADMINS : 0);
+	enum rc rc = RC_OK;
 	int fd;
 
 	(void)events;
-	for (int i = 0; i < PER_LOOK; i++) {
-		if (os_sock_accept(d->io.fd, &fd, NULL) != RC_OK)
+	for (int i = 0; i < PER_LOOK && rc == RC_OK; i++) {
+		rc = os_sock_accept(d->io.fd, &fd, NULL);
+		if (rc == RC_TEMP)
+			loop_rest_begin(&d->rest);
+		if (rc != RC_OK)
 			return;
 		if (d->q->n_clients >= max)
 			(void)close(fd);
@@ -46,6 +51,7 @@ door_open(struct queue *q, int listen_fd, void (*visit)(struct queue *q, int fd)
 	d->q = q;
 	d->visit = visit;
 	loop_io_init(&d->io, listen_fd, knock, d);
+	loop_rest_init(&d->rest, q->w.loop, &d->io);
 	loop_io_want(q->w.loop, &d->io, LOOP_READ);
 	list_add_tail(&q->doors, &d->in_queue);
 }
@@ -59,6 +65,7 @@ door_close_all(struct queue *q)
 		struct door *d = CONTAINER_OF(first, struct door, in_queue);
 
 		list_remove(first);
+		loop_rest_cancel(&d->rest);
 		loop_io_remove(q->w.loop, &d->io);
 		free(d);
 	}
