@@ -11,11 +11,13 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-#define SCRATCH_MAX    ((size_t)4 * 1024 * 1024)
-#define OUT_MAX        ((size_t)1024 * 1024)
-#define NAME_CACHE_US  (60 * US_PER_SEC)
-#define DRAIN_US       (300 * US_PER_SEC) /* after this, 421 at the next chance */
-#define DRAIN_FORCE_US (10 * US_PER_SEC)  /* `postfix stop` */
+#define SCRATCH_MAX     ((size_t)4 * 1024 * 1024)
+#define OUT_MAX         ((size_t)1024 * 1024)
+#define NAME_CACHE_US   (60 * US_PER_SEC)
+#define DESCRIPTORS_OWN 48 /* log, channels, listeners, resolver */
+#define DESCRIPTORS_MIN 64
+#define DRAIN_US        (300 * US_PER_SEC) /* after this, 421 at the next chance */
+#define DRAIN_FORCE_US  (10 * US_PER_SEC)  /* `postfix stop` */
 
 static struct smtpd smtpd;
 static struct worker worker;
@@ -25,6 +27,9 @@ static struct worker worker;
 void
 smtpd_conn_ended(struct smtpd *d)
 {
+	if (d->n_conns == d->max_conns - 1)
+		for (size_t i = 0; i < d->n_services; i++)
+			service_listen(&d->services[i]);
 	if (d->is_draining && d->n_conns == 0)
 		loop_stop(d->loop);
 }
@@ -247,18 +252,6 @@ init(struct smtpd *d, struct worker *w, struct err *e)
 	return rc;
 }
 
-/* One descriptor for each session: as many as the system lets us have. */
-static void
-raise_descriptor_limit(void)
-{
-	struct rlimit r;
-
-	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
-		r.rlim_cur = r.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &r);
-	}
-}
-
 /* What the restrictions of a service need after confinement. */
 static void
 allow_decisions(
@@ -267,6 +260,26 @@ allow_decisions(
 	decide_folders_of(tables, reads);
 	if (decide_asks_unix_policy(tables))
 		sandbox->may |= OS_MAY_CONNECT_UNIX;
+}
+
+/* As many descriptors as the system lets us have, and no more sessions than they last
+ * for: each may need one for itself, one for a large message and one for the filter. */
+static void
+count_descriptors(struct smtpd *d)
+{
+	struct rlimit r;
+	size_t n = DESCRIPTORS_MIN, each = 2;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
+		r.rlim_cur = r.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &r);
+	}
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur > n)
+		n = (size_t)r.rlim_cur;
+	for (size_t i = 0; i < d->n_services; i++)
+		if (d->services[i].has_filter)
+			each = 3;
+	d->max_conns = (n - n / 8 - DESCRIPTORS_OWN) / each;
 }
 
 int
@@ -283,7 +296,7 @@ main(int argc, char **argv)
 		log_fatal(w->log, "%s", e.text);
 		return EXIT_FAILURE;
 	}
-	raise_descriptor_limit();
+	count_descriptors(d);
 	reads.mem = w->mem;
 	for (size_t i = 0; i < d->n_services; i++)
 		if (d->services[i].decide != NULL)

@@ -5,6 +5,7 @@
 #include "net/endpoint.h"
 #include "os/fd.h"
 #include "prog/smtpd/smtpd.h"
+#include <string.h>
 #include <unistd.h>
 
 #define ACCEPT_BATCH 16 /* a round; the other workers shall get some, too */
@@ -12,17 +13,41 @@
 
 /* ---- accepting ---- */
 
+/* Sessions that nobody has a descriptor for wait in the queue of the socket: a stage
+ * file, a channel to a new queue or a question to the DNS must never be what finds none.
+ */
+static bool
+is_short(const struct smtpd *d)
+{
+	return d->n_conns >= d->max_conns;
+}
+
 static bool
 is_full(const struct service *s)
 {
-	return s->max_sessions > 0 && s->n_sessions >= s->max_sessions;
+	return is_short(s->smtpd) ||
+	       (s->max_sessions > 0 && s->n_sessions >= s->max_sessions);
+}
+
+static void
+tell_short(struct smtpd *d)
+{
+	if (d->is_short || !is_short(d))
+		return;
+	d->is_short = true;
+	log_warn(d->w->log,
+	    "the limit on open files allows %zu sessions for each smtpd process: more "
+	    "clients wait",
+	    d->max_conns);
 }
 
 void
 service_listen(struct service *s)
 {
-	bool on = !is_full(s) && !s->is_paused && !s->smtpd->is_draining;
+	bool on = !is_full(s) && !s->is_paused;
 
+	if (s->smtpd->is_draining)
+		return; /* they are closed */
 	for (size_t i = 0; i < s->n_listeners; i++)
 		loop_io_want(s->smtpd->loop, &s->listeners[i].io, on ? LOOP_READ : 0);
 }
@@ -65,7 +90,8 @@ on_client(void *arg, unsigned events)
 		if (rc == RC_TEMP) {
 			/* Out of descriptors: who waits in the queue of the socket is not
 			 * lost, and asking again at once would only burn time. */
-			log_warn(s->entry->log, "accept connection: %s", e.text);
+			log_warn(s->entry->log, "accept connection: %s",
+			    strerror(e.sys)); /* compat */
 			s->is_paused = true;
 			loop_timer_set(
 			    d->loop, &s->retry, loop_now_us(d->loop) + PAUSE_US);
@@ -80,6 +106,7 @@ on_client(void *arg, unsigned events)
 		addr = net_endpoint_addr(&peer);
 		conn_open(s, fd, &addr, net_endpoint_port(&peer));
 	}
+	tell_short(d);
 	if (is_full(s) || s->is_paused)
 		service_listen(s);
 }

@@ -49,10 +49,10 @@ struct smtpd {
 	struct service *services;
 	size_t n_services;
 	struct list conns;
-	struct list waiting;       /* connections whose MAIL waits for queue */
-	struct loop_timer recheck; /* of those */
-	size_t n_conns;
-	bool is_draining;
+	struct list waiting;         /* connections whose MAIL waits for queue */
+	struct loop_timer recheck;   /* of those */
+	size_t n_conns, max_conns;   /* for as many there are descriptors */
+	bool is_draining, is_short;  /* … and that was said */
 	struct loop_timer impatient; /* draining took long enough */
 	char *block;                 /* READ_SIZE bytes that were just read */
 	struct buf out;              /* what the running connection has to say */
