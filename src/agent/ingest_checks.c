@@ -332,10 +332,16 @@ map_one(void *ctx, struct str address, struct arena *mem, struct str *out)
 {
 	struct one_address *one = ctx;
 	struct ingest_check *c = one->c;
+	enum rc rc;
 
 	(void)mem;
-	return mapping_address(
+	rc = mapping_address(
 	    one->a, c->mapping, c->map_class, address, out, &c->map_error);
+	/* Each address is a decision of its own: the limit on questions is for one, and
+	 * looking through those about all before it would take the longer the more. */
+	if (rc == RC_OK && c->is_at_once)
+		ask_forget(one->a);
+	return rc;
 }
 
 /* A whole address field: c->text is its value, c->answer what becomes of it. */
@@ -393,7 +399,9 @@ find(struct ingest_check *c, decide_fn *fn)
 
 	arena_reset(c->scratch);
 	decide_begin(d, &a, c->scratch, loop_now_us(c->in->loop));
+	c->is_at_once = true;
 	rc = fn(c, &a);
+	c->is_at_once = false;
 	if (rc != RC_MORE)
 		return rc;
 	arena_reset(c->scratch);

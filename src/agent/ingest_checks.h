@@ -26,6 +26,7 @@ struct ingest_check {
 	struct err map_error;
 	/* The answer, when it had to be waited for. */
 	bool has_answer;
+	bool is_at_once; /* nothing of this field has had to wait */
 	enum rc rc;
 	struct str answer;
 };

@@ -21,6 +21,12 @@ ask_reset(struct ask *a, struct arena *mem)
 	};
 }
 
+void
+ask_forget(struct ask *a)
+{
+	a->n_known = 0;
+}
+
 static bool
 same(const struct ask_question *x, const struct ask_question *y)
 {

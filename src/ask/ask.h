@@ -85,6 +85,9 @@ struct ask {
 void ask_init(struct ask *a, struct arena *mem, unsigned max);
 /* Forgets all answers and starts anew in a (reset) arena; keeps `now` and `max`. */
 void ask_reset(struct ask *a, struct arena *mem);
+/* What was asked so far counts no more: another decision begins. Values that were given
+ * out stay. Not for one that is run again from the top. */
+void ask_forget(struct ask *a);
 
 /* Memory:  the value lives in a->mem.
  * Returns: RC_OK, RC_NONE, RC_TEMP: the answer; RC_MORE: not known yet: return it at
