@@ -151,3 +151,74 @@ def test_addresses_with_line_ends_make_lines_in_other_files(strict):
         c.expect("NOOP", 250)
     wait_for("the end of the session", lambda: "disconnect from" in strict.log())
     assert all(re.match(r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S+ postfix", l) for l in strict.log().splitlines())
+
+
+def test_replies_pile_up_for_a_client_that_never_reads(instance):
+    m = instance(main="smtpd_timeout = 2s\nsmtpd_junk_command_limit = 1000000\n").start()
+    with m.client() as c:
+        c.hello()
+        before = resident(m)
+        c.s.settimeout(0.5)
+        with pytest.raises(TimeoutError):  # twice as much would come back
+            for _ in range(600):
+                c.raw("RSET\r\n" * 11000)
+        assert resident(m) - before < BIG
+        m.wait_log(r"(timeout|lost connection) after RSET from localhost\[127\.0\.0\.1\]")
+    assert m.send("b@mbox.test").startswith("250")
+
+
+def test_one_client_after_another_in_one_session_fills_its_memory(instance):
+    m = instance(main="smtpd_authorized_xclient_hosts = 127.0.0.1, 192.0.2.0/24\n").start()
+    with m.client() as c:
+        c.hello()
+        for i in range(500):
+            c.expect(f"XCLIENT NAME={'n.' * 100}test ADDR=192.0.2.{i % 250} HELO={'h.' * 100}test LOGIN={'l' * 200}", 220)
+        c.expect("XCLIENT ADDR=127.0.0.1 LOGIN=[UNAVAILABLE]", 220)
+        assert c.message("a@sender.test", ["b@mbox.test"], "x: y\r\n\r\n").startswith("250")
+
+
+def test_mail_to_a_crowd_is_refused_where_addresses_are_mapped(instance):
+    """Hundreds in one field: each is looked up, none because of the others is one too many."""
+    m = instance(main="canonical_maps = inline:{{{{u1499@x.test = last@x.test}}}}\nlocal_header_rewrite_clients = static:all\n").start()
+    to = "To: " + ",\r\n ".join(f"u{i}@x.test" for i in range(1500)) + "\r\n\r\n"
+    assert m.send("u@mbox.test", body=to).startswith("250")
+    wait_for("the message", m.maildir)
+    text = m.maildir()[0].read_text()
+    assert "u1498@x.test" in text and "last@x.test" in text and "u1499@x.test" not in text
+
+
+SHAPES = {
+    "headers without end": lambda i: b"X-%d: y\r\n" % i,
+    "one header without end": lambda i: b"\t%d %s\r\n" % (i, b"f" * 900),
+    "addresses without end": lambda i: b" u%d@x.test,\r\n" % i,
+    "parts in parts": lambda i: b"Content-Type: multipart/x; boundary=b%d\r\n\r\n--b%d\r\n" % (i, i),
+    "parameters without end": lambda i: b" p%d*0*=utf-8''%%41; boundary=\"b%d\";\r\n" % (i, i),
+    "messages in messages": lambda i: b"Content-Type: message/rfc822\r\n\r\n",
+}
+
+
+@pytest.mark.release_only
+@pytest.mark.parametrize("shape", SHAPES)
+def test_content_fills_the_memory(instance, tmp_path, shape):
+    """Each is a message of 9 MB; what it costs in memory is the same for all."""
+    m = instance(main="header_checks = static:DUNNO\nmime_header_checks = static:DUNNO\nnested_header_checks = static:DUNNO\nbody_checks = static:DUNNO\n"
+                      "canonical_maps = inline:{{{{u1@x.test = v@x.test}}}}\nlocal_header_rewrite_clients = static:all\n").start()
+    m.send("b@mbox.test")
+    before = sum(high_water(p) for p in m.pids("smtpd"))
+    start = {"one header without end": b"X: y\r\n", "addresses without end": b"To: a@x.test,\r\n", "parameters without end": b"Content-Type: multipart/mixed;\r\n"}
+    with m.client() as c:
+        c.hello()
+        c.envelope("a@sender.test", ["b@mbox.test"])
+        c.expect("DATA", 354)
+        c.raw(start.get(shape, b""))
+        sent = i = 0
+        while sent < 9_000_000:
+            block = b"".join(SHAPES[shape](n) for n in range(i, i + 1000))
+            c.raw(block)
+            sent, i = sent + len(block), i + 1000
+        assert c.cmd("\r\n.").startswith("250"), shape
+    assert sum(high_water(p) for p in m.pids("smtpd")) - before < 8 << 20
+
+
+def high_water(pid):
+    return int(re.search(r"VmHWM:\s+(\d+)", open(f"/proc/{pid}/status").read())[1]) << 10
