@@ -108,7 +108,7 @@ class Server:
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self.listener.bind(("127.0.0.1", self.port))
             self.port = self.listener.getsockname()[1]
-        self.listener.listen(20)
+        self.listener.listen(200)
         threading.Thread(target=self.accept, args=[self.listener], daemon=True).start()
         return self
 
@@ -133,7 +133,7 @@ class Server:
                 if not there or reply is None:
                     return
                 c.sendall(reply)
-        except OSError:
+        except (OSError, ValueError):  # it went away, or stop() closed it
             pass
         finally:
             try:

@@ -84,8 +84,8 @@ virtual_minimum_uid = 100
 smtpd_error_sleep_time = 0
 """
 
-MASTER = """\
-127.0.0.1:{port} inet n - n - - smtpd
+# Behind the network, as in Postfix's own master.cf.
+SERVICES = """\
 pickup    unix  n - n 60    1 pickup
 cleanup   unix  n - n -     0 cleanup
 qmgr      unix  n - n 300   1 qmgr
@@ -108,6 +108,7 @@ anvil     unix  - - n -     1 anvil
 scache    unix  - - n -     1 scache
 postlog   unix-dgram n - n - 1 postlogd
 """
+MASTER = "127.0.0.1:{port} inet n - n - - smtpd\n" + SERVICES
 
 
 class Instance:
@@ -249,6 +250,18 @@ class Instance:
 
     def client(self, **kw):
         return Client(self.port, **kw)
+
+    def greeted(self, sender="a@example.test"):
+        """A client that is about to name recipients."""
+        c = self.client()
+        c.hello()
+        c.expect(f"MAIL FROM:<{sender}>", 250)
+        return c
+
+    def rcpt(self, address):
+        """What is said to that recipient."""
+        with self.greeted() as c:
+            return c.cmd(f"RCPT TO:<{address}>")
 
     def send(self, rcpts=("x@relay.test",), sender="a@example.test", body="Subject: t\r\n\r\nhello\r\n"):
         """One message; returns the final reply."""

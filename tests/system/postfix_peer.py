@@ -2,7 +2,7 @@
 import os, pathlib, pwd, signal, socket, subprocess
 
 import pytest
-from harness import PEERS, debian_postfix, free_port, peer_env, wait_for
+from harness import MASTER, PEERS, debian_postfix, free_port, peer_env, wait_for
 
 MAIN = """\
 compatibility_level = 3.6
@@ -29,23 +29,6 @@ smtp_tls_security_level =
 smtpd_error_sleep_time = 0
 in_flow_delay = 0
 """
-MASTER = """\
-127.0.0.1:{port} inet n - n - - smtpd
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-proxymap unix - - n - - proxymap
-smtp unix - - n - - smtp
-error unix - - n - - error
-retry unix - - n - - error
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-postlog unix-dgram n - n - 1 postlogd
-"""
 
 
 class Postfix:
@@ -69,7 +52,7 @@ class Postfix:
             p = p.parent
         names = dict(dir=self.dir, top=top, port=self.port, next_port=next_port, libraries=PEERS / "postfix/usr/lib/postfix")
         (self.dir / "etc/main.cf").write_text(MAIN.format(**names) + main)
-        (self.dir / "etc/master.cf").write_text(MASTER.format(**names))
+        (self.dir / "etc/master.cf").write_text(MASTER.format(port=self.port))
         self.top = top
 
     def __enter__(self):

@@ -5,7 +5,7 @@ import collections, os, random, re, signal, socket, threading, time
 import pytest
 
 from harness import SANITIZED, Instance, Sink, wait_for
-from test_lookup import TROUBLE, TcpTable
+from table_peers import TROUBLE, TcpTable, table_servers
 
 ROUNDS = int(os.environ.get("HIKYAKU_CRASH_ROUNDS", "12" if SANITIZED else "30"))
 MAIN = """
@@ -37,36 +37,21 @@ GOES_TO = {
 }
 
 
-class Policy:
+class Policy(table_servers.Server):
     """Says DUNNO, DISCARD to who asks for it; drops everybody when told to."""
 
     def __init__(self):
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=200)
-        self.port, self.open = self.listener.getsockname()[1], []
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__(self.reply)
 
-    def _accept(self):
-        while True:
-            try:
-                s, _ = self.listener.accept()
-            except OSError:
-                return
-            self.open.append(s)
-            threading.Thread(target=self._serve, args=(s,), daemon=True).start()
-
-    def _serve(self, s):
-        f = s.makefile("rb")
-        try:
-            asked = {}
-            for line in f:
-                if line != b"\n":
-                    name, _, value = line.decode().rstrip("\n").partition("=")
-                    asked[name] = value
-                    continue
-                s.sendall(b"action=DISCARD\n\n" if asked.get("sender") == "discard@example.test" else b"action=DUNNO\n\n")
-                asked = {}
-        except (OSError, ValueError):
-            pass
+    @staticmethod
+    def reply(f, _):
+        asked = {}
+        for line in f:
+            if line == b"\n":
+                return True, b"action=DISCARD\n\n" if asked.get("sender") == "discard@example.test" else b"action=DUNNO\n\n"
+            name, _, value = line.decode().rstrip("\n").partition("=")
+            asked[name] = value
+        return False, None
 
     def drop(self):
         for s in self.open:
@@ -75,10 +60,6 @@ class Policy:
             except OSError:
                 pass
         self.open = []
-
-    def close(self):
-        self.listener.close()
-        self.drop()
 
 
 class Load(threading.Thread):
@@ -174,7 +155,7 @@ def test_kill_9_while_decisions_wait_loses_and_doubles_nothing(tmp_path):
 
     aliases = TcpTable({"list@relay.test": slow("a@relay.test, b@relay.test, c@relay.test, a@relay.test")}, default="")
     copies, headers = TcpTable({"copied@relay.test": slow("boss@relay.test")}, default=""), TcpTable(default=slow(""))
-    policy = Policy()
+    policy = Policy().start()
     main = MAIN.replace("POLICY", str(policy.port))
     for t in (aliases, copies, headers):
         main = main.replace("TABLE", t.spec, 1)
@@ -210,4 +191,4 @@ def test_kill_9_while_decisions_wait_loses_and_doubles_nothing(tmp_path):
         known = {r for to in GOES_TO.values() for r in to}
         assert {r for _, r in got} <= known
         assert not re.search(r"panic|Assertion|killed by signal (?!9)", m.log())
-    policy.close()
+    policy.stop()

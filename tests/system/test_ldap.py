@@ -1,5 +1,5 @@
 """ldap: tables against a real slapd, which is killed and started again, and against servers that only look like one."""
-import json, os, pathlib, re, socket, subprocess, sys, threading, time
+import json, os, pathlib, re, socket, subprocess, sys
 
 import pytest
 
@@ -8,6 +8,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "compat"))
 import harness
 import ldap_cases, table_servers
 from harness import BIN, IS_ROOT, free_port, wait_for
+from table_peers import Asker, ask, relay
 
 
 class Slapd:
@@ -121,62 +122,10 @@ def test_recording_is_postfix(slapd, tmp_path):
 
 
 # ---- servers that go away
-def command(folder, spec, key):
-    return [str(BIN / "postmap"), "-c", str(folder), "-q", key, spec]
-
-
-def ask(folder, spec, key, seconds=60):
-    r = subprocess.run(command(folder, spec, key), capture_output=True, text=True, errors="replace", timeout=seconds)
-    return r.returncode, r.stdout, r.stderr
-
-
-def relay(port, seen):
-    """Serves connections by passing all on to `port`; seen: what came from clients."""
-    def pump(a, b, note):
-        try:
-            while data := a.recv(65536):
-                note(data)
-                b.sendall(data)
-        except OSError:
-            pass
-        for s in (a, b):
-            try:
-                s.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-
-    def serve(c):
-        with socket.create_connection(("127.0.0.1", port)) as to:
-            back = threading.Thread(target=pump, args=[to, c, lambda _: None])
-            back.start()
-            pump(c, to, seen.append)
-            back.join()
-
-    return table_servers.Server(serve=serve)
-
-
 def settings(folder, name, *servers, more="timeout = 2\n"):
     hosts = " ".join(f"ldap://127.0.0.1:{s if isinstance(s, int) else s.port}" for s in servers)
     (folder / f"{name}.cf").write_text(f"server_host = {hosts}\nversion = 3\nsearch_base = dc=example,dc=test\n{more}")
     return f"ldap:{folder}/{name}.cf"
-
-
-class Asker:
-    """One postmap that is asked key after key."""
-
-    def __init__(self, folder, spec):
-        self.p = subprocess.Popen(command(folder, spec, "-"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    def ask(self, key, seen):
-        """Returns when the key was seen on the wire."""
-        n = len(seen)
-        self.p.stdin.write(key + "\n")
-        self.p.stdin.flush()
-        wait_for(f"{key} is asked for", lambda: any(key.encode() in data for data in seen[n:]))
-
-    def end(self, *keys):
-        out, err = self.p.communicate("".join(k + "\n" for k in keys), timeout=60)
-        return self.p.returncode, out, err
 
 
 def test_a_server_that_is_killed(tmp_path):

@@ -1,93 +1,18 @@
 """Tables that wait for others: smtpd, queue and virtual ask the lookup process, and go on meanwhile."""
-import os, socket, threading, time, urllib.parse
+import os, threading, time
 
 import pytest
 
 from harness import IS_ROOT, Instance, PATIENCE, Sink, wait_for
-
-
-class TcpTable:
-    """A server of tcp_table(5). `answers`: key to value; a value may be a function of the key, which may
-    return None (never answers). Everything asked is in `asked`."""
-
-    def __init__(self, answers=None, default=None):
-        self.answers, self.default = answers or {}, default
-        self.asked, self.open = [], []
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=200)
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    @property
-    def spec(self):
-        return f"tcp:127.0.0.1:{self.port}"
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        for s in [self.listener, *self.open]:
-            try:
-                s.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-            s.close()
-
-    def _accept(self):
-        while True:
-            try:
-                s, _ = self.listener.accept()
-            except OSError:
-                return
-            self.open.append(s)
-            threading.Thread(target=self._serve, args=(s,), daemon=True).start()
-
-    def _serve(self, s):
-        f = s.makefile("rb")
-        try:
-            for line in f:
-                verb, _, key = line.decode().rstrip("\n").partition(" ")
-                key = urllib.parse.unquote(key)
-                self.asked.append(key)
-                value = self.answers.get(key, self.default)
-                if callable(value):
-                    value = value(key)
-                    if value is None:
-                        continue
-                if value is None or value == "":
-                    s.sendall(b"500 not%20found\n")
-                elif value is TROUBLE:
-                    s.sendall(b"400 on%20fire\n")
-                else:
-                    s.sendall(b"200 " + urllib.parse.quote(value).encode() + b"\n")
-        except (OSError, ValueError):
-            pass
-
-
-TROUBLE = object()
-
-
-def never(key):
-    return None
-
-
-def greeted(mta):
-    c = mta.client()
-    c.hello()
-    c.expect("MAIL FROM:<a@example.test>", 250)
-    return c
-
-
-def rcpt(mta, address):
-    with greeted(mta) as c:
-        return c.cmd(f"RCPT TO:<{address}>")
+from table_peers import TROUBLE, TcpTable, never
 
 
 def test_relay_recipients(tmp_path):
     with TcpTable({"good@relay.test": "x", "bad@relay.test": TROUBLE}) as t, Sink() as sink:
         with Instance(tmp_path, f"relay_domains = relay.test\nrelay_recipient_maps = {t.spec}\nrelay_transport = smtp:[127.0.0.1]:{sink.port}\n") as mta:
-            assert rcpt(mta, "good@relay.test").startswith("250")
-            assert rcpt(mta, "nobody@relay.test").startswith("550 5.1.1 <nobody@relay.test>: Recipient address rejected: User unknown in relay recipient table")
-            assert rcpt(mta, "bad@relay.test").startswith("451 4.3.0 <bad@relay.test>: Temporary lookup failure")
+            assert mta.rcpt("good@relay.test").startswith("250")
+            assert mta.rcpt("nobody@relay.test").startswith("550 5.1.1 <nobody@relay.test>: Recipient address rejected: User unknown in relay recipient table")
+            assert mta.rcpt("bad@relay.test").startswith("451 4.3.0 <bad@relay.test>: Temporary lookup failure")
             assert mta.pids("lookup")
             assert mta.send("good@relay.test").startswith("250")
             sink.wait(1)
@@ -123,8 +48,8 @@ def test_mailboxes(tmp_path):
     """virtual's tables are sensitive: tcp: is refused there, as Postfix does; smtpd may use it."""
     with TcpTable({"u@mbox.test": "u/"}) as t:
         with Instance(tmp_path, f"virtual_mailbox_maps = {t.spec}\n") as mta:
-            assert rcpt(mta, "u@mbox.test").startswith("250")
-            assert rcpt(mta, "v@mbox.test").startswith("550")
+            assert mta.rcpt("u@mbox.test").startswith("250")
+            assert mta.rcpt("v@mbox.test").startswith("550")
             assert mta.send("u@mbox.test").startswith("250")
             mta.wait_log("status=deferred")
             assert "map is not allowed for security sensitive data" in mta.log()
@@ -141,7 +66,7 @@ def test_mailboxes_in_a_database(tmp_path):
     with Instance(tmp_path / "i", f"virtual_mailbox_maps = proxy:sqlite:{tmp_path}/boxes.cf\n") as mta:
         if "sqlite" in mta.log() and "is not installed" in mta.log():
             pytest.skip("sqlite tables are not built")
-        assert rcpt(mta, "v@mbox.test").startswith("550"), mta.log()
+        assert mta.rcpt("v@mbox.test").startswith("550"), mta.log()
         assert mta.send("u@mbox.test").startswith("250")
         wait_for("mail in the mailbox", lambda: len(mta.maildir()) == 1)
 
@@ -155,12 +80,12 @@ def test_fifty_sessions_at_once(tmp_path):
 
     with TcpTable(default=wait) as t:
         with Instance(tmp_path, f"relay_domains = relay.test\nrelay_recipient_maps = {t.spec}\n") as mta:
-            clients = [greeted(mta) for _ in range(50)]
+            clients = [mta.greeted() for _ in range(50)]
             for i, c in enumerate(clients):
                 c.raw(f"RCPT TO:<{'gb'[i % 2]}{i // 10}@relay.test>\r\n")
             wait_for("questions", lambda: len(t.asked) >= 8)
             # Others are served meanwhile.
-            assert rcpt(mta, "y@mbox.test").startswith("250")
+            assert mta.rcpt("y@mbox.test").startswith("250")
             gate.set()
             for i, c in enumerate(clients):
                 assert c.reply().startswith(("250", "550")[i % 2]), i
@@ -173,13 +98,13 @@ def test_hanging_server_holds_back_only_its_own(tmp_path):
     with TcpTable(default=never) as dead, TcpTable({"good@b.test": "x"}) as alive:
         with Instance(tmp_path, f"ipc_timeout = 3s\nvirtual_mailbox_domains = a.test\nvirtual_mailbox_maps = {dead.spec}\n"
                       f"relay_domains = b.test\nrelay_recipient_maps = {alive.spec}\n") as mta:
-            stuck = [greeted(mta) for _ in range(20)]
+            stuck = [mta.greeted() for _ in range(20)]
             for i, c in enumerate(stuck):
                 c.raw(f"RCPT TO:<x{i}@a.test>\r\n")
             wait_for("the server has questions", lambda: len(dead.asked) > 0)
             begin = time.monotonic()
-            assert rcpt(mta, "good@b.test").startswith("250")
-            assert rcpt(mta, "bad@b.test").startswith("550")
+            assert mta.rcpt("good@b.test").startswith("250")
+            assert mta.rcpt("bad@b.test").startswith("550")
             assert time.monotonic() - begin < 3
             for c in stuck:
                 assert c.reply().startswith("451"), "never a miss"
@@ -196,13 +121,13 @@ def test_client_leaves_while_its_question_is_open(tmp_path):
     with TcpTable(default=wait) as t:
         with Instance(tmp_path, f"relay_domains = relay.test\nrelay_recipient_maps = {t.spec}\n") as mta:
             for i in range(5):
-                c = greeted(mta)
+                c = mta.greeted()
                 c.raw(f"RCPT TO:<x{i}@relay.test>\r\n")
                 wait_for("question", lambda: len(t.asked) > i)
                 c.s.close()
             gate.set()
             mta.wait_log("disconnect from", count=5)
-            assert rcpt(mta, "y@relay.test").startswith("250")
+            assert mta.rcpt("y@relay.test").startswith("250")
 
 
 def test_lookup_is_killed_in_mid_use(tmp_path):
@@ -213,7 +138,7 @@ def test_lookup_is_killed_in_mid_use(tmp_path):
 
     with TcpTable(default=hang_first) as t:
         with Instance(tmp_path, f"relay_domains = relay.test\nrelay_recipient_maps = {t.spec}\n") as mta:
-            a, b = greeted(mta), greeted(mta)
+            a, b = mta.greeted(), mta.greeted()
             a.raw("RCPT TO:<good@relay.test>\r\n")
             b.raw("RCPT TO:<bad@relay.test>\r\n")
             wait_for("questions", lambda: len(t.asked) >= 2)
@@ -229,16 +154,16 @@ def test_lookup_is_killed_in_mid_use(tmp_path):
 def test_restart_of_the_server(tmp_path):
     t = TcpTable({"good@relay.test": "x"})
     with Instance(tmp_path, f"relay_domains = relay.test\nrelay_recipient_maps = {t.spec}\nipc_timeout = 5s\n") as mta:
-        assert rcpt(mta, "good@relay.test").startswith("250")
-        t.__exit__()
-        assert rcpt(mta, "good@relay.test").startswith("451")
+        assert mta.rcpt("good@relay.test").startswith("250")
+        t.stop()
+        assert mta.rcpt("good@relay.test").startswith("451")
 
 
 def test_unapproved_proxy_table(tmp_path):
     (tmp_path / "t").write_text("good@relay.test x\n")
     with Instance(tmp_path / "i", f"relay_domains = relay.test\nrelay_recipient_maps = proxy:texthash:{tmp_path}/t\n"
                   "proxy_read_maps =\n") as mta:
-        assert rcpt(mta, "good@relay.test").startswith("451 4.3.0")
+        assert mta.rcpt("good@relay.test").startswith("451 4.3.0")
         assert f'warning: request for unapproved table: "texthash:{tmp_path}/t"' in mta.log()
         assert f"warning: to approve this table for read-only access, list proxy:texthash:{tmp_path}/t in main.cf:proxy_read_maps" in mta.log()
 
@@ -246,8 +171,8 @@ def test_unapproved_proxy_table(tmp_path):
 def test_listed_proxy_table_of_a_file_needs_no_lookup(tmp_path):
     (tmp_path / "t").write_text("good@relay.test x\n")
     with Instance(tmp_path / "i", f"relay_domains = relay.test\nrelay_recipient_maps = proxy:texthash:{tmp_path}/t\n") as mta:
-        assert rcpt(mta, "good@relay.test").startswith("250")
-        assert rcpt(mta, "bad@relay.test").startswith("550")
+        assert mta.rcpt("good@relay.test").startswith("250")
+        assert mta.rcpt("bad@relay.test").startswith("550")
         assert not mta.pids("lookup")
 
 
@@ -290,13 +215,13 @@ def test_folder_that_is_new_at_a_reload(tmp_path):
 def test_reload_brings_new_remote_tables(tmp_path):
     with TcpTable({"one@relay.test": "x"}) as one, TcpTable({"two@relay.test": "x"}) as two:
         with Instance(tmp_path, f"relay_domains = relay.test\nrelay_recipient_maps = {one.spec}\n") as mta:
-            assert rcpt(mta, "one@relay.test").startswith("250")
+            assert mta.rcpt("one@relay.test").startswith("250")
             old = mta.pids("lookup")
-            open_session = greeted(mta)
+            open_session = mta.greeted()
             mta.main_cf.write_text(mta.main_cf.read_text().replace(one.spec, two.spec))
             mta.reload()
             wait_for("another lookup", lambda: set(mta.pids("lookup")) - set(old))
-            wait_for("the new table", lambda: rcpt(mta, "two@relay.test").startswith("250"))
+            wait_for("the new table", lambda: mta.rcpt("two@relay.test").startswith("250"))
             # A session of the old configuration still has its table.
             assert open_session.cmd("RCPT TO:<one@relay.test>").startswith("250")
             open_session.cmd("QUIT")

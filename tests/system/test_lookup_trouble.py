@@ -4,7 +4,7 @@ import os, re, signal, sqlite3, threading, time
 import pytest
 
 from harness import Instance, Sink, wait_for
-from test_lookup import TcpTable, greeted, never, rcpt
+from table_peers import TcpTable, never
 
 AGAIN_SOON = "minimal_backoff_time = 1s\nmaximal_backoff_time = 1s\nqueue_run_delay = 1s\ntransport_retry_time = 1s\n"
 
@@ -21,7 +21,7 @@ class Load(threading.Thread):
         n = 0
         while not self.enough.is_set():
             try:
-                with greeted(self.mta) as c:
+                with self.mta.greeted() as c:
                     n += 1
                     bad, good = c.cmd("RCPT TO:<nobody@relay.test>"), c.cmd("RCPT TO:<good@relay.test>")
                     if not re.match("550 5.1.1|451 4.3.0", bad):
@@ -68,21 +68,21 @@ def test_kill_9_of_lookup_under_load_refuses_nobody(tmp_path):
 def test_lookup_that_is_stopped_is_trouble_and_not_for_ever(tmp_path):
     with TcpTable({"good@relay.test": "x"}) as t:
         with Instance(tmp_path, f"relay_domains = relay.test\nrelay_recipient_maps = {t.spec}\nipc_timeout = 5s\n") as mta:
-            assert rcpt(mta, "good@relay.test").startswith("250")
+            assert mta.rcpt("good@relay.test").startswith("250")
             pid, = mta.pids("lookup")
             os.kill(pid, signal.SIGSTOP)
             try:
-                assert rcpt(mta, "other@relay.test").startswith("451 4.3.0")
+                assert mta.rcpt("other@relay.test").startswith("451 4.3.0")
                 mta.wait_log("did not answer in time")
             finally:
                 os.kill(pid, signal.SIGCONT)
-            wait_for("an answer", lambda: rcpt(mta, "good@relay.test").startswith("250"))
-            assert rcpt(mta, "other@relay.test").startswith("550")
+            wait_for("an answer", lambda: mta.rcpt("good@relay.test").startswith("250"))
+            assert mta.rcpt("other@relay.test").startswith("550")
 
 
 def accept(mta, rcpts, then):
     """A message whose recipients were accepted before then() is called."""
-    with greeted(mta) as c:
+    with mta.greeted() as c:
         for r in rcpts:
             c.expect(f"RCPT TO:<{r}>", 250)
         then()
@@ -104,7 +104,7 @@ def test_stop_while_questions_are_open(tmp_path):
             with mta:
                 accept(mta, ["x@relay.test"], lambda: (state.update(hang=True), t.asked.clear()))
                 wait_for("the question about the route", lambda: "x@relay.test" in t.asked)
-                c = greeted(mta)
+                c = mta.greeted()
                 c.raw("RCPT TO:<y@relay.test>\r\n")
                 wait_for("the question about the recipient", lambda: "y@relay.test" in t.asked)
                 began = time.monotonic()
@@ -136,7 +136,7 @@ def test_reload_while_questions_are_open(tmp_path):
                       sink_port=1) as mta:
             accept(mta, ["x@relay.test", "z@relay.test"], lambda: (state.update(hang=True), old.asked.clear()))
             wait_for("the questions about routes", lambda: {"x@relay.test", "z@relay.test"} <= set(old.asked))
-            c = greeted(mta)
+            c = mta.greeted()
             c.raw("RCPT TO:<y@relay.test>\r\n")
             wait_for("the question about the recipient", lambda: "y@relay.test" in old.asked)
             mta.main_cf.write_text(mta.main_cf.read_text().replace(f"transport_maps = {old.spec}", f"transport_maps = {new.spec}"))

@@ -4,7 +4,7 @@ import threading, time
 import pytest
 
 from harness import PATIENCE, Sink, wait_for
-from test_lookup import TROUBLE, TcpTable
+from table_peers import TROUBLE, TcpTable
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness import Instance, Sink, wait_for
-from test_lookup import TcpTable
+from table_peers import TcpTable
 
 BRACES = str.maketrans({"{": "{{", "}": "}}"})
 

@@ -1,12 +1,12 @@
 """mysql:, pgsql: and sqlite: tables against real servers, which are killed and started again."""
-import json, os, pathlib, pwd, re, signal, socket, subprocess, sys, threading
+import json, os, pathlib, pwd, re, signal, socket, subprocess, sys
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "compat"))
-import harness, sql_cases, table_servers
+import harness, sql_cases
 from harness import BIN, IS_ROOT, free_port, wait_for
+from table_peers import Asker, ask, relay
 
 
 class Server:
@@ -245,60 +245,12 @@ def configure(folder):
     (folder / "main.cf").write_text(sql_cases.MAIN_CF.format(user="root" if IS_ROOT else os.environ.get("USER", "nobody")))
 
 
-def ask(folder, spec, key):
-    r = subprocess.run([str(BIN / "postmap"), "-c", str(folder), "-q", key, spec], capture_output=True, text=True, timeout=60)
-    return r.returncode, r.stdout, r.stderr
-
-
 @pytest.fixture(params=SERVERS)
 def mortal(request, tmp_path):
     with SERVERS[request.param](tmp_path / "server") as s:
         s.kind = request.param
         configure(tmp_path)
         yield s
-
-
-def relay(port, seen):
-    """Serves connections by passing all on to `port`; seen: what came from clients."""
-    def pump(a, b, note):
-        try:
-            while data := a.recv(65536):
-                note(data)
-                b.sendall(data)
-        except OSError:
-            pass
-        for s in (a, b):
-            try:
-                s.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-
-    def serve(c):
-        with socket.create_connection(("127.0.0.1", port)) as to:
-            back = threading.Thread(target=pump, args=[to, c, lambda _: None])
-            back.start()
-            pump(c, to, seen.append)
-            back.join()
-
-    return table_servers.Server(serve=serve)
-
-
-class Asker:
-    """One postmap that is asked key after key."""
-
-    def __init__(self, folder, spec):
-        self.p = subprocess.Popen([str(BIN / "postmap"), "-c", str(folder), "-q", "-", spec], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    def ask(self, key, seen):
-        """Returns when the key was seen on the wire."""
-        n = len(seen)
-        self.p.stdin.write(key + "\n")
-        self.p.stdin.flush()
-        wait_for(f"{key} is asked for", lambda: any(key.encode() in data for data in seen[n:]))
-
-    def end(self, *keys):
-        out, err = self.p.communicate("".join(k + "\n" for k in keys), timeout=60)
-        return self.p.returncode, out, err
 
 
 def test_a_server_that_is_killed(mortal, tmp_path):

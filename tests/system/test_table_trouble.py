@@ -5,7 +5,7 @@ import os, signal, threading
 import pytest
 
 from harness import PATIENCE, Instance, Sink, wait_for
-from test_lookup import TROUBLE, TcpTable
+from table_peers import TROUBLE, TcpTable
 
 AGAIN_SOON = "minimal_backoff_time = 1s\nmaximal_backoff_time = 1s\nqueue_run_delay = 1s\ntransport_retry_time = 1s\nlocal_recipient_maps =\n"
 

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from harness import Instance, Sink, wait_for
-from test_lookup import TcpTable
+from table_peers import TcpTable
 
 VERIFY = """
 smtpd_recipient_restrictions = reject_unverified_recipient, permit_mynetworks, reject

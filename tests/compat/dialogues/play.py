@@ -57,29 +57,6 @@ setgid_group = postdrop
 maillog_file = {dir}/log/maillog
 maillog_file_prefixes = /var, {dir}/log
 """
-SERVICES = """\
-pickup    unix  n - n 60    1 pickup
-cleanup   unix  n - n -     0 cleanup
-qmgr      unix  n - n 300   1 qmgr
-tlsmgr    unix  - - n 1000? 1 tlsmgr
-rewrite   unix  - - n -     - trivial-rewrite
-bounce    unix  - - n -     0 bounce
-defer     unix  - - n -     0 bounce
-trace     unix  - - n -     0 bounce
-verify    unix  - - n -     1 verify
-flush     unix  n - n 1000? 0 flush
-proxymap  unix  - - n -     - proxymap
-smtp      unix  - - n -     - smtp
-relay     unix  - - n -     - smtp
-showq     unix  n - n -     - showq
-error     unix  - - n -     - error
-retry     unix  - - n -     - error
-discard   unix  - - n -     - discard
-virtual   unix  - n n -     - virtual
-anvil     unix  - - n -     1 anvil
-scache    unix  - - n -     1 scache
-postlog   unix-dgram n - n - 1 postlogd
-"""
 
 
 # ---- case files
@@ -182,7 +159,7 @@ class Server:
         own = self.group.text("main.cf").replace("DIR", str(self.dir))
         again = {l.split("=")[0].strip() for l in own.splitlines() if "=" in l and not l[:1].isspace()}
         main = "".join(l + "\n" for l in MAIN.splitlines() if l.split("=")[0].strip() not in again) + own
-        master = SERVICES + self.group.text("master.cf").replace("DIR", str(self.dir))
+        master = harness.SERVICES + self.group.text("master.cf").replace("DIR", str(self.dir))
         ports = [(None, FIRST_PORT, [], [])]
         ports += [(c.name, FIRST_PORT + 1 + i, c.smtpd, c.cleanup) for i, c in enumerate(self.group.cases)]
         for name, port, smtpd, cleanup in ports:
