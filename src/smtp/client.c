@@ -136,7 +136,8 @@ smtp_client_next(struct smtp_client *c, struct smtp_cx *out)
 		*out = (struct smtp_cx){ .type = fx->type,
 			.data = fx->data,
 			.is_try_next = fx->is_try_next,
-			.is_closing = fx->is_closing };
+			.is_closing = fx->is_closing,
+			.as_7bit = fx->type == SMTP_CX_CONTENT && c->converts };
 		c->out = fx->outcome;
 		if (fx->is_bulk && !next_outcome(c, fx)) {
 			c->fx_get++;

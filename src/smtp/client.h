@@ -21,6 +21,7 @@ struct smtp_client_conf {
 	bool is_lmtp;         /* LHLO, one reply per recipient after the data */
 	bool always_send_ehlo, never_send_ehlo;
 	bool skip_5xx_greeting, skip_quit_response;
+	bool keeps_8bit;           /* disable_mime_output_conversion */
 	bool send_dummy_mail_auth; /* smtp_send_dummy_mail_auth; only with AUTH */
 	bool remember_own_name; /* a server that greets with `helo_name` is ourselves: a
 				   loop */
@@ -61,7 +62,7 @@ struct smtp_client_job {
 	struct str envid;
 	enum smtp_ret ret;
 	int64_t size_bytes;  /* of the content; 0: not known */
-	bool is_8bit;        /* the content has bytes above 127 */
+	bool is_8bit;        /* it is announced as BODY=8BITMIME, or else converted */
 	bool has_dots;       /* some line may begin with a dot: content is scanned */
 	bool has_long_lines; /* some line may be longer than conf->line_limit */
 	/* It came with SMTPUTF8, and has_utf8_header: some header is not ASCII. What
@@ -80,8 +81,8 @@ enum smtp_cx_type {
 	SMTP_CX_SEND, /* write `data` to the server */
 	SMTP_CX_LOG, /* write `data` to the log (an ordinary line, "QID: …" included) */
 	SMTP_CX_OUTCOME, /* what became of recipient `index` of the job: `outcome` */
-	SMTP_CX_CONTENT, /* call smtp_client_content() with the next piece of the content
-			  */
+	SMTP_CX_CONTENT, /* call smtp_client_content() with the next piece of the content;
+			  * as_7bit: converted, as mime/filter.h does */
 	SMTP_CX_DONE,  /* every recipient has its outcome, or was left (see is_try_next);
 			* the  session is ready for the next message unless is_closing */
 	SMTP_CX_CLOSE, /* close; nothing follows */
@@ -110,6 +111,7 @@ struct smtp_cx {
 	 * accepted or refused. */
 	bool is_try_next;
 	bool is_closing; /* DONE: CLOSE follows; no further message here */
+	bool as_7bit;    /* CONTENT: the server has no 8BITMIME */
 };
 
 struct smtp_client_peer {
@@ -125,13 +127,15 @@ void smtp_client_free(struct smtp_client **c);
 /* Begins a message: allowed at the start and after each DONE that is not closing. */
 void smtp_client_deliver(
     struct smtp_client *c, int64_t now_us, const struct smtp_client_job *job);
-/* Answers SMTP_CX_CONTENT. `piece`: the next bytes, CRLF lines, cut anywhere; must stay
- * until they are sent (the effects view them). `is_last`: nothing follows. */
+/* Answers SMTP_CX_CONTENT. What is to be 7-bit has been made so. `piece`: the next bytes,
+ * CRLF lines, cut anywhere; must stay until they are sent (the effects view them).
+ * `is_last`: nothing follows. */
 void smtp_client_content(
     struct smtp_client *c, int64_t now_us, struct str piece, bool is_last);
-/* The content cannot be read: gives up without ending the data; all recipients deferred
- * with `text`. */
-void smtp_client_content_failed(struct smtp_client *c, int64_t now_us, struct str text);
+/* The content cannot be read or converted: gives up without ending the data; all
+ * recipients get this outcome (rc, dsn and text of it). */
+void smtp_client_content_failed(
+    struct smtp_client *c, int64_t now_us, const struct smtp_client_outcome *why);
 /* Ends an idle session politely. */
 void smtp_client_quit(struct smtp_client *c, int64_t now_us);
 /* Offers all unread bytes; returns how many were used. 0: nothing can be done before

@@ -15,6 +15,8 @@ cl_data_start(struct smtp_client *c)
 	c->at_line_start = true;
 	c->ends_with_cr = false;
 	c->column = 0;
+	/* A line that is broken may go on with a dot. */
+	c->has_dots = c->job->has_dots || c->converts;
 	cl_emit(c, SMTP_CX_CONTENT, STR(""));
 }
 
@@ -30,14 +32,16 @@ smtp_client_content(struct smtp_client *c, int64_t now_us, struct str piece, boo
 }
 
 void
-smtp_client_content_failed(struct smtp_client *c, int64_t now_us, struct str text)
+smtp_client_content_failed(
+    struct smtp_client *c, int64_t now_us, const struct smtp_client_outcome *why)
 {
-	struct smtp_client_outcome o = { .rc = RC_TEMP, .dsn = STR("4.3.0") };
+	struct smtp_client_outcome o = { .rc = why->rc };
 
 	assert(c->state == CL_BODY);
 	c->now_us = now_us;
 	/* Only hanging up keeps half a message from being taken for a whole one. */
-	o.text = cl_textf(c, "%.*s", STR_ARG(text));
+	o.dsn = cl_textf(c, "%.*s", STR_ARG(why->dsn));
+	o.text = cl_textf(c, "%.*s", STR_ARG(why->text));
 	cl_outcome(c, CL_UNDECIDED, &o);
 	c->is_dying = true;
 	cl_done(c);
@@ -60,7 +64,7 @@ run_length(const struct smtp_client *c)
 	const char *dot;
 
 	if (!c->job->has_long_lines || limit == 0) {
-		if (!c->job->has_dots)
+		if (!c->has_dots)
 			return c->piece.n;
 		dot = memmem(c->piece.p, c->piece.n, "\n.", 2);
 		return dot == NULL ? c->piece.n : (size_t)(dot - c->piece.p) + 1;
@@ -109,7 +113,7 @@ next_run(struct smtp_client *c)
 {
 	size_t limit = c->conf->line_limit;
 
-	if (c->at_line_start && c->job->has_dots && c->piece.p[0] == '.') {
+	if (c->at_line_start && c->has_dots && c->piece.p[0] == '.') {
 		c->at_line_start = false;
 		return STR(".");
 	}
@@ -136,6 +140,7 @@ cl_data_next(struct smtp_client *c, struct smtp_cx *out)
 	if (!c->is_last_piece) {
 		c->wants_piece = true;
 		out->type = SMTP_CX_CONTENT;
+		out->as_7bit = c->converts;
 		return true;
 	}
 	if (!c->at_line_start) { /* content without a last line end */

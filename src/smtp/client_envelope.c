@@ -24,13 +24,22 @@ cl_step_of(const struct smtp_client *c, uint32_t at)
 	return c->job->is_probe && !c->job->asks_data ? STEP_ABORT : STEP_DATA;
 }
 
+/* The server would not take the content as it is. */
+static bool
+needs_7bit(const struct smtp_client *c)
+{
+	return c->job->is_8bit && (c->caps & SMTP_CAP_8BITMIME) == 0 &&
+	       !c->conf->keeps_8bit;
+}
+
 static void
 send_mail(struct smtp_client *c)
 {
 	const struct smtp_client_job *j = c->job;
 	char size[32] = "", envid[1200] = "";
 
-	if ((c->caps & SMTP_CAP_SIZE) != 0 && j->size_bytes > 0)
+	/* compat: how large the content is when it is converted is not known. */
+	if ((c->caps & SMTP_CAP_SIZE) != 0 && j->size_bytes > 0 && !c->converts)
 		(void)snprintf(
 		    size, sizeof(size), " SIZE=%lld", (long long)j->size_bytes);
 	if ((c->caps & SMTP_CAP_DSN) != 0 && j->envid.n > 0) {
@@ -39,8 +48,6 @@ send_mail(struct smtp_client *c)
 		if (x.p != NULL && x.n < sizeof(envid) - 8)
 			(void)snprintf(envid, sizeof(envid), " ENVID=%.*s", STR_ARG(x));
 	}
-	/* 8-bit content goes to a server without 8BITMIME as it is, unannounced: what
-	 * Postfix does with disable_mime_output_conversion. */
 	cl_sendf(c, "MAIL FROM:<%.*s>%s%s%s%s%s\r\n", STR_ARG(j->sender), size,
 	    (c->caps & SMTP_CAP_8BITMIME) != 0 && j->is_8bit ? " BODY=8BITMIME" : "",
 	    envid,
@@ -215,6 +222,7 @@ cl_start(struct smtp_client *c)
 	if (is_too_big(c) || is_unspeakable(c))
 		return;
 	c->state = CL_ENVELOPE;
+	c->converts = needs_7bit(c);
 	c->n_sent = c->n_got = c->n_accepted = 0;
 	c->with_rset = c->needs_rset;
 	c->needs_rset = c->mail_failed = c->is_empty_end = false;

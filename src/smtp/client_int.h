@@ -66,10 +66,11 @@ struct smtp_client {
 	uint32_t n_accepted;
 	uint32_t dot_at; /* LMTP: whose reply is next */
 	bool with_rset, mail_failed, is_empty_end;
+	bool converts; /* the content is asked for as 7-bit */
 
 	/* The content. */
 	struct str piece; /* what is left of the present one */
-	bool is_last_piece, wants_piece, ends_with_cr, at_line_start;
+	bool is_last_piece, wants_piece, ends_with_cr, at_line_start, has_dots;
 	size_t column;
 
 	/* The reply that is coming in. */

@@ -18,7 +18,7 @@ struct player {
 	size_t seen, n_fed, body_at;
 	int64_t now;
 	bool is_lost, is_closed, wants_content, content_fails;
-	struct str why;
+	struct smtp_client_outcome why;
 };
 
 static const char *
@@ -47,6 +47,8 @@ carry_out(struct player *p, const struct smtp_cx *cx)
 		break;
 	case SMTP_CX_CONTENT:
 		p->wants_content = true;
+		if (cx->as_7bit && p->body_at == 0)
+			scenario_say(p->trace, "7bit");
 		break;
 	case SMTP_CX_DONE:
 		if (cx->is_try_next)
@@ -73,7 +75,7 @@ give_content(struct player *p)
 
 	p->wants_content = false;
 	if (p->content_fails) {
-		smtp_client_content_failed(p->c, p->now, p->why);
+		smtp_client_content_failed(p->c, p->now, &p->why);
 		return;
 	}
 	p->body_at += piece.n;
@@ -209,7 +211,7 @@ set(struct player *p, struct str name, struct str v)
 		const char *name;
 		bool *at;
 	} flags[] = { { "lmtp", &c->is_lmtp }, { "always_ehlo", &c->always_send_ehlo },
-		{ "never_ehlo", &c->never_send_ehlo },
+		{ "never_ehlo", &c->never_send_ehlo }, { "keeps_8bit", &c->keeps_8bit },
 		{ "skip_5xx", &c->skip_5xx_greeting },
 		{ "skip_quit", &c->skip_quit_response },
 		{ "own_name", &c->remember_own_name } };
@@ -300,7 +302,12 @@ play_client(const struct scenario *scn, const struct variant *v, struct buf *tra
 			scenario_unescape(args, &p->body);
 		else if (scenario_is(line, "fail", &args)) {
 			p->content_fails = true;
-			p->why = args;
+			p->why = (struct smtp_client_outcome){ RC_TEMP,
+				.dsn = STR("4.3.0"), .text = args };
+		} else if (scenario_is(line, "refuse", &args)) {
+			p->content_fails = true;
+			p->why = (struct smtp_client_outcome){ RC_PERM,
+				.dsn = STR("5.6.0"), .text = args };
 		} else {
 			if (p->c == NULL)
 				p->c = smtp_client_new(&p->conf, &peer, p->now);

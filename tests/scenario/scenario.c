@@ -197,7 +197,8 @@ is_expectation(struct str line, bool is_server)
 {
 	static const char *const server[] = { "S", "?", "D", "D~", "L", "W", "commit",
 		"abort", "close" };
-	static const char *const client[] = { "C", "C~", "O", "done", "L", "W", "close" };
+	static const char *const client[] = { "C", "C~", "O", "7bit", "done", "L", "W",
+		"close" };
 	struct str args;
 
 	for (size_t i = 0; i < (is_server ? ARRAY_LEN(server) : ARRAY_LEN(client)); i++)

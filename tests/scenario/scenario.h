@@ -25,8 +25,9 @@
  * Client:  S text	a line from the server	C text	a line to it
  *	job NAME=VALUE...	the message: sender= rcpt= (many) size= envid= ret= 8bit
  *dots long body text		its content, with C escapes (several: one after the other)
- *	deliver  quit		what the shell does; fail text: content cannot be read
- *	O INDEX ok|temp|perm DSN text	an outcome
+ *	deliver  quit		what the shell does; fail text: content cannot be read;
+ *	refuse text		it cannot be converted
+ *	O INDEX ok|temp|perm DSN text	an outcome	7bit	the content is asked for so
  *	done [next RC DSN text] [closing] */
 #include "base/buf.h"
 

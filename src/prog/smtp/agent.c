@@ -53,6 +53,7 @@ fill_session(struct service *s)
 		.rset_us = c->smtp_rset_timeout_us,
 		.quit_us = c->smtp_quit_timeout_us,
 		.line_limit = (size_t)c->smtp_line_length_limit_bytes,
+		.keeps_8bit = c->disable_mime_output_conversion,
 	};
 	s->client25 = s->client;
 	s->client25.remember_own_name = true;

@@ -6,6 +6,7 @@
  *	target  one next hop to an ordered list of addresses, by DNS
  *	job     one delivery: next hops, hosts, recipients that are left
  *	conn    one connection: socket, SMTP session, bytes in and out
+ *	convert 8-bit content for servers that want 7 bits
  *	pool    connections that wait for another message
  */
 #include "agent/delivery.h"
@@ -112,7 +113,17 @@ struct target_query *target_find(struct service *s, const struct net_dest *dest,
     struct arena *mem, target_fn *done, void *arg);
 void target_cancel(struct target_query **q);
 
-/* ---- job ---- */
+/* ---- convert ---- */
+
+struct convert; /* one message on its way out */
+
+/* `c` is used during the call only. */
+struct convert *convert_new(const struct conf_smtp *c);
+void convert_free(struct convert **v);
+/* The next piece of the content, converted: *out is valid until the next call.
+ * Returns: RC_PERM it cannot be; RC_TEMP our trouble. Limits: 128 KiB at a time. */
+MUST_USE enum rc convert_piece(
+    struct convert *v, struct str in, bool is_last, struct str *out, struct err *e);
 
 /* ---- conn ---- */
 
@@ -139,6 +150,8 @@ struct conn {
 
 	/* Content of the message that is being sent. */
 	bool wants_content, is_reading;
+	bool as_7bit; /* … through `convert` */
+	struct convert *convert;
 	uint64_t content_at;
 	char *piece; /* of a large message; PIECE_MAX bytes */
 	size_t piece_n;

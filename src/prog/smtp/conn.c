@@ -81,6 +81,14 @@ conn_new(const struct job *j, const struct dns_host *host)
 	return c;
 }
 
+static void
+forget_content(struct conn *c)
+{
+	free(c->piece);
+	c->piece = NULL;
+	convert_free(&c->convert);
+}
+
 void
 conn_free(struct conn *c)
 {
@@ -101,7 +109,7 @@ conn_free(struct conn *c)
 	buf_fini(&c->out);
 	list_remove(&c->node);
 	a->n_conns--;
-	free(c->piece);
+	forget_content(c);
 	free(c);
 }
 
@@ -215,6 +223,33 @@ conn_open(struct job *j, const struct dns_host *host, struct failure *out_why)
 /* ---- content ---- */
 
 static void
+content_failed(struct conn *c, enum rc rc, const char *text)
+{
+	struct smtp_client_outcome why = { .rc = rc,
+		.dsn = rc == RC_PERM ? STR("5.6.0") : STR("4.3.0"),
+		.text = str_c(text) };
+
+	smtp_client_content_failed(c->session, now_of(c), &why);
+}
+
+/* A piece of the message as it is in the queue. */
+static void
+hand_over(struct conn *c, struct str piece, bool is_last)
+{
+	struct err e = { 0 };
+	enum rc rc = RC_OK;
+
+	if (c->as_7bit && c->convert == NULL)
+		c->convert = convert_new(&c->service->conf);
+	if (c->as_7bit)
+		rc = convert_piece(c->convert, piece, is_last, &piece, &e);
+	if (rc == RC_OK)
+		smtp_client_content(c->session, now_of(c), piece, is_last);
+	else
+		content_failed(c, rc, e.text);
+}
+
+static void
 read_piece(void *arg)
 {
 	struct conn *c = arg;
@@ -237,12 +272,10 @@ piece_read(void *arg)
 
 	c->is_reading = false;
 	if (c->piece_rc == RC_TEMP) {
-		smtp_client_content_failed(
-		    c->session, now_of(c), STR("error reading mail content"));
+		content_failed(c, RC_TEMP, "error reading mail content");
 	} else {
 		c->content_at += c->piece_n;
-		smtp_client_content(c->session, now_of(c), str_n(c->piece, c->piece_n),
-		    c->piece_rc == RC_NONE);
+		hand_over(c, str_n(c->piece, c->piece_n), c->piece_rc == RC_NONE);
 	}
 	pump(c);
 }
@@ -257,7 +290,7 @@ give_content(struct conn *c)
 
 	c->wants_content = false;
 	if (all != NULL) {
-		smtp_client_content(c->session, now_of(c), str_n(all, n), true);
+		hand_over(c, str_n(all, n), true);
 		return;
 	}
 	if (c->piece == NULL)
@@ -285,8 +318,7 @@ become_idle(struct conn *c)
 
 	c->state = CONN_IDLE;
 	c->idle_since_us = now_of(c);
-	free(c->piece);
-	c->piece = NULL;
+	forget_content(c);
 	buf_release(&c->in);
 	buf_release(&c->out);
 	pool_put(&a->pool, c);
@@ -371,6 +403,7 @@ carry_out(struct conn *c)
 			break;
 		case SMTP_CX_CONTENT:
 			c->wants_content = true;
+			c->as_7bit = fx.as_7bit;
 			if (c->out.n < OUT_ENOUGH)
 				give_content(c);
 			break;
@@ -546,6 +579,7 @@ conn_deliver(struct conn *c, struct job *j)
 	c->uses++;
 	c->is_set_up = false;
 	c->wants_content = false;
+	convert_free(&c->convert);
 	c->content_at = 0;
 	smtp_client_deliver(c->session, now_of(c), job_attempt(j));
 	pump(c);
