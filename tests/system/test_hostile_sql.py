@@ -1,5 +1,5 @@
 """What a database server that was taken over can get out of us, and what the log tells about tables."""
-import socket, sqlite3, struct, subprocess, threading
+import socket, sqlite3, ssl, struct, subprocess, threading
 
 import pytest
 
@@ -137,3 +137,56 @@ def test_password_of_a_server_that_is_away(tmp_path):
                   "query = SELECT 1\n")
     r = postmap(tmp_path, "-q", "joe", f"pgsql:{cf}", status=1)
     assert "connect to pgsql server postgresql://" in r.stderr and "hush" not in r.stderr
+
+
+class Login:
+    """A MySQL server that can TLS, or not, and notes whether a client logs in."""
+
+    def __init__(self, certificate=None):
+        self.certificate, self.logins, self.ended = certificate, [], threading.Event()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        conn = self.listener.accept()[0]
+        try:
+            caps = 1 | 8 | 0x80 | 0x200 | 0x2000 | 0x8000 | 0x20000 | 0x80000 | (0x800 if self.certificate else 0)
+            hello = (b"\x0a8.0.0\0" + struct.pack("<I", 1) + b"a" * 8 + b"\0" + struct.pack("<HBHH", caps & 0xffff, 33, 2, caps >> 16)
+                     + b"\x15" + b"\0" * 10 + b"b" * 12 + b"\0mysql_native_password\0")
+            conn.sendall(struct.pack("<I", len(hello))[:3] + b"\0" + hello)
+            said = conn.recv(36 if self.certificate else 4096)
+            if self.certificate:
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                context.load_cert_chain(*self.certificate)
+                conn = context.wrap_socket(conn, server_side=True)
+                said = conn.recv(4096)
+            if b"u\0" in said[4:]:
+                self.logins.append(said)
+        except OSError:
+            pass
+        finally:
+            conn.close()
+            self.ended.set()
+
+
+def certificate(folder, name, address):
+    """Its own authority, good for one address."""
+    key, cert = folder / f"{name}.key", folder / f"{name}.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key, "-out", cert, "-days", "2",
+                    "-subj", f"/CN={name}", "-addext", f"subjectAltName=IP:{address}"], check=True, capture_output=True)
+    return cert, key
+
+
+@needs("mysql")
+@pytest.mark.parametrize("who, logs_in", [("the right one", True), ("of another authority", False), ("for another address", False), ("without TLS", False)])
+def test_mysql_password_goes_to_a_server_that_was_not_verified(tmp_path, who, logs_in):
+    right = certificate(tmp_path, "right", "127.0.0.1")
+    shown = {"the right one": right, "of another authority": certificate(tmp_path, "other", "127.0.0.1"),
+             "for another address": certificate(tmp_path, "elsewhere", "192.0.2.1"), "without TLS": None}[who]
+    trusted = shown if who == "for another address" else right
+    server = Login(shown)
+    (tmp_path / "my.cf").write_text(f"hosts = inet:127.0.0.1:{server.listener.getsockname()[1]}\ndbname = x\nuser = u\npassword = hush\n"
+                                    f"query = SELECT 1\ntls_CAfile = {trusted[0]}\ntls_verify_cert = yes\n")
+    postmap(tmp_path, "-q", "joe", f"mysql:{tmp_path}/my.cf", status=1)
+    assert server.ended.wait(30)
+    assert bool(server.logins) == logs_in
