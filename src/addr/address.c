@@ -79,7 +79,7 @@ join(struct arena *mem, struct str local, struct str domain, bool has_at)
 	return (struct str){ all, n };
 }
 
-/* Both give `local` itself when nothing has to change, .p NULL at the memory limit. */
+/* `local` itself when nothing has to change, .p NULL at the memory limit. */
 static struct str
 unquote(struct str local, struct arena *mem)
 {
@@ -101,8 +101,8 @@ unquote(struct str local, struct arena *mem)
 	return (struct str){ raw, n };
 }
 
-static struct str
-quote(struct str local, struct arena *mem)
+struct str
+addr_quote_local(struct str local, struct arena *mem)
 {
 	size_t n = 0;
 	char *raw;
@@ -142,7 +142,7 @@ addr_to_external(struct str internal, struct arena *mem)
 	addr_split(internal, &local, &domain);
 	if (internal.n == 0)
 		return internal;
-	raw = quote(local, mem);
+	raw = addr_quote_local(local, mem);
 	if (raw.p == NULL || raw.p == local.p)
 		return raw.p == NULL ? raw : internal;
 	return join(mem, raw, domain, local.n < internal.n);
@@ -290,7 +290,7 @@ normalize(struct str path, struct arena *mem, struct str *out, struct err *e)
 	addr_split(path, &local, &domain);
 	s = path.n > 0 ? unquote(local, mem) : local;
 	if (s.p != NULL && path.n > 0)
-		s = quote(s, mem);
+		s = addr_quote_local(s, mem);
 	/* Nearly always there is nothing to change: one copy. */
 	if (s.p != NULL)
 		s = s.p == local.p ? arena_str(mem, path)

@@ -52,6 +52,8 @@ void addr_split(struct str addr, struct str *local, struct str *domain);
 struct str addr_to_internal(struct str external, struct arena *mem);
 /* And back: the local part is quoted if it has to be. Same rules. */
 struct str addr_to_external(struct str internal, struct arena *mem);
+/* A local part alone, with quotes if it has to have them. Same rules. */
+struct str addr_quote_local(struct str local, struct arena *mem);
 
 /* Splits the internal local part at the first of `delimiters` (recipient_delimiter):
  * "user+ext" gives user, ext. False, and *user = local: no delimiter, or it is the first

@@ -3,6 +3,7 @@
 #include "smtp/path.h"
 #include "addr/address.h"
 #include "addr/domain.h"
+#include "addr/loose.h"
 #include "addr/net.h"
 #include <string.h>
 
@@ -22,29 +23,31 @@ skip_blanks(struct str s)
 	return s;
 }
 
-/* The first word of `s`; a <...> or "..." counts as part of a word whatever it holds.
- * RC_PERM: < or " is not closed. */
+/* The first word of `s`; <...>, which may be nested, and "..." are part of a word
+ * whatever they hold. RC_PERM: one of them is not closed. */
 static enum rc
 first_word(struct str s, struct str *out)
 {
-	char close = '\0';
-	size_t i;
+	bool in_quotes = false;
+	size_t depth = 0, i;
 
 	for (i = 0; i < s.n; i++) {
 		char c = s.p[i];
 
-		if (close == '"' && c == '\\' && i + 1 < s.n)
+		if (c == '\\' && i + 1 < s.n)
 			i++;
-		else if (close != '\0' && c == close)
-			close = '\0';
-		else if (close == '\0' && c == '"')
-			close = '"';
-		else if (close == '\0' && c == '<')
-			close = '>';
-		else if (close == '\0' && is_blank(c))
+		else if (c == '"')
+			in_quotes = !in_quotes;
+		else if (in_quotes)
+			continue;
+		else if (c == '<')
+			depth++;
+		else if (c == '>' && depth > 0)
+			depth--;
+		else if (depth == 0 && is_blank(c))
 			break;
 	}
-	if (close != '\0')
+	if (in_quotes || depth > 0)
 		return RC_PERM;
 	*out = str_head(s, i);
 	return RC_OK;
@@ -66,64 +69,22 @@ no_room(struct smtp_path_bad *bad)
 	return RC_TEMP;
 }
 
-/* Blanks at both ends and around "." and "@" say nothing (RFC 822). */
-static struct str
-without_blanks(struct str word, struct arena *mem)
+/* What Postfix lets pass without strict_rfc821_envelopes and src/addr does not, made
+ * "<address>" or, when nobody could read it, "<": `word` itself where it is plain. */
+static enum rc
+make_readable(struct str word, struct arena *mem, struct str *out)
 {
-	char *p = arena_get(mem, word.n + 1);
-	size_t n = 0;
+	struct str address = STR("");
+	enum rc rc;
 
-	if (p == NULL)
-		return (struct str){ NULL, 0 };
-	word = str_trim(word);
-	for (size_t i = 0; i < word.n; i++) {
-		char c = word.p[i];
-
-		if (c == '.' || c == '@')
-			while (n > 0 && is_blank(p[n - 1]))
-				n--;
-		if (!is_blank(c) || n == 0 || (p[n - 1] != '.' && p[n - 1] != '@'))
-			p[n++] = c;
-	}
-	return (struct str){ p, n };
-}
-
-/* What Postfix lets pass without strict_rfc821_envelopes and src/addr does not:
- * "<<a@b>>", blanks, and a@b@c, which means "a@b"@c; @c is ""@c. Returns `word` itself
- * when it is none of these. */
-static struct str
-make_readable(struct str word, struct arena *mem)
-{
-	struct str inner, all, fixed;
-	size_t at;
-
-	while (str_starts(word, STR("<<")))
-		word = str_from(word, 1);
-	while (str_ends(word, STR(">>")))
-		word = str_head(word, word.n - 1);
-	all = word;
-	if (str_starts(word, STR("<")) && str_ends(word, STR(">")))
-		word = (struct str){ word.p + 1, word.n - 2 };
-	if (str_find(word, '"') < word.n || str_find(word, '\\') < word.n)
-		return all;
-	if (str_find(word, ' ') < word.n || str_find(word, '\t') < word.n) {
-		word = without_blanks(word, mem);
-		if (word.p == NULL)
-			return STR("<");
-		all = arena_printf(mem, "<%.*s>", STR_ARG(word));
-		if (all.p == NULL)
-			return STR("<");
-	}
-	at = str_rfind(word, '@');
-	inner = str_head(word, at);
-	if (at == word.n || at + 1 == word.n || str_find(word, ':') < word.n ||
-	    (inner.n > 0 && str_find(inner, '@') == inner.n))
-		return all;
-	if (inner.n > 0 && inner.p[0] == '@') /* a route to nobody */
-		inner = str_from(inner, 1);
-	fixed = arena_printf(
-	    mem, "<\"%.*s\"%.*s>", STR_ARG(inner), STR_ARG(str_from(word, at)));
-	return fixed.p == NULL ? all : fixed;
+	*out = word;
+	if (addr_word_is_plain(word))
+		return RC_OK;
+	rc = addr_loose_read(word, mem, &address);
+	if (rc == RC_TEMP)
+		return rc;
+	*out = rc == RC_PERM ? STR("<") : arena_printf(mem, "<%.*s>", STR_ARG(address));
+	return out->p == NULL ? RC_TEMP : RC_OK;
 }
 
 struct path_request {
@@ -133,6 +94,7 @@ struct path_request {
 	struct str syntax, bad_address; /* replies */
 	bool no_minus;                  /* the address may not begin with it */
 	bool numeric_ok;                /* a@192.0.2.1 */
+	bool is_utf8;                   /* SMTPUTF8 was asked for */
 };
 
 /* Compat: what could never be a domain is refused at once, strict or not. */
@@ -146,7 +108,7 @@ domain_is_fine(const struct path_request *r, struct str domain)
 	if (r->numeric_ok && addr_ip_parse(domain, &ip) == RC_OK)
 		return true;
 	if (smtp_path_is_utf8(domain))
-		return true; /* IDNA is for later */
+		return r->is_utf8; /* IDNA is for later */
 	return addr_domain_valid(domain);
 }
 
@@ -166,8 +128,10 @@ read_path(const struct path_request *r, struct arena *mem, struct str *address,
 		return refuse(bad, r->syntax);
 	if (first_word(in, &word) != RC_OK)
 		return refuse(bad, r->bad_address);
-	path_text = (r->flags & ADDR_STRICT) != 0 ? word : make_readable(word, mem);
-	rc = addr_path_parse(path_text, r->flags, mem, &path, NULL);
+	path_text = word;
+	rc = (r->flags & ADDR_STRICT) != 0 ? RC_OK : make_readable(word, mem, &path_text);
+	if (rc == RC_OK)
+		rc = addr_path_parse(path_text, r->flags, mem, &path, NULL);
 	if (rc == RC_TEMP)
 		return no_room(bad);
 	/* Something is glued to the path: "<a@b>SIZE=1". */
@@ -335,6 +299,19 @@ mail_parameter(struct str word, const struct smtp_path_conf *conf, struct arena 
 	return RC_OK;
 }
 
+/* Whether MAIL has the parameter: it says how to read the address before it. */
+static bool
+asks_for_utf8(struct str args, const struct smtp_path_conf *conf)
+{
+	struct str word;
+
+	/* The address is the first word, or the one behind "FROM:". */
+	while (conf->has_utf8 && str_token(&args, " \t", &word))
+		if (str_iis(word, "SMTPUTF8"))
+			return true;
+	return false;
+}
+
 enum rc
 smtp_path_mail(struct str args, const struct smtp_path_conf *conf, struct arena *mem,
     struct smtp_mail_args *out, struct smtp_path_bad *bad)
@@ -344,6 +321,7 @@ smtp_path_mail(struct str args, const struct smtp_path_conf *conf, struct arena 
 		.flags = ADDR_EMPTY_OK | ADDR_UTF8_OK | (conf->strict ? ADDR_STRICT : 0),
 		.no_minus = !conf->minus_ok,
 		.numeric_ok = conf->numeric_ok,
+		.is_utf8 = asks_for_utf8(args, conf),
 		.syntax = STR("501 5.5.4 Syntax: MAIL FROM:<address>"), /* compat */
 		.bad_address = STR("501 5.1.7 Bad sender address syntax") };
 	struct smtp_mail_args mail = { 0 };
@@ -456,6 +434,7 @@ smtp_path_rcpt(struct str args, const struct smtp_path_conf *conf, struct arena 
 		.flags = ADDR_UTF8_OK | (conf->strict ? ADDR_STRICT : 0),
 		.no_minus = !conf->minus_ok,
 		.numeric_ok = conf->numeric_ok,
+		.is_utf8 = conf->is_utf8,
 		.syntax = STR("501 5.5.4 Syntax: RCPT TO:<address>"), /* compat */
 		.bad_address = STR("501 5.1.3 Bad recipient address syntax") };
 	struct smtp_rcpt_args rcpt = { 0 };
@@ -486,9 +465,11 @@ smtp_path_vrfy(struct str arg, struct arena *mem, struct str *out)
 	enum rc rc;
 
 	arg = str_trim(arg);
-	if (first_word(arg, &word) == RC_OK && word.n < arg.n)
+	if (first_word(arg, &word) != RC_OK || word.n < arg.n)
 		return RC_PERM;
-	rc = addr_path_parse(arg, ADDR_UTF8_OK, mem, &path, NULL);
+	rc = make_readable(word, mem, &word);
+	if (rc == RC_OK)
+		rc = addr_path_parse(word, ADDR_UTF8_OK, mem, &path, NULL);
 	if (rc == RC_OK)
 		*out = path.external;
 	return rc;

@@ -35,7 +35,7 @@ static const struct path_case mail_cases[] = {
 	{ "FROM:< a@b .test >", "<a@b.test>" },
 	{ "FROM:<a@b c.test>", "501 5.1.7 Bad sender address syntax" },
 	{ "FROM:<@b.test>", "<\"\"@b.test>" },
-	{ "FROM:<@x@b.test>", "<x@b.test>" },
+	{ "FROM:<@x@b.test>", "<\"@x\"@b.test>" },
 	{ "FROM:<@>", "501 5.1.7 Bad sender address syntax" },
 	{ "FROM:<-a@b.test>", "501 5.1.7 Bad sender address syntax" },
 	{ "FROM:<a@b> ENVID=a=b", "<a@b> envid=a=b" },

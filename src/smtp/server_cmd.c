@@ -31,6 +31,7 @@ path_conf(const struct smtp_server *s)
 		.minus_ok = s->conf->minus_ok,
 		.numeric_ok = s->conf->numeric_ok,
 		.has_utf8 = s->conf->utf8_ok && (s->rights.hide & SMTP_EHLO_UTF8) == 0,
+		.is_utf8 = s->tx.mail.smtputf8,
 		.has_verp = s->rights.may_verp,
 		.verp_delimiters = s->conf->verp_delimiters,
 		.verp_filter = s->conf->verp_filter,

@@ -133,9 +133,10 @@ srv_log_disconnect(struct smtp_server *s)
 void
 srv_log_pipelining(struct smtp_server *s, const char *after, struct str more)
 {
-	char text[400];
+	char text[4 * 100 + 8];
 	size_t n = 0;
 
+	more = str_head(more, 100); /* compat */
 	for (size_t i = 0; i < more.n && n < sizeof(text) - 8; i++) {
 		unsigned char c = (unsigned char)more.p[i];
 
