@@ -55,9 +55,9 @@ struct ingest_conf_request {
 	/* Opens the tables that are needed. NULL: who names tables all the same gets
 	 * every message refused with 4.3.0. */
 	struct decide *decide;
-	/* Notices and probes: what is checked and mapped is what
-	 * internal_mail_filter_classes says. */
-	bool is_internal;
+	/* Mail of our own: "bounce" or "notify"; its content is checked only when
+	 * internal_mail_filter_classes names it. NULL: the mail of others. */
+	const char *internal_class;
 };
 
 /* What cleanup reads comes from the service that cleanup_service_name names, with its own
@@ -76,7 +76,7 @@ struct ingest_rcpt {
 
 /* Who brought it. The views must stay valid until done() or ingest_free(). */
 struct ingest_client {
-	struct str origin;                        /* "smtpd", "pickup", "bounce" */
+	struct str origin; /* "smtpd", "pickup", "bounce", "notice" (of a session) */
 	struct str name, addr, port, proto, helo; /* as logged: "unknown" or empty */
 	enum mime_via via;
 	unsigned uid;         /* MIME_VIA_LOCAL */

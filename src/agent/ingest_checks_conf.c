@@ -91,14 +91,14 @@ fill_mime(
 	return end_action(c->non_empty_end_of_header_action, &out->end_action, e);
 }
 
-/* Whether internal_mail_filter_classes names notices. */
+/* Whether internal_mail_filter_classes names what is our own. */
 static bool
-checks_notices(struct str classes)
+checks_class(struct str classes, const char *name)
 {
 	struct str word;
 
 	while (str_token(&classes, CONF_LIST_SEPARATORS, &word))
-		if (str_iis(word, "bounce"))
+		if (str_iis(word, name))
 			return true;
 	return false;
 }
@@ -121,7 +121,8 @@ ingest_checks_load(const struct ingest_conf_request *req, const struct conf_inge
 	if (checks == NULL)
 		return err_set(e, RC_TEMP, "memory limit");
 	if (out->no_checks ||
-	    (req->is_internal && !checks_notices(c->internal_mail_filter_classes)))
+	    (req->internal_class != NULL &&
+		!checks_class(c->internal_mail_filter_classes, req->internal_class)))
 		return RC_OK;
 	for (unsigned i = 0; i < INGEST_N_CHECKS; i++) {
 		if (str_trim(lists[i]).n == 0)

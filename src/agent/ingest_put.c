@@ -57,7 +57,8 @@ ingest_put_go(struct ingest *in)
 bool
 ingest_is_notice(const struct ingest *in)
 {
-	return str_is(in->client->origin, "bounce");
+	return str_is(in->client->origin, "bounce") ||
+	       str_is(in->client->origin, "notice");
 }
 
 /* How the message came, in the words of smtputf8_autodetect_classes. */
@@ -67,7 +68,7 @@ way_in(const struct ingest *in)
 	if (in->env.is_probe)
 		return "verify";
 	if (ingest_is_notice(in))
-		return "bounce";
+		return str_is(in->client->origin, "bounce") ? "bounce" : "notify";
 	return in->client->via == MIME_VIA_LOCAL ? "sendmail" : "smtpd";
 }
 
@@ -121,7 +122,7 @@ facts(const struct ingest *in, const struct ingest_envelope *env)
 	/* Local programs end their lines with LF: nothing was repaired. */
 	if (in->client->via == MIME_VIA_LOCAL || ingest_is_notice(in))
 		out = (out & ~(uint32_t)MESSAGE_HAS_BARE_LF) | MESSAGE_IS_LOCAL;
-	if (ingest_is_notice(in))
+	if (str_is(in->client->origin, "bounce"))
 		out |= MESSAGE_IS_NOTICE;
 	if ((out & MESSAGE_SMTPUTF8) == 0 && needs_utf8(in, noted))
 		out |= MESSAGE_SMTPUTF8;

@@ -173,8 +173,9 @@ same_value(const struct conf_param *p, struct str a, struct str b)
 	}
 }
 
+/* Whether the value switches off what is not there anyway. */
 static bool
-is_off_value(const struct conf_param *p, struct str value)
+is_off(const struct conf_param *p, struct str value)
 {
 	struct str rest = p->off, word;
 
@@ -185,25 +186,6 @@ is_off_value(const struct conf_param *p, struct str value)
 			return true;
 	}
 	return false;
-}
-
-/* Whether the value switches off what is not there anyway; a list, by each of its words.
- */
-static bool
-is_off(const struct conf_param *p, struct str value)
-{
-	struct str rest = value, word;
-	bool are_words = p->type == CONF_LIST && p->off.n > 0;
-
-	if (is_off_value(p, value))
-		return true;
-	if (!are_words || !str_token(&rest, CONF_LIST_SEPARATORS, &word))
-		return false;
-	do {
-		if (!is_off_value(p, word))
-			return false;
-	} while (str_token(&rest, CONF_LIST_SEPARATORS, &word));
-	return true;
 }
 
 /* Whether the setting changes nothing: it says what would be so without it, or asks for

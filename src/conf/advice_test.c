@@ -132,19 +132,6 @@ test_switched_off_is_not_warned_of(void **state)
 	    M "smtpd_tls_security_level = nonesuch: not built yet: TLS\n");
 }
 
-/* A list is idle when each of its words is; one word that is not makes it worth a word.
- */
-static void
-test_a_class_of_notices_that_is_not_sent_is_warned_of(void **state)
-{
-	(void)state;
-	expect("notify_classes = bounce, resource\n", master_cf, "");
-	expect("notify_classes =\n", master_cf, "");
-	expect("notify_classes = bounce, policy\n", master_cf,
-	    M "notify_classes = bounce, policy: not built yet: notices of policy, "
-	      "protocol, data, resource and software trouble\n");
-}
-
 static void
 test_old_names_of_what_is_not_there_are_warned_of(void **state)
 {
@@ -174,7 +161,6 @@ main(void)
 		cmocka_unit_test(test_unknown),
 		cmocka_unit_test(test_not_yet),
 		cmocka_unit_test(test_switched_off_is_not_warned_of),
-		cmocka_unit_test(test_a_class_of_notices_that_is_not_sent_is_warned_of),
 		cmocka_unit_test(test_old_names_of_what_is_not_there_are_warned_of),
 		cmocka_unit_test(test_service),
 	};

@@ -119,6 +119,13 @@ drop_effects(struct smtp_server *s)
 }
 
 void
+srv_chapter(struct smtp_server *s)
+{
+	if (s->conf->has_listener)
+		srv_emit(s, SMTP_FX_CHAPTER, STR(""));
+}
+
+void
 srv_close(struct smtp_server *s)
 {
 	srv_reset(s, true);
@@ -133,6 +140,7 @@ static void
 break_off(struct smtp_server *s, const char *what)
 {
 	drop_effects(s);
+	s->reason = what;
 	srv_log_after(s, what);
 	if (s->state == SRV_DATA)
 		s->n_all[VERB_DATA]++; /* compat: a DATA that failed */
@@ -147,7 +155,8 @@ last_words(struct smtp_server *s)
 	if (s->state != SRV_COMMAND || s->waiting)
 		return false;
 	if (s->error_count >= s->conf->hard_error_limit) {
-		srv_log_after(s, "too many errors");
+		s->reason = "too many errors"; /* compat */
+		srv_log_after(s, s->reason);
 		srv_replyf(s, "421 4.7.0 %.*s Error: too many errors", /* compat */
 		    STR_ARG(s->conf->hostname));
 	} else if (s->draining && !s->tx.has_mail) {
@@ -378,6 +387,7 @@ srv_local_trouble(struct smtp_server *s)
 	srv_logf(s, SMTP_LOG_INFO, "%.*s: reject: %s from %.*s: %s",
 	    STR_ARG(s->tx.queue_id.n > 0 ? s->tx.queue_id : STR("NOQUEUE")), s->where,
 	    STR_ARG(s->namaddr), text);
+	s->trouble |= SMTP_TROUBLE_DATA;
 	srv_reply(s, str_c(text));
 	srv_close(s);
 }
@@ -401,6 +411,7 @@ answer_client(struct smtp_server *s, const struct smtp_answer *a)
 	}
 	if (!a->log_quiet)
 		srv_log_what(s, a->log_verb.n > 0 ? a->log_verb : STR("reject"), no);
+	s->trouble |= smtp_trouble_of(SMTP_FX_CHECK_CLIENT, no);
 	srv_reply(s, no);
 	s->denied = true;
 	if (hangs_up(no))
@@ -439,6 +450,8 @@ smtp_server_answer(struct smtp_server *s, int64_t now_us, const struct smtp_answ
 void
 smtp_server_note(struct smtp_server *s, struct str verb, struct str text)
 {
+	if (str_is(verb, "reject_warning"))
+		s->trouble |= smtp_trouble_of(s->asked, text);
 	/* Whoever has that much to say about one question says the first things. */
 	if (s->fx_put < FX_MAX - 8)
 		srv_log_what(s, verb, text);
@@ -452,6 +465,12 @@ smtp_server_early(struct smtp_server *s, struct str in)
 		return;
 	s->early = true;
 	srv_log_pipelining(s, "CONNECT", in);
+}
+
+void
+smtp_server_pardon(struct smtp_server *s)
+{
+	s->trouble = 0;
 }
 
 void
@@ -520,6 +539,8 @@ smtp_server_view(const struct smtp_server *s)
 		.where = strcmp(s->where, "BDAT") == 0 ? STR("DATA") : str_c(s->where),
 		.xforward = srv_forwarded(s),
 		.xclient = s->xclient,
+		.trouble = s->trouble,
+		.reason = s->reason,
 	};
 }
 

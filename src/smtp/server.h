@@ -57,6 +57,7 @@ struct smtp_server_conf {
 	struct str noop_commands;      /* smtpd_noop_commands */
 	struct str verp_delimiters;    /* default_verp_delimiters, "+=" */
 	struct str verp_filter;        /* verp_delimiter_filter, "-=+" */
+	bool has_listener;             /* somebody keeps a transcript: HEARD, CHAPTER */
 };
 
 enum smtp_ehlo {
@@ -139,8 +140,25 @@ enum smtp_fx_type {
 	SMTP_FX_STORE, /* append `data` to the content: dots unstuffed, line ends as the
 			* client sent them, cut anywhere */
 	SMTP_FX_ABORT, /* forget the open transaction */
-	SMTP_FX_CLOSE, /* close; nothing follows */
+	/* Only with conf.has_listener. */
+	SMTP_FX_HEARD,   /* `data`: a line that the client sent, not of content */
+	SMTP_FX_CHAPTER, /* EHLO, RSET or the end of a message: what was heard so far need
+			  * not be kept. view()->trouble says whether it is to be told */
+	SMTP_FX_CLOSE,   /* close; nothing follows */
 };
+
+/* What a postmaster may want to hear about, bits: the classes of notify_classes. */
+enum smtp_trouble {
+	SMTP_TROUBLE_BOUNCE = 1,
+	SMTP_TROUBLE_RESOURCE = 2,
+	SMTP_TROUBLE_SOFTWARE = 4,
+	SMTP_TROUBLE_POLICY = 8,
+	SMTP_TROUBLE_PROTOCOL = 16,
+	SMTP_TROUBLE_DATA = 32,
+};
+
+/* The class of a refusal that answers the question `asked`, by its words (compat). */
+unsigned smtp_trouble_of(enum smtp_fx_type asked, struct str reply);
 
 enum smtp_log_level { SMTP_LOG_INFO, SMTP_LOG_WARN };
 
@@ -187,6 +205,9 @@ struct smtp_server_view {
 		    * "END-OF-MESSAGE" "VRFY" "ETRN" …: protocol_state of policies */
 	const struct smtp_client_attrs *xforward; /* NULL: nothing was forwarded */
 	const struct smtp_client_attrs *xclient;  /* while XCLIENT is asked */
+	unsigned
+	    trouble; /* enum smtp_trouble, or-ed: since the session or chapter began */
+	const char *reason; /* why the session breaks off: "timeout"; NULL: it does not */
 };
 
 /* `client` and `rights` are copied. The first effects are the log line "connect from …"
@@ -212,6 +233,8 @@ void smtp_server_answer(
 /* While a question is open: a line "QID: VERB: RCPT from client: TEXT; from=<> to=<> …"
  * for the log, e.g. reject_warning. */
 void smtp_server_note(struct smtp_server *s, struct str verb, struct str text);
+/* The trouble so far was told, or nobody wants to know. */
+void smtp_server_pardon(struct smtp_server *s);
 /* The connection is gone (end of file, reset). The session logs and closes. May be pushed
  * while a question is open; its answer must then not be pushed any more. */
 void smtp_server_lost(struct smtp_server *s, int64_t now_us);

@@ -85,6 +85,7 @@ chunk_ends(struct smtp_server *s)
 	s->state = SRV_COMMAND;
 	if (s->tx.has_bare_lf && srv_newline(s) == SMTP_NEWLINE_REJECT) {
 		s->where = "BDAT content";
+		s->trouble |= SMTP_TROUBLE_PROTOCOL;
 		srv_log_what(s, STR("reject"), STR("bare <LF> received"));
 		s->where = "BDAT";
 		srv_replyf(s, "%.*s 5.5.2 %.*s Error: bare <LF> received",
@@ -236,11 +237,15 @@ srv_cmd_bdat(struct smtp_server *s, struct str args)
 		drop_chunk(s, STR("551 5.7.1 Null BDAT request"));
 	} else if (s->bdat >= BDAT_FAILED)
 		discard_chunk(s);
-	else if (s->tx.n_rcpt == 0)
-		drop_chunk(s, s->tx.has_mail ? STR("554 5.5.1 Error: no valid recipients")
-					     : STR("503 5.5.1 Error: need RCPT command"));
-	else if (s->conf->size_limit > 0 && s->chunk.size > s->conf->size_limit - whole) {
+	else if (s->tx.n_rcpt == 0 && s->tx.has_mail)
+		drop_chunk(s, STR("554 5.5.1 Error: no valid recipients"));
+	else if (s->tx.n_rcpt == 0) {
+		s->trouble |= SMTP_TROUBLE_PROTOCOL;
+		drop_chunk(s, STR("503 5.5.1 Error: need RCPT command"));
+	} else if (s->conf->size_limit > 0 &&
+		   s->chunk.size > s->conf->size_limit - whole) {
 		warn(s, "BDAT request", " exceeds message size limit", STR(""));
+		s->trouble |= SMTP_TROUBLE_POLICY;
 		drop_chunk(s, STR("552 5.3.4 Chunk exceeds message size limit"));
 	} else if (s->bdat == BDAT_NONE)
 		srv_ask(s, SMTP_FX_CHECK_DATA, STR(""));

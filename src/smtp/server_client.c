@@ -164,12 +164,14 @@ read_attrs(struct smtp_server *s, struct str args, struct attr_request *r,
 		}
 		r->attr = find_attr(name, r->who);
 		if (r->attr == NULL) {
+			s->trouble |= SMTP_TROUBLE_PROTOCOL;
 			srv_replyf(s, "501 5.5.4 Bad %s attribute name: %.*s", s->where,
 			    STR_ARG(str_head(name, 100)));
 			srv_done(s, false);
 			return false;
 		}
 		if (!read_value(r, raw, out, &shown)) {
+			s->trouble |= SMTP_TROUBLE_PROTOCOL;
 			srv_replyf(s, "501 5.5.4 Bad %s syntax: %.*s", r->attr->name,
 			    STR_ARG(shown));
 			srv_done(s, false);
@@ -194,7 +196,7 @@ refuse(struct smtp_server *s, struct str args, bool may)
 			 ? "501 5.5.4 Syntax: XCLIENT attribute=value..."
 			 : "501 5.5.4 Syntax: XFORWARD attribute=value...";
 	if (no != NULL)
-		srv_fail(s, no);
+		srv_refuse(s, may ? SMTP_TROUBLE_PROTOCOL : SMTP_TROUBLE_POLICY, no);
 	return no != NULL;
 }
 
@@ -212,7 +214,8 @@ srv_cmd_xclient(struct smtp_server *s, struct str args)
 		return;
 	out = arena_get(s->scratch, sizeof(*out));
 	if (out == NULL) {
-		srv_fail(s, "452 4.3.1 Insufficient system storage");
+		srv_refuse(
+		    s, SMTP_TROUBLE_RESOURCE, "452 4.3.1 Insufficient system storage");
 		return;
 	}
 	*out = (struct smtp_client_attrs){ 0 };

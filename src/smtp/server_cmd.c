@@ -7,10 +7,17 @@
 #include <string.h>
 
 void
-srv_fail(struct smtp_server *s, const char *reply)
+srv_refuse(struct smtp_server *s, unsigned trouble, const char *reply)
 {
+	s->trouble |= trouble;
 	srv_reply(s, str_c(reply));
 	srv_done(s, false);
+}
+
+void
+srv_fail(struct smtp_server *s, const char *reply)
+{
+	srv_refuse(s, SMTP_TROUBLE_PROTOCOL, reply);
 }
 
 void
@@ -47,6 +54,7 @@ bad_path(struct smtp_server *s, const struct smtp_path_bad *bad)
 		    STR_ARG(s->namaddr), s->where, STR_ARG(str_head(bad->text, 100)));
 	if (bad->warning.n > 0)
 		srv_logf(s, SMTP_LOG_WARN, "%.*s", STR_ARG(bad->warning));
+	s->trouble |= SMTP_TROUBLE_PROTOCOL;
 	srv_reply(s, bad->reply);
 	srv_done(s, false);
 }
@@ -58,7 +66,7 @@ refuse_utf8(struct smtp_server *s, struct str address, bool is_said)
 	if (!s->conf->strict_utf8 || !s->conf->utf8_ok || is_said ||
 	    !smtp_path_is_utf8(address))
 		return false;
-	srv_fail(s, "553 5.6.7 Must declare SMTPUTF8 to send unicode address");
+	srv_refuse(s, 0, "553 5.6.7 Must declare SMTPUTF8 to send unicode address");
 	return true;
 }
 
@@ -69,7 +77,8 @@ cmd_mail(struct smtp_server *s, struct str args)
 	struct smtp_path_bad bad;
 
 	if (s->conf->helo_required && s->helo.n == 0) {
-		srv_fail(s, "503 5.5.1 Error: send HELO/EHLO first");
+		srv_refuse(
+		    s, SMTP_TROUBLE_POLICY, "503 5.5.1 Error: send HELO/EHLO first");
 		return;
 	}
 	if (s->tx.has_mail) {
@@ -95,7 +104,8 @@ cmd_mail(struct smtp_server *s, struct str args)
 	if (s->conf->size_limit > 0 && s->tx.mail.size_bytes > s->conf->size_limit) {
 		srv_log_what(
 		    s, STR("reject"), STR("552 5.3.4 Message size exceeds fixed limit"));
-		srv_fail(s, "552 5.3.4 Message size exceeds fixed limit");
+		srv_refuse(
+		    s, SMTP_TROUBLE_POLICY, "552 5.3.4 Message size exceeds fixed limit");
 		srv_reset(s, true);
 		return;
 	}
@@ -105,9 +115,13 @@ cmd_mail(struct smtp_server *s, struct str args)
 static void
 too_many_rcpt(struct smtp_server *s)
 {
+	bool is_mistake = s->tx.n_over++ >= s->conf->recipient_overshoot;
+
+	/* RFC 5321 4.5.3.1.10: sending a few more than fit is none. */
+	if (is_mistake)
+		s->trouble |= SMTP_TROUBLE_POLICY;
 	srv_reply(s, STR("452 4.5.3 Error: too many recipients"));
-	/* RFC 5321 4.5.3.1.10: sending a few more than fit is no mistake. */
-	srv_done(s, s->tx.n_over++ < s->conf->recipient_overshoot);
+	srv_done(s, !is_mistake);
 }
 
 static void
@@ -190,9 +204,10 @@ cmd_data(struct smtp_server *s, struct str args)
 {
 	if (s->bdat != BDAT_NONE)
 		srv_fail(s, "503 5.5.1 Error: DATA after BDAT");
+	else if (s->tx.n_rcpt == 0 && s->tx.has_mail)
+		srv_refuse(s, 0, "554 5.5.1 Error: no valid recipients");
 	else if (s->tx.n_rcpt == 0)
-		srv_fail(s, s->tx.has_mail ? "554 5.5.1 Error: no valid recipients"
-					   : "503 5.5.1 Error: need RCPT command");
+		srv_fail(s, "503 5.5.1 Error: need RCPT command");
 	else if (args.n > 0)
 		srv_fail(s, "501 5.5.4 Syntax: DATA");
 	else
@@ -207,6 +222,7 @@ cmd_rset(struct smtp_server *s, struct str args)
 		return;
 	}
 	srv_reset(s, true);
+	srv_chapter(s);
 	srv_ok(s, "250 2.0.0 Ok");
 }
 
@@ -235,7 +251,7 @@ cmd_vrfy(struct smtp_server *s, struct str args)
 	struct str address;
 
 	if (s->conf->disable_vrfy) {
-		srv_fail(s, "502 5.5.1 VRFY command is disabled");
+		srv_refuse(s, SMTP_TROUBLE_POLICY, "502 5.5.1 VRFY command is disabled");
 		return;
 	}
 	if (args.n == 0) {
@@ -273,7 +289,7 @@ cmd_etrn(struct smtp_server *s, struct str args)
 	struct str domain, inner;
 
 	if (s->conf->helo_required && s->helo.n == 0) {
-		srv_fail(s, "503 Error: send HELO/EHLO first");
+		srv_refuse(s, SMTP_TROUBLE_POLICY, "503 Error: send HELO/EHLO first");
 		return;
 	}
 	if (s->tx.has_mail) {
@@ -327,7 +343,7 @@ static void
 cmd_starttls(struct smtp_server *s, struct str args)
 {
 	if (s->conf->needs_tls)
-		srv_fail(s, "454 4.7.0 TLS not available due to local problem");
+		srv_refuse(s, 0, "454 4.7.0 TLS not available due to local problem");
 	else
 		cmd_off(s, args);
 }
@@ -421,6 +437,7 @@ refused(struct smtp_server *s, const struct smtp_answer *a)
 	if (s->asked == SMTP_FX_CHECK_MAIL && str_starts(no, STR("452 4.3.1")))
 		s->tx.has_mail = false;
 	log_refusal(s, a, no);
+	s->trouble |= smtp_trouble_of(s->asked, no);
 	if (s->asked == SMTP_FX_CHECK_DATA && s->verb == VERB_BDAT) {
 		srv_bdat_refuse(s, no);
 		return;

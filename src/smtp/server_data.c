@@ -166,6 +166,7 @@ refuse_message(struct smtp_server *s, const char *reply)
 {
 	srv_reply(s, str_c(reply));
 	srv_done(s, false);
+	srv_chapter(s);
 	srv_reset(s, true);
 }
 
@@ -179,14 +180,17 @@ srv_end_of_data(struct smtp_server *s)
 	if (s->tx.has_bare_lf && srv_newline(s) == SMTP_NEWLINE_NOTE)
 		s->had_bare_lf = true;
 	if (s->tx.has_bare_lf && srv_newline(s) == SMTP_NEWLINE_REJECT) {
+		s->trouble |= SMTP_TROUBLE_PROTOCOL;
 		srv_log_what(s, STR("reject"), STR("bare <LF> received"));
 		srv_replyf(s, "%.*s 5.5.2 %.*s Error: bare <LF> received",
 		    STR_ARG(c->newline_code), STR_ARG(c->hostname));
 		srv_done(s, false);
+		srv_chapter(s);
 		srv_reset(s, true);
-	} else if (s->tx.too_big)
+	} else if (s->tx.too_big) {
+		s->trouble |= SMTP_TROUBLE_BOUNCE;
 		refuse_message(s, "552 5.3.4 Error: message file too big"); /* compat */
-	else
+	} else
 		srv_ask(s, SMTP_FX_COMMIT, STR(""));
 }
 
@@ -258,19 +262,22 @@ srv_answer_commit(struct smtp_server *s, const struct smtp_answer *a)
 		s->tx.queue_id = STR("");
 		srv_done(s, true);
 		s->error_count = s->junk_count = 0;
+		s->trouble = 0; /* compat */
 		s->n_dropped = 0;
+		srv_chapter(s);
 		srv_reset(s, false);
 	} else {
-		if (a->reply.n > 0)
-			srv_reply(s, a->reply);
-		else if (a->rc == RC_TEMP)
-			srv_reply(s,
-			    STR("451 4.3.0 Error: queue file write error")); /* compat */
-		else
-			srv_reply(s,
-			    STR("550 5.7.1 Error: message content rejected")); /* compat
-										*/
+		struct str no = a->reply;
+
+		if (no.n == 0 && a->rc == RC_TEMP)
+			no = STR("451 4.3.0 Error: queue file write error"); /* compat */
+		else if (no.n == 0)
+			no =
+			    STR("550 5.7.1 Error: message content rejected"); /* compat */
+		s->trouble |= smtp_trouble_of(SMTP_FX_COMMIT, no);
+		srv_reply(s, no);
 		srv_done(s, false);
+		srv_chapter(s);
 		srv_reset(s, true);
 	}
 }

@@ -64,7 +64,8 @@ srv_cmd_helo(struct smtp_server *s, struct str args)
 	 */
 	name = arena_str(s->scratch, args);
 	if (name.p == NULL) {
-		srv_fail(s, "452 4.3.1 Insufficient system storage");
+		srv_refuse(
+		    s, SMTP_TROUBLE_RESOURCE, "452 4.3.1 Insufficient system storage");
 		return;
 	}
 	make_printable((char *)(uintptr_t)name.p, name.n);
@@ -185,6 +186,7 @@ srv_answer_helo(struct smtp_server *s)
 {
 	srv_reset(s, true);
 	srv_set_helo(s, s->helo);
+	srv_chapter(s);
 	/* compat: a HELO after EHLO leaves ESMTP on */
 	s->esmtp = s->esmtp || s->verb == VERB_EHLO;
 	if (s->verb == VERB_EHLO)

@@ -10,6 +10,7 @@
  *	server_data.c	the content between DATA and the lone dot
  *	server_bdat.c	the content in chunks
  *	server_log.c	log lines and the counters of "disconnect from"
+ *	trouble.c	which refusals a postmaster may want to hear about
  *
  * Invariants: at most one question is open; while one is, or effects wait, nothing is
  * taken from the client. mail.address and everything else in `tx` exists exactly while
@@ -124,11 +125,14 @@ struct smtp_server {
 	bool had_bare_lf;  /* "notes=bare_lf" */
 	bool is_smtputf8;  /* VRFY said SMTPUTF8 */
 	bool has_filtered; /* `filtered` stands for the line that is offered */
+	bool is_heard;     /* the line that is offered was told to the listener */
 	enum srv_forbidden forbidden;
 	enum srv_bdat bdat;
 	struct srv_chunk chunk;
 	struct str filtered; /* in scratch */
 	uint32_t error_count, junk_count;
+	unsigned trouble;   /* enum smtp_trouble, or-ed */
+	const char *reason; /* why it breaks off; NULL: it does not */
 	uint32_t n_ok[N_VERB], n_all[N_VERB];
 	struct str helo; /* in helo_text */
 	struct buf helo_text;
@@ -178,6 +182,9 @@ void srv_local_trouble(struct smtp_server *s);
 /* The clock for one more request starts now. */
 void srv_request_start(struct smtp_server *s);
 
+/* What was heard so far need not be kept. */
+void srv_chapter(struct smtp_server *s);
+
 /* What a bare LF means for this client. */
 enum smtp_newline srv_newline(const struct smtp_server *s);
 
@@ -196,6 +203,8 @@ struct srv_command {
 const struct srv_command *srv_command_find(struct str verb); /* NULL: unknown */
 /* The command failed: the reply, and what a failure counts. */
 void srv_fail(struct smtp_server *s, const char *reply);
+/* The same for what is not the client's mistake in the protocol: bits of smtp_trouble. */
+void srv_refuse(struct smtp_server *s, unsigned trouble, const char *reply);
 void srv_ok(struct smtp_server *s, const char *reply);
 /* A new transaction has a queue id. */
 void srv_opened(struct smtp_server *s, struct str queue_id);

@@ -4,6 +4,7 @@
 #include "base/utf8.h"
 
 #define SKIP_MAX  ((size_t)2 << 20)   /* of one line: whoever sends more never ends it */
+#define HEARD_MAX ((size_t)2048)      /* of a line for a transcript */
 #define ASKED_MAX ((size_t)32 * 1024) /* of a line that a table is asked about */
 
 static bool
@@ -72,7 +73,7 @@ unknown_command(struct smtp_server *s, struct str verb, struct str line)
 	if (is_not_smtp(s, verb)) {
 		srv_logf(s, SMTP_LOG_WARN, "non-SMTP command from %.*s: %.*s",
 		    STR_ARG(s->namaddr), STR_ARG(str_head(line, 100)));
-		srv_fail(s, "221 2.7.0 Error: I can break rules, too. Goodbye.");
+		srv_refuse(s, 0, "221 2.7.0 Error: I can break rules, too. Goodbye.");
 		srv_close(s);
 	} else if (s->denied)
 		deny(s);
@@ -89,7 +90,8 @@ breaks_rules(struct smtp_server *s, const struct srv_command *c, struct str more
 	    (!s->esmtp || (c->flags & SRV_LAST) != 0)) {
 		srv_log_pipelining(s, c->name, more);
 		if (s->conf->forbid_unauth_pipelining) {
-			srv_fail(s, "554 5.5.0 Error: SMTP protocol synchronization");
+			srv_refuse(
+			    s, 0, "554 5.5.0 Error: SMTP protocol synchronization");
 			srv_close(s);
 			return true;
 		}
@@ -104,6 +106,7 @@ command_line(struct smtp_server *s, struct str line, struct str more)
 	struct str verb, args = line;
 
 	if (!str_token(&args, " \t\v\f\r", &verb)) {
+		s->trouble |= SMTP_TROUBLE_PROTOCOL;
 		srv_reply(s, STR("500 5.5.2 Error: bad syntax"));
 		s->error_count++;
 		return;
@@ -130,7 +133,7 @@ command_line(struct smtp_server *s, struct str line, struct str more)
 	if ((c->flags & SRV_LIMIT) != 0)
 		count_junk(s);
 	if (s->conf->needs_tls && (c->flags & SRV_PLAIN) == 0) {
-		srv_fail(s, "530 5.7.0 Must issue a STARTTLS command first");
+		srv_refuse(s, 0, "530 5.7.0 Must issue a STARTTLS command first");
 		return;
 	}
 	c->run(s, args);
@@ -143,6 +146,7 @@ refuse_bare_lf(struct smtp_server *s)
 		s->had_bare_lf = true;
 	if (srv_newline(s) != SMTP_NEWLINE_REJECT)
 		return false;
+	s->trouble |= SMTP_TROUBLE_PROTOCOL;
 	srv_log_what(s, STR("reject"), STR("bare <LF> received"));
 	srv_replyf(s, "%.*s 5.5.2 %.*s Error: bare <LF> received",
 	    STR_ARG(s->conf->newline_code), STR_ARG(s->conf->hostname));
@@ -266,6 +270,16 @@ take_line(struct smtp_server *s, const struct cut *c)
 	return !c->is_bare || !refuse_bare_lf(s);
 }
 
+/* Once, also when tables are asked about the line and it is offered again. */
+static void
+hear(struct smtp_server *s, struct str line)
+{
+	if (!s->conf->has_listener || s->is_heard)
+		return;
+	s->is_heard = true;
+	srv_emit(s, SMTP_FX_HEARD, str_head(line, HEARD_MAX));
+}
+
 size_t
 srv_command_recv(struct smtp_server *s, struct str in)
 {
@@ -277,13 +291,16 @@ srv_command_recv(struct smtp_server *s, struct str in)
 	if (!cut_line(s, in, &c))
 		return 0;
 	line = str_head(c.line, str_find(c.line, '\0')); /* compat: a NUL ends it */
+	hear(s, line);
 	if (s->has_filtered && s->filtered.n > 0)
 		line = s->filtered;
 	if ((s->conf->filters_commands || s->conf->forbids_by_table) && asks(s, line))
 		return 0;
+	s->is_heard = false;
 	if (!take_line(s, &c))
 		return c.used;
 	if (s->conf->utf8_ok && !utf8_is_valid(line)) {
+		s->trouble |= SMTP_TROUBLE_PROTOCOL;
 		srv_reply(s, STR("500 5.5.2 Error: bad UTF-8 syntax"));
 		s->error_count++;
 	} else {

@@ -28,7 +28,7 @@ enum message_fact {
 	/* Said SMTPUTF8, or smtputf8_autodetect_classes found it: what follows may need a
 	 * server that offers it. */
 	MESSAGE_SMTPUTF8 = 128,
-	MESSAGE_IS_NOTICE = 256, /* a bounce or other notice of ours */
+	MESSAGE_IS_NOTICE = 256, /* a notification of the bounce program */
 	MESSAGE_IS_LOCAL =
 	    512, /* came by sendmail(1) or from ourselves, not from the net */
 	MESSAGE_IS_PROBE = 1024,    /* address verification: nothing is delivered */

@@ -198,6 +198,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.filters_commands = (r.more & FILTERS) != 0,
 		.forbids_by_table = (r.more & BY_TABLE) != 0,
 		.soft_bounce = (r.more & SOFT) != 0,
+		.has_listener = (r.more & SOFT) == 0,
 		.strict_utf8 = (r.more & STRICT_UTF8) != 0,
 		.verp_delimiters = STR("+="),
 		.verp_filter = STR("-=+"),

@@ -175,6 +175,12 @@ carry_out(struct player *p, const struct smtp_fx *fx)
 	case SMTP_FX_ABORT:
 		scenario_say(p->trace, "abort");
 		break;
+	case SMTP_FX_HEARD:
+		scenario_say(p->trace, "heard %.*s", STR_ARG(fx->data));
+		break;
+	case SMTP_FX_CHAPTER:
+		scenario_say(p->trace, "chapter %u", smtp_server_view(p->s).trouble);
+		break;
 	case SMTP_FX_CLOSE:
 		scenario_say(p->trace, "close");
 		p->is_closed = true;
@@ -360,7 +366,7 @@ set(struct player *p, struct str name, struct str v)
 		{ "xclient", &p->rights.may_xclient },
 		{ "xforward", &p->rights.may_xforward }, { "verp", &p->rights.may_verp },
 		{ "bare_lf_ok", &p->rights.may_bare_lf },
-		{ "opens_early", &p->opens_early } };
+		{ "listener", &c->has_listener }, { "opens_early", &p->opens_early } };
 
 	for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
 		if (str_is(name, numbers[i].name))

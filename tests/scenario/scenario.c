@@ -196,7 +196,7 @@ static bool
 is_expectation(struct str line, bool is_server)
 {
 	static const char *const server[] = { "S", "?", "D", "D~", "L", "W", "commit",
-		"abort", "close" };
+		"abort", "heard", "chapter", "close" };
 	static const char *const client[] = { "C", "C~", "O", "7bit", "done", "L", "W",
 		"close" };
 	struct str args;

@@ -21,6 +21,7 @@
  *	drain			the program wants to end
  *	? NAME text		a question of `ask`; "commit" and "abort" always show
  *	D text			a line of content, as stored
+ *	heard text  chapter N	conf listener yes: for transcripts; N: the trouble so far
  *
  * Client:  S text	a line from the server	C text	a line to it
  *	job NAME=VALUE...	the message: sender= rcpt= (many) size= envid= ret= 8bit

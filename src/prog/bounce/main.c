@@ -95,7 +95,7 @@ read_conf(struct bounce *b, struct worker *w, struct err *e)
 				  .service = entry,
 				  .log = w->log,
 				  .decide = b->decide,
-				  .is_internal = true },
+				  .internal_class = "bounce" },
 	    w->mem, &b->ingest, e);
 	if (rc != RC_OK)
 		return rc;

@@ -347,6 +347,8 @@ answer_question(struct conn *c, const struct smtp_fx *fx)
 	case SMTP_FX_LOG:
 	case SMTP_FX_STORE:
 	case SMTP_FX_ABORT:
+	case SMTP_FX_HEARD:
+	case SMTP_FX_CHAPTER:
 	case SMTP_FX_CLOSE:
 		break;
 	}

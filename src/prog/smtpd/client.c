@@ -320,6 +320,7 @@ changed(struct conn *c, enum rc rc)
 	set_more(c, v.xclient);
 	c->is_known_local = false;
 	conn_answer(c, &a);
+	history_chapter(c, 0); /* compat: under the name of the one who comes */
 	client_cancel(c);
 }
 

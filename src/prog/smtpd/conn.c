@@ -59,6 +59,7 @@ conn_free(struct conn *c)
 	decide_run_cancel(&c->decision);
 	conn_question_close(c);
 	message_drop(c);
+	history_free(c);
 	smtp_server_free(&c->session);
 	loop_timer_cancel(d->loop, &c->timer);
 	loop_io_remove(d->loop, &c->io);
@@ -235,7 +236,15 @@ carry_out(struct conn *c, const struct smtp_fx *fx)
 	case SMTP_FX_ABORT:
 		message_drop(c);
 		break;
+	case SMTP_FX_HEARD:
+		history_heard(c, fx->data);
+		break;
+	case SMTP_FX_CHAPTER:
+		history_chapter(
+		    c, (size_t)c->service->conf.smtpd_history_flush_threshold);
+		break;
 	case SMTP_FX_CLOSE:
+		history_chapter(c, 0);
 		c->is_closing = true;
 		break;
 	case SMTP_FX_COMMIT:

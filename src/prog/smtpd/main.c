@@ -1,5 +1,6 @@
 /* smtpd: takes mail from the network by SMTP and hands it to queue. It answers 250 only
  * when queue said that the message is on stable storage. */
+#include "agent/notice.h"
 #include "agent/policy_client.h"
 #include "agent/submit.h"
 #include "base/arena.h"
@@ -24,14 +25,20 @@ static struct worker worker;
 
 /* ---- draining ---- */
 
+static void
+end_if_drained(struct smtpd *d)
+{
+	if (d->is_draining && d->n_conns == 0 && notices_open(d->notices) == 0)
+		loop_stop(d->loop);
+}
+
 void
 smtpd_conn_ended(struct smtpd *d)
 {
 	if (d->n_conns == d->max_conns - 1)
 		for (size_t i = 0; i < d->n_services; i++)
 			service_listen(&d->services[i]);
-	if (d->is_draining && d->n_conns == 0)
-		loop_stop(d->loop);
+	end_if_drained(d);
 }
 
 static void
@@ -127,6 +134,12 @@ static void
 on_recheck(void *arg)
 {
 	answer_waiting(arg);
+}
+
+static void
+on_notices_idle(void *arg)
+{
+	end_if_drained(arg);
 }
 
 /* ---- start ---- */
@@ -244,6 +257,8 @@ init(struct smtpd *d, struct worker *w, struct err *e)
 	d->submit = submit_new(w->loop, w->log);
 	submit_on_ready(d->submit, on_recheck, d);
 	submit_on_lost(d->submit, worker_need_queue, w);
+	d->notices = notices_new(&(struct notices_request){
+	    .submit = d->submit, .loop = w->loop, .idle = on_notices_idle, .arg = d });
 	rc = open_services(d, e);
 	if (rc == RC_OK)
 		rc = make_resolver(d, e);

@@ -202,6 +202,20 @@ fill_stressed(struct service *s, struct err *e)
 	return rc;
 }
 
+/* How mail enters the queue: clients', and notices about them. */
+static enum rc
+load_mail(struct service *s, struct err *e)
+{
+	struct worker *w = s->smtpd->w;
+	const struct ingest_conf_request req = { .snapshot = w->snapshot,
+		.service = s->entry->entry,
+		.log = s->entry->log,
+		.decide = s->decide };
+	enum rc rc = ingest_conf_load(&req, w->mem, &s->ingest, e);
+
+	return rc == RC_OK ? history_load(s, &req, e) : rc;
+}
+
 enum rc
 service_load(struct service *s, struct err *e)
 {
@@ -223,12 +237,7 @@ service_load(struct service *s, struct err *e)
 	if (rc == RC_OK)
 		rc = open_tables(s, e);
 	if (rc == RC_OK)
-		rc = ingest_conf_load(
-		    &(struct ingest_conf_request){ .snapshot = w->snapshot,
-			.service = s->entry->entry,
-			.log = s->entry->log,
-			.decide = s->decide },
-		    w->mem, &s->ingest, e);
+		rc = load_mail(s, e);
 	if (rc != RC_OK)
 		return rc;
 	fill_hidden(s);

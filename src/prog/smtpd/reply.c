@@ -261,6 +261,13 @@ find_footer(struct conn *c, struct ask *a, struct str reply, struct str *out)
 	return rc == RC_MORE ? rc : RC_OK;
 }
 
+static void
+say(struct conn *c, struct str reply)
+{
+	history_said(c, reply);
+	conn_send(c, reply);
+}
+
 static enum rc
 run_texts(void *arg, struct ask *a)
 {
@@ -272,7 +279,7 @@ run_texts(void *arg, struct ask *a)
 		return RC_MORE;
 	if (footer.n > 0 && expand(c, footer, a->mem, &text) == RC_OK)
 		reply = put_footer(reply, text, a->mem);
-	conn_send(c, reply);
+	say(c, reply);
 	return RC_OK;
 }
 
@@ -289,7 +296,7 @@ reply_send(struct conn *c, struct str reply)
 {
 	if (!c->service->has_reject_texts || !is_refusal(reply) ||
 	    buf_put(&conn_more(c)->held, reply) != RC_OK) {
-		conn_send(c, reply);
+		say(c, reply);
 		return;
 	}
 	c->is_held = true;

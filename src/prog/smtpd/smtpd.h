@@ -10,6 +10,7 @@
  *	limits.c	what a client may do in a time: anvil
  *	answer.c	the session's questions
  *	checks.c	restrictions, and tables that are asked for the session
+ *	history.c	what was said, for notices to the postmaster
  *	reply.c		replies on their way out: filter and footer of refusals
  *	message.c	the message that a session is taking in
  *	proxy_filter.c	... or that goes through a filter before the queue
@@ -34,7 +35,10 @@
 #include "smtp/server.h"
 
 struct net_resolver;
+struct notice_conf;
+struct notices;
 struct submit;
+struct transcript;
 
 #define READ_SIZE ((size_t)64 * 1024)
 
@@ -45,6 +49,7 @@ struct smtpd {
 	struct net_resolver *resolver;
 	struct net_client_names *names;
 	struct rates *rates;
+	struct notices *notices;
 	struct decide *tables; /* the first service's; the others share its tables */
 	struct service *services;
 	size_t n_services;
@@ -86,6 +91,7 @@ struct service {
 	struct smtp_server_conf server[2]; /* [is_stressed] */
 	int64_t verify_wait_us[2];         /* likewise: for the outcome of a probe */
 	struct ingest_conf ingest;
+	struct notice_conf *notices; /* notify_classes */
 	struct decide *decide;
 	struct service_lists lists;
 	unsigned hide;           /* smtpd_discard_ehlo_keywords */
@@ -184,6 +190,7 @@ struct conn {
 	void (*decided)(struct conn *c, enum rc rc);
 	struct buf in, out; /* left over */
 	struct conn_more *more;
+	struct transcript *history; /* NULL: nothing was said, or nobody asks for it */
 	struct addr_ip addr;
 	uint16_t port;
 	char *reverse_name; /* unverified name of the client; NULL: as the verified one */
@@ -194,7 +201,8 @@ struct conn {
 	bool is_unlimited; /* no limit is for it */
 	bool may_xforward; /* as it was when it connected */
 	bool is_stressed;
-	bool is_refused;               /* the proxy's header was none */
+	bool owes_banner; /* the greeting is to be the first line of `history` */
+	bool is_refused;  /* the proxy's header was none */
 	bool is_known_local, is_local; /* its headers are completed */
 	bool is_greeting_proxy;        /* the proxy's header is awaited */
 	bool is_held;                  /* a reply waits for a table: nothing goes on */
@@ -279,6 +287,18 @@ void answer_waiting(struct smtpd *d);
 /* ---- reply.c ---- */
 /* Sends a reply of the session; refusals may wait for tables (c->is_held). */
 void reply_send(struct conn *c, struct str reply);
+
+/* ---- history.c ---- */
+/* notify_classes: whom the service tells of what. Before confinement. */
+MUST_USE enum rc history_load(
+    struct service *s, const struct ingest_conf_request *req, struct err *e);
+/* A line of the client; a reply as it goes out. */
+void history_heard(struct conn *c, struct str line);
+void history_said(struct conn *c, struct str reply);
+/* If there are more than `threshold` lines: tells the postmaster what he wants to hear,
+ * and forgets them. */
+void history_chapter(struct conn *c, size_t threshold);
+void history_free(struct conn *c);
 
 /* ---- message.c ---- */
 /* The transaction's message, made when there was none. */

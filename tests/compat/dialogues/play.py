@@ -96,7 +96,7 @@ class Group:
             case.differs.append((old, new))
         elif setting and not case.steps:
             (case.cleanup if setting[1] else case.smtpd).append((setting[2], setting[3]))
-        elif not re.match(r"[>|@<$]|(mail|text|raw|bulk|close|reload|wait)\b", line):
+        elif not re.match(r"[>|@<$]|(mail|text|raw|bulk|close|reload|wait|notice)\b", line):
             raise ValueError(f"neither a setting nor a step: {line!r}")
         elif line.startswith("|") and case.steps and case.steps[-1].startswith("$"):
             case.steps[-1] += "\n" + line[2:]
@@ -151,6 +151,9 @@ class Server:
 
     @staticmethod
     def behave(verb, arg):
+        coded = re.search(r"<c(\d\d\d)", arg) if verb in ("MAIL", "RCPT") else None
+        if coded:
+            return f"{coded[1]} said the sink"
         refused = re.search(r"<r([45])", arg) if verb == "RCPT" else None
         return f"{refused[1]}50 {refused[1]}.1.1 refused by sink" if refused else None
 
@@ -278,7 +281,7 @@ class Play:
 
     def step(self, line):
         word, _, rest = line.partition(" ")
-        if word in ("$", "reload", "wait", "@", "close"):
+        if word in ("$", "reload", "wait", "@", "close", "notice"):
             getattr(self, {"$": "command", "@": "at"}.get(word, word))(rest)
             return
         if self.connection is None:
@@ -338,6 +341,13 @@ class Play:
     def wait(self, rest):
         self.settle()
 
+    def notice(self, rest):
+        """Messages about sessions belong to none of the replies."""
+        self.close()
+        sink, end = self.server.sinks["sink"], time.monotonic() + SECONDS
+        while sum(b"errors from " in m["data"] for m in sink.messages[self.sunk:]) < int(rest) and time.monotonic() < end:
+            time.sleep(0.01)
+
     # ---- until everything that this case began has ended
 
     def settle(self):
@@ -372,7 +382,7 @@ class Play:
 
 def play(server, case):
     p = Play(server, case)
-    p.mark = len(server.log())
+    p.mark, p.sunk = len(server.log()), len(server.sinks["sink"].messages)
     before = {name: len(s.messages) for name, s in server.sinks.items()}
     asked = len(server.policy.requests)
     boxes = set((server.dir / "mail").rglob("new/*"))

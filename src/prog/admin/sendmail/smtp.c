@@ -250,6 +250,9 @@ carry_out(struct shell *s, const struct smtp_fx *fx)
 	case SMTP_FX_ABORT:
 		forget(s);
 		break;
+	case SMTP_FX_HEARD:
+	case SMTP_FX_CHAPTER:
+		break;
 	case SMTP_FX_CLOSE:
 		s->is_over = true;
 		break;

@@ -1,0 +1,213 @@
+/* Notices to the postmaster. compat: the headers, the words and the blank lines. */
+#include "agent/notice.h"
+#include "agent/transcript.h"
+#include "base/buf.h"
+#include "base/list.h"
+#include "conf/list.h"
+#include "log/log.h"
+#include "loop/loop.h"
+#include <stdlib.h>
+
+#define OPEN_MAX 50
+#define TEXT_MAX ((size_t)256 * 1024)
+
+struct notices {
+	struct notices_request req;
+	struct list open;
+	size_t n_open;
+	size_t n_lost; /* since there was room */
+};
+
+struct notice {
+	struct notices *all;
+	struct log *log;
+	struct list node;
+	struct ingest *in;
+	struct ingest_client client;
+	struct ingest_rcpt to;
+};
+
+unsigned
+notice_classes(struct str names, struct str *unknown)
+{
+	static const struct {
+		const char *name;
+		unsigned bit;
+	} classes[] = { { "bounce", SMTP_TROUBLE_BOUNCE },
+		{ "resource", SMTP_TROUBLE_RESOURCE },
+		{ "software", SMTP_TROUBLE_SOFTWARE }, { "policy", SMTP_TROUBLE_POLICY },
+		{ "protocol", SMTP_TROUBLE_PROTOCOL }, { "data", SMTP_TROUBLE_DATA },
+		{ "2bounce", 0 }, { "delay", 0 } };
+	unsigned bits = 0;
+	struct str one;
+
+	while (str_token(&names, CONF_LIST_SEPARATORS, &one)) {
+		size_t i = 0;
+
+		while (i < ARRAY_LEN(classes) && !str_iis(one, classes[i].name))
+			i++;
+		if (i < ARRAY_LEN(classes))
+			bits |= classes[i].bit;
+		else
+			*unknown = one;
+	}
+	return bits;
+}
+
+enum rc
+notice_conf_load(struct notice_conf *c, const struct ingest_conf_request *req,
+    struct arena *mem, struct err *e)
+{
+	struct ingest_conf_request own = *req;
+	enum rc rc;
+
+	if (c->classes == 0)
+		return RC_OK;
+	own.internal_class = "notify";
+	rc = ingest_conf_load(&own, mem, &c->ingest, e);
+	/* It says what a message had that was too large itself. */
+	c->ingest.message_size_limit = 0;
+	return rc;
+}
+
+struct notices *
+notices_new(const struct notices_request *req)
+{
+	struct notices *n = mem_get(sizeof(*n));
+
+	n->req = *req;
+	list_init(&n->open);
+	return n;
+}
+
+size_t
+notices_open(const struct notices *n)
+{
+	return n->n_open;
+}
+
+/* ---- one notice ---- */
+
+static void
+free_notice(struct notice *n)
+{
+	struct notices *all = n->all;
+
+	ingest_free(&n->in);
+	list_remove(&n->node);
+	free(n);
+	all->n_open--;
+	if (all->n_open == 0 && all->req.idle != NULL)
+		all->req.idle(all->req.arg);
+}
+
+static void
+complain(struct log *log, struct str why)
+{
+	log_warn(log, "postmaster notify: %.*s", STR_ARG(why)); /* compat */
+}
+
+static void
+on_stored(void *arg, enum rc rc, struct str text)
+{
+	struct notice *n = arg;
+
+	if (rc != RC_OK)
+		complain(n->log, text);
+	free_notice(n);
+}
+
+static enum rc
+write_text(struct notices *all, const struct notice_conf *c, const struct notice_text *t,
+    struct buf *out)
+{
+	char date[MIME_DATE_MAX];
+	enum rc rc = buf_printf(out,
+	    "Date: %.*s\r\n"
+	    "From: Mail Delivery System <MAILER-DAEMON>\r\n"
+	    "To: Postmaster <%.*s>\r\n"
+	    "Subject: %.*s %s: errors from %.*s\r\n\r\n%s%s"
+	    "Transcript of session follows.\r\n\r\n",
+	    STR_ARG(ingest_date(loop_wall_us(all->req.loop), date)),
+	    STR_ARG(c->error_recipient), STR_ARG(c->mail_name), t->who, STR_ARG(t->peer),
+	    t->intro != NULL ? t->intro : "", t->intro != NULL ? "\r\n\r\n" : "");
+
+	if (rc == RC_OK)
+		rc = transcript_format(t->transcript, out);
+	if (rc == RC_OK)
+		rc = buf_put(out, STR("\r\n"));
+	if (rc == RC_OK && t->reason != NULL)
+		rc = buf_printf(out, "Session aborted, reason: %s\r\n", t->reason);
+	if (rc == RC_OK)
+		rc = buf_put(
+		    out, STR("\r\nFor other details, see the local mail logfile\r\n"));
+	return rc;
+}
+
+static void
+store(struct notice *n, const struct notice_conf *c, struct str text)
+{
+	struct ingest_envelope env = {
+		.sender = c->sender, .rcpts = &n->to, .n_rcpts = 1
+	};
+
+	n->client = (struct ingest_client){ .origin = STR("notice"),
+		.via = MIME_VIA_SELF,
+		.is_local = true,
+		.recipient = n->to.address };
+	ingest_begin(n->in, &n->client, STR(""));
+	/* A failure is sticky; all is used even when it has to wait. */
+	(void)!ingest_content(n->in, text, NULL);
+	ingest_commit(n->in, &env, on_stored, n);
+}
+
+static bool
+has_room(struct notices *all, struct log *log)
+{
+	if (all->n_open < OPEN_MAX) {
+		all->n_lost = 0;
+		return true;
+	}
+	if (all->n_lost++ == 0)
+		complain(log, STR("too many notices at once: some are not sent"));
+	return false;
+}
+
+static void
+begin(struct notices *all, const struct notice_conf *c, struct str to, struct str text)
+{
+	struct notice *n = mem_get(sizeof(*n));
+	struct err e = { 0 };
+
+	n->all = all;
+	n->log = c->ingest.log;
+	n->to = (struct ingest_rcpt){ .address = to };
+	list_init(&n->node);
+	list_add_tail(&all->open, &n->node);
+	all->n_open++;
+	if (ingest_new(all->req.submit, all->req.loop, &c->ingest, &n->in, &e) == RC_OK) {
+		store(n, c, text);
+		return;
+	}
+	complain(n->log, str_c(e.text));
+	free_notice(n);
+}
+
+void
+notices_send(
+    struct notices *all, const struct notice_conf *c, const struct notice_text *t)
+{
+	/* compat: who hears of bounces; the text names the other one all the same */
+	struct str to = (t->trouble & SMTP_TROUBLE_BOUNCE) != 0 ? c->bounce_recipient
+								: c->error_recipient;
+	struct buf text;
+
+	if ((t->trouble & c->classes) == 0 || !has_room(all, c->ingest.log))
+		return;
+	buf_init(&text, TEXT_MAX);
+	if (write_text(all, c, t, &text) == RC_OK)
+		begin(all, c, to, buf_view(&text));
+	else
+		complain(c->ingest.log, STR("the transcript is too long"));
+	buf_fini(&text);
+}

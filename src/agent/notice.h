@@ -1,0 +1,54 @@
+#ifndef AGENT_NOTICE_H
+#define AGENT_NOTICE_H
+#include "agent/ingest.h"
+#include "smtp/server.h"
+
+/* Notices to the postmaster about sessions (notify_classes). They enter the queue as all
+ * mail does; one that cannot is logged and lost: nobody waits for it. */
+struct arena;
+struct notices;
+struct transcript;
+
+/* Whom a service tells of what. Strings live as long as the configuration. */
+struct notice_conf {
+	unsigned classes; /* enum smtp_trouble, or-ed; 0: of nothing */
+	struct str error_recipient, bounce_recipient;
+	struct str sender; /* double_bounce_sender: a notice never causes another */
+	struct str mail_name;
+	struct ingest_conf ingest; /* set when `classes` is not 0 */
+};
+
+/* The bits of notify_classes. A name that is none goes to *unknown (Postfix refuses it);
+ * "2bounce" and "delay" have no bits: no session is about them. */
+unsigned notice_classes(struct str names, struct str *unknown);
+
+/* Completes *c, whose strings and classes are set: how notices enter the queue.
+ * Returns, blocks: as ingest_conf_load(). */
+MUST_USE enum rc notice_conf_load(struct notice_conf *c,
+    const struct ingest_conf_request *req, struct arena *mem, struct err *e);
+
+struct notices_request {
+	struct submit *submit;
+	struct loop *loop;
+	void (*idle)(void *arg); /* none is on its way any more; or NULL */
+	void *arg;
+};
+
+/* Those of a process that are on their way. */
+struct notices *notices_new(const struct notices_request *req);
+size_t notices_open(const struct notices *n);
+
+struct notice_text {
+	unsigned trouble;   /* of the session: what of it is told decides who is told */
+	const char *who;    /* "SMTP server" */
+	struct str peer;    /* "name[address]" */
+	const char *intro;  /* a line before the transcript, or NULL */
+	const char *reason; /* why the session broke off; NULL: it did not */
+	const struct transcript *transcript;
+};
+
+/* Sends what *t says, when its trouble is in the classes of *c: returns at once.
+ * Limits: 50 on their way; more are lost, and the log says so. */
+void notices_send(
+    struct notices *n, const struct notice_conf *c, const struct notice_text *t);
+#endif

@@ -1,0 +1,155 @@
+/* The transcript of a session as the postmaster reads it, and the classes of notices. The
+ * lines were recorded from Postfix. */
+#include "agent/notice.h"
+#include "agent/transcript.h"
+#include "base/buf.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define X10 "xxxxxxxxxx"
+#define X70 X10 X10 X10 X10 X10 X10 X10
+
+static void
+expect(const char *line, const char *want)
+{
+	struct transcript *t = transcript_new(32768);
+	struct buf out;
+
+	buf_init(&out, 65536);
+	transcript_add(t, TRANSCRIPT_IN, str_c(line));
+	assert_int_equal(transcript_format(t, &out), RC_OK);
+	if (!str_is(buf_view(&out), want))
+		fail_msg("%s\ngot  %.*s\nwant %s", line, STR_ARG(buf_view(&out)), want);
+	buf_fini(&out);
+	transcript_free(&t);
+}
+
+static void
+lines_are_wrapped_between_words(void **state)
+{
+	(void)state;
+	expect("QUIT", " In:  QUIT\r\n");
+	expect("", " In:\r\n");
+	expect("   ", " In:\r\n");
+	expect("  NOOP  x ", " In:    NOOP  x\r\n");
+	expect("NOOP " X70 X10, " In:  NOOP\r\n     " X70 X10 "\r\n");
+	expect("NOOP a " X70 X10 " b", " In:  NOOP a\r\n     " X70 X10 "\r\n     b\r\n");
+	expect("FOO " X10 X10 X10 X10 X10 X10 "12345678",
+	    " In:  FOO " X10 X10 X10 X10 X10 X10 "12345678\r\n");
+	expect("FOO " X10 X10 X10 X10 X10 X10 "1234567890",
+	    " In:  FOO\r\n     " X10 X10 X10 X10 X10 X10 "1234567890\r\n");
+	expect("NOOP   " X70 X10 "   " X70,
+	    " In:  NOOP\r\n     " X70 X10 "\r\n     " X70 "\r\n");
+	expect("NOOP z z z z z z z z z z z z z z z z z z z z z z z z z z z z z z z z z z "
+	       "z z 12345 6",
+	    " In:  NOOP z z z z z z z z z z z z z z z z z z z z z z z z z z z z z z z z "
+	    "z z\r\n     z z 12345 6\r\n");
+	expect("MAIL a b c d e f g h i " X10 X10 X10 X10 X10 " j k l m n o p q r s t u v "
+	       "w x y z a b c d e f g h i j k l m n o p q r s t u v w",
+	    " In:  MAIL a b c d e f g h i " X10 X10 X10 X10 X10 "\r\n"
+	    "     j k l m n o p q r s t u v w x y z a b c d e f g h i j k l m n o p q r "
+	    "s "
+	    "t\r\n     u v w\r\n");
+}
+
+static void
+what_cannot_be_printed_is_a_question_mark(void **state)
+{
+	(void)state;
+	expect("NOOP a\tb\033[1m\177", " In:  NOOP a?b?[1m?\r\n");
+	expect("NOOP \303\251 \303 \200", " In:  NOOP \303\251 ? ?\r\n");
+}
+
+static void
+a_reply_has_several_lines(void **state)
+{
+	struct transcript *t = transcript_new(32768);
+	struct buf out;
+
+	(void)state;
+	buf_init(&out, 65536);
+	transcript_add(t, TRANSCRIPT_OUT, STR("250-a\r\n250 b\r\n"));
+	assert_int_equal(transcript_lines(t), 2);
+	assert_int_equal(transcript_format(t, &out), RC_OK);
+	assert_true(str_is(buf_view(&out), " Out: 250-a\r\n Out: 250 b\r\n"));
+	buf_fini(&out);
+	transcript_free(&t);
+}
+
+/* A client that sends BDAT for ever. */
+static void
+the_middle_of_a_long_session_is_left_out(void **state)
+{
+	struct transcript *t = transcript_new(1000);
+	struct buf out;
+	struct str text;
+
+	(void)state;
+	buf_init(&out, 65536);
+	transcript_add(t, TRANSCRIPT_IN, STR("first"));
+	for (unsigned i = 0; i < 100000; i++)
+		transcript_add(t, TRANSCRIPT_IN, STR("BDAT 1"));
+	transcript_add(t, TRANSCRIPT_IN, STR("last"));
+	assert_int_equal(transcript_lines(t), 100002);
+	assert_int_equal(transcript_format(t, &out), RC_OK);
+	text = buf_view(&out);
+	assert_true(text.n < 4000);
+	assert_true(str_starts(text, STR(" In:  first\r\n In:  BDAT 1\r\n")));
+	assert_true(str_ends(text, STR(" In:  BDAT 1\r\n In:  last\r\n")));
+	assert_non_null(memmem(text.p, text.n, " lines are left out)\r\n", 21));
+	buf_fini(&out);
+	transcript_free(&t);
+}
+
+static void
+a_line_that_is_too_long_is_lost_alone(void **state)
+{
+	struct transcript *t = transcript_new(20);
+	struct buf out;
+
+	(void)state;
+	buf_init(&out, 65536);
+	transcript_add(t, TRANSCRIPT_IN, STR("a"));
+	transcript_add(t, TRANSCRIPT_IN, STR(X70));
+	transcript_add(t, TRANSCRIPT_IN, STR("b"));
+	assert_int_equal(transcript_format(t, &out), RC_OK);
+	assert_true(
+	    str_is(buf_view(&out), " In:  a\r\n (1 lines are left out)\r\n In:  b\r\n"));
+	buf_fini(&out);
+	transcript_free(&t);
+}
+
+static void
+classes(void **state)
+{
+	struct str unknown = STR("");
+
+	(void)state;
+	assert_int_equal(notice_classes(STR("resource, software"), &unknown),
+	    SMTP_TROUBLE_RESOURCE | SMTP_TROUBLE_SOFTWARE);
+	assert_int_equal(notice_classes(STR("2bounce delay"), &unknown), 0);
+	assert_int_equal(notice_classes(STR("Bounce,POLICY\tprotocol data"), &unknown),
+	    SMTP_TROUBLE_BOUNCE | SMTP_TROUBLE_POLICY | SMTP_TROUBLE_PROTOCOL |
+		SMTP_TROUBLE_DATA);
+	assert_int_equal(notice_classes(STR(""), &unknown), 0);
+	assert_int_equal(unknown.n, 0);
+	assert_int_equal(notice_classes(STR("data polcy"), &unknown), SMTP_TROUBLE_DATA);
+	assert_true(str_is(unknown, "polcy"));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(lines_are_wrapped_between_words),
+		cmocka_unit_test(what_cannot_be_printed_is_a_question_mark),
+		cmocka_unit_test(a_reply_has_several_lines),
+		cmocka_unit_test(the_middle_of_a_long_session_is_left_out),
+		cmocka_unit_test(a_line_that_is_too_long_is_lost_alone),
+		cmocka_unit_test(classes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
