@@ -7,6 +7,7 @@
  * default action is the answer. One per smtpd service (its -o overrides count); it costs
  * nothing before the first request. */
 #include "base/base.h"
+#include "net/endpoint.h"
 
 struct log;
 struct loop;
@@ -23,9 +24,9 @@ struct policy_settings {
 	struct str default_action;
 	struct str queue_directory;    /* where unix: paths begin */
 	struct net_resolver *resolver; /* for hosts by name; NULL: numeric ones only */
-	struct str services_text;      /* of /etc/services, for ports by name */
-	bool is_smtputf8;              /* actions that are not UTF-8 are failures */
-	unsigned connections_max;      /* to one service; 0: 100 */
+	struct net_ports ports;
+	bool is_smtputf8;         /* actions that are not UTF-8 are failures */
+	unsigned connections_max; /* to one service; 0: 100 */
 };
 
 /* Reads them for `service` (NULL: main.cf alone), but for the resolver. Memory: texts in

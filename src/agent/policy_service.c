@@ -19,11 +19,13 @@ policy_settings_load(const struct conf_snapshot *snapshot,
     struct err *e)
 {
 	struct conf_access c;
-	struct str services = STR(""), spool;
+	struct str services = STR(""), known, spool;
 	enum rc rc = conf_fill_access(snapshot, service, mem, &c, e);
 
 	if (rc == RC_OK)
 		rc = conf_get(snapshot, service, STR("queue_directory"), mem, &spool, e);
+	if (rc == RC_OK)
+		rc = conf_get(snapshot, service, STR("known_tcp_ports"), mem, &known, e);
 	if (rc != RC_OK)
 		return rc;
 	/* Without it ports have numbers and the names that are built in. */
@@ -37,7 +39,7 @@ policy_settings_load(const struct conf_snapshot *snapshot,
 		.try_limit = (unsigned)c.smtpd_policy_service_try_limit,
 		.default_action = c.smtpd_policy_service_default_action,
 		.queue_directory = spool,
-		.services_text = services,
+		.ports = { known, services },
 		.is_smtputf8 = c.smtputf8_enable,
 	};
 	return RC_OK;
@@ -105,7 +107,7 @@ read_inet(struct policy_service *s, struct str where, struct err *e)
 		s->host = str_n(s->host.p + 1, s->host.n - 2);
 	if (s->host.n == 0)
 		s->host = STR("localhost");
-	if (net_port_find(port, s->s.services_text, &s->port) != RC_OK || s->port == 0)
+	if (net_port_find(port, &s->s.ports, &s->port) != RC_OK || s->port == 0)
 		return err_set(
 		    e, RC_PERM, "unknown service: %.*s/tcp", STR_ARG(port)); /* compat */
 	return RC_OK;

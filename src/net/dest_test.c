@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 static void
@@ -47,7 +48,7 @@ test_dest(void **state)
 
 		print_message("'%s'\n", cases[i].text);
 		assert_int_equal(
-		    net_dest_parse(str_c(cases[i].text), 25, &d, &e), cases[i].rc);
+		    net_dest_parse(str_c(cases[i].text), 25, NULL, &d, &e), cases[i].rc);
 		if (cases[i].rc != RC_OK) {
 			assert_int_not_equal(e.text[0], 0);
 			continue;
@@ -82,13 +83,76 @@ test_port(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const struct net_ports ports = { .services = STR(text) };
 		uint16_t port = 0;
 
 		print_message("'%s'\n", cases[i].name);
 		assert_int_equal(
-		    net_port_find(str_c(cases[i].name), STR(text), &port), cases[i].rc);
+		    net_port_find(str_c(cases[i].name), &ports, &port), cases[i].rc);
 		assert_int_equal(port, cases[i].port);
 	}
+}
+
+/* known_tcp_ports */
+static void
+test_known_ports(void **state)
+{
+	static const struct {
+		const char *known, *name;
+		enum rc rc;
+		uint16_t port;
+	} cases[] = {
+		{ "lmtp=24, smtp=25", "smtp", RC_OK, 25 },
+		{ "smtp=2525", "smtp", RC_OK, 2525 }, /* before all others */
+		{ "smtp=2525", "foo", RC_OK, 1 },     /* /etc/services */
+		{ "smtp=2525 foo=2", "foo", RC_OK, 2 },
+		{ "", "smtp", RC_OK, 25 }, /* built in */
+		{ "a=b=c=7", "a", RC_OK, 7 }, { "a=b=c=7", "c", RC_OK, 7 },
+		{ "a=b=c=7", "7", RC_OK, 7 }, { "a=b=c", "c", RC_NONE, 0 },
+		{ "a=b=0", "a", RC_NONE, 0 }, { "a=65536", "a", RC_NONE, 0 },
+		{ "a=1=b", "a", RC_NONE, 0 }, { "a", "a", RC_NONE, 0 },
+		{ "a=", "a", RC_NONE, 0 }, { "=9", "", RC_OK, 9 },
+		{ "A=9", "a", RC_NONE, 0 },
+		{ "26=9", "26", RC_OK, 26 }, /* a number is itself */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const struct net_ports ports = { str_c(cases[i].known),
+			STR("foo 1/tcp\n") };
+		uint16_t port = 0;
+
+		print_message("'%s' in '%s'\n", cases[i].name, cases[i].known);
+		assert_int_equal(
+		    net_port_find(str_c(cases[i].name), &ports, &port), cases[i].rc);
+		assert_int_equal(port, cases[i].port);
+	}
+}
+
+static int
+window_of(int fd, int option)
+{
+	socklen_t len = sizeof(int);
+	int size = 0;
+
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, option, &size, &len), 0);
+	return size;
+}
+
+static void
+test_window(void **state)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0), usual;
+
+	(void)state;
+	assert_true(fd >= 0);
+	usual = window_of(fd, SO_RCVBUF);
+	net_set_window(fd, 0);
+	assert_int_equal(window_of(fd, SO_RCVBUF), usual);
+	net_set_window(fd, 8192);
+	assert_int_equal(window_of(fd, SO_RCVBUF), 2 * 8192); /* Linux doubles it */
+	assert_int_equal(window_of(fd, SO_SNDBUF), 2 * 8192);
+	(void)close(fd);
 }
 
 static void
@@ -137,6 +201,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_dest),
 		cmocka_unit_test(test_port),
+		cmocka_unit_test(test_known_ports),
+		cmocka_unit_test(test_window),
 		cmocka_unit_test(test_address),
 		cmocka_unit_test(test_mapped),
 	};

@@ -99,10 +99,21 @@ bind_source(int fd, const struct addr_ip *a, struct err *e)
 	return RC_OK;
 }
 
+void
+net_set_window(int fd, int bytes)
+{
+	/* Of a size that the system does not like it takes what it can. */
+	if (bytes > 0) {
+		(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+		(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+	}
+}
+
 enum rc
-net_connect(const struct net_endpoint *to, const struct addr_ip *bind_to, int *out_fd,
+net_connect(const struct net_endpoint *to, const struct net_socket *how, int *out_fd,
     struct err *e)
 {
+	const struct addr_ip *bind_to = how != NULL ? how->bind_to : NULL;
 	bool is_bound = bind_to != NULL && bind_to->family != 0;
 	int fd;
 	enum rc rc = RC_OK;
@@ -111,6 +122,8 @@ net_connect(const struct net_endpoint *to, const struct addr_ip *bind_to, int *o
 	if (fd < 0)
 		return err_sys(e, RC_TEMP, "socket");
 	no_delay(fd);
+	/* Before it connects: the first packet says how the window scales. */
+	net_set_window(fd, how != NULL ? how->window_bytes : 0);
 	if (is_bound && (bind_to->family == 6) == (to->u.sa.sa_family == AF_INET6))
 		rc = bind_source(fd, bind_to, e);
 	if (rc == RC_OK && connect(fd, &to->u.sa, to->len) < 0)

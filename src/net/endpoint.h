@@ -29,15 +29,20 @@ struct net_dest {
 	uint16_t port; /* default_port when !has_port */
 };
 
-/* Returns: RC_PERM e: what is wrong ("unknown service: foo/tcp"). */
-MUST_USE enum rc net_dest_parse(
-    struct str s, uint16_t default_port, struct net_dest *out, struct err *e);
+/* What names of ports mean, in this order; then those that mail uses, which are built in,
+ * so that a confined process needs no file for them. */
+struct net_ports {
+	struct str known;    /* known_tcp_ports: "smtps=submissions=465, lmtp=24" */
+	struct str services; /* the text of /etc/services */
+};
 
-/* "25" or a service name that mail uses; those are built in.
- * Returns: RC_NONE unknown. */
-MUST_USE enum rc net_port_parse(struct str s, uint16_t *out);
-/* The same, then the text of /etc/services. */
-MUST_USE enum rc net_port_find(struct str s, struct str services_text, uint16_t *out);
+/* `ports` may be NULL. Returns: RC_PERM e: what is wrong ("unknown service: foo/tcp"). */
+MUST_USE enum rc net_dest_parse(struct str s, uint16_t default_port,
+    const struct net_ports *ports, struct net_dest *out, struct err *e);
+
+/* "25" or a name. `ports` may be NULL. Returns: RC_NONE unknown. */
+MUST_USE enum rc net_port_find(
+    struct str s, const struct net_ports *ports, uint16_t *out);
 
 /* ---- addresses ---- */
 
@@ -53,13 +58,17 @@ struct str net_addr_literal(const struct addr_ip *a, char out[ADDR_IP_TEXT_MAX +
 
 /* ---- sockets ---- */
 
-/* Starts to connect: non-blocking, close-on-exec, TCP_NODELAY. `bind_to` may be NULL or
- * of family 0; its port is 0 or ignored when in use.
+struct net_socket {
+	const struct addr_ip *bind_to; /* may be NULL or of family 0 */
+	int window_bytes;              /* tcp_windowsize; 0: the system's */
+};
+
+/* Starts to connect: non-blocking, close-on-exec, TCP_NODELAY. `how` may be NULL.
  *
  * Returns: RC_OK connected at once (loopback does that), RC_MORE under way: wait until
  *          writable, then net_connect_result(); RC_TEMP failed, e->sys is errno. *out_fd
  * is set for RC_OK and RC_MORE. */
-MUST_USE enum rc net_connect(const struct net_endpoint *to, const struct addr_ip *bind_to,
+MUST_USE enum rc net_connect(const struct net_endpoint *to, const struct net_socket *how,
     int *out_fd, struct err *e);
 /* Returns: RC_OK connected; RC_TEMP failed, e->sys and text say why. */
 MUST_USE enum rc net_connect_result(int fd, struct err *e);
@@ -69,6 +78,9 @@ MUST_USE enum rc net_connect_result(int fd, struct err *e);
  * `share`: SO_REUSEPORT. */
 MUST_USE enum rc net_listen(
     const struct net_endpoint *at, int backlog, bool share, int *out_fd, struct err *e);
+/* Sets the size of a listening socket's TCP window, for what it accepts from then on. 0:
+ * does nothing. */
+void net_set_window(int fd, int bytes);
 /* Accepts one: non-blocking, close-on-exec. Returns: RC_MORE nobody waits;
  * RC_TEMP out of descriptors or memory: stop accepting for a while. */
 MUST_USE enum rc net_accept(

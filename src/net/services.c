@@ -32,24 +32,27 @@ static const struct {
 	{ "postgresql", 5432 },
 };
 
-enum rc
-net_port_parse(struct str s, uint16_t *out)
+static enum rc
+parse_number(struct str s, uint16_t *out)
 {
 	uint64_t v;
 
-	if (str_u64(s, 65535, &v) == RC_OK) {
-		if (v == 0)
-			return RC_NONE;
-		*out = (uint16_t)v;
-		return RC_OK;
-	}
-	for (size_t i = 0; i < ARRAY_LEN(services); i++) {
-		if (str_is(s, services[i].name)) {
-			*out = services[i].port;
-			return RC_OK;
-		}
-	}
-	return RC_NONE;
+	if (str_u64(s, 65535, &v) != RC_OK || v == 0)
+		return RC_NONE;
+	*out = (uint16_t)v;
+	return RC_OK;
+}
+
+/* "name=alias=25": whether `s` is one of the names. */
+static bool
+known_item(struct str item, struct str s, uint16_t *out)
+{
+	struct str name;
+	bool is_it = false;
+
+	while (str_cut(item, '=', &name, &item))
+		is_it |= str_eq(name, s);
+	return is_it && parse_number(item, out) == RC_OK;
 }
 
 /* "name 25/tcp alias … # comment" */
@@ -58,7 +61,6 @@ service_line(struct str line, struct str name, uint16_t *out)
 {
 	struct str rest = str_head(line, str_find(line, '#')), word, port, number, proto;
 	bool is_it;
-	uint64_t v;
 
 	if (!str_token(&rest, " \t\r", &word) || !str_token(&rest, " \t\r", &port))
 		return false;
@@ -67,22 +69,38 @@ service_line(struct str line, struct str name, uint16_t *out)
 		is_it = str_eq(word, name);
 	if (!is_it || !str_cut(port, '/', &number, &proto) || !str_is(proto, "tcp"))
 		return false;
-	if (str_u64(number, 65535, &v) != RC_OK || v == 0)
-		return false;
-	*out = (uint16_t)v;
-	return true;
+	return parse_number(number, out) == RC_OK;
+}
+
+/* From what the administrator says to what everybody knows. */
+static enum rc
+find_name(struct str s, const struct net_ports *ports, uint16_t *out)
+{
+	struct str known = ports->known, text = ports->services, word;
+
+	while (str_token(&known, ", \t\r\n", &word))
+		if (known_item(word, s, out))
+			return RC_OK;
+	while (str_token(&text, "\n", &word))
+		if (service_line(word, s, out))
+			return RC_OK;
+	return RC_NONE;
 }
 
 enum rc
-net_port_find(struct str s, struct str services_text, uint16_t *out)
+net_port_find(struct str s, const struct net_ports *ports, uint16_t *out)
 {
-	struct str line;
+	uint64_t v;
 
-	if (net_port_parse(s, out) == RC_OK)
+	if (str_u64(s, UINT64_MAX, &v) == RC_OK)
+		return parse_number(s, out);
+	if (ports != NULL && find_name(s, ports, out) == RC_OK)
 		return RC_OK;
-	while (str_token(&services_text, "\n", &line)) {
-		if (service_line(line, s, out))
+	for (size_t i = 0; i < ARRAY_LEN(services); i++) {
+		if (str_is(s, services[i].name)) {
+			*out = services[i].port;
 			return RC_OK;
+		}
 	}
 	return RC_NONE;
 }
@@ -118,7 +136,8 @@ is_host(struct str host)
 }
 
 enum rc
-net_dest_parse(struct str s, uint16_t default_port, struct net_dest *out, struct err *e)
+net_dest_parse(struct str s, uint16_t default_port, const struct net_ports *ports,
+    struct net_dest *out, struct err *e)
 {
 	struct net_dest d = { .port = default_port };
 	struct str rest = STR("");
@@ -143,7 +162,7 @@ net_dest_parse(struct str s, uint16_t default_port, struct net_dest *out, struct
 	/* "host:" means the default port (compat). */
 	if (rest.n > 1) {
 		rest = str_from(rest, 1);
-		if (net_port_parse(rest, &d.port) != RC_OK)
+		if (net_port_find(rest, ports, &d.port) != RC_OK)
 			return err_set(e, RC_PERM, "unknown service: %.*s/tcp",
 			    STR_ARG(rest)); /* compat */
 		d.has_port = true;

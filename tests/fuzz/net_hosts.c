@@ -13,6 +13,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct addr_ip addrs[NET_HOSTS_ADDRS_MAX];
 	struct str text = str_n(data, size), rest = text, word, name;
 	struct net_hosts *h = NULL;
+	struct net_ports ports;
 	struct net_dest dest;
 	uint16_t port = 0;
 
@@ -28,9 +29,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		}
 		net_hosts_free(&h);
 	}
-	if (net_dest_parse(text, 25, &dest, NULL) == RC_OK)
+	ports = (struct net_ports){ text, text };
+	if (net_dest_parse(text, 25, &ports, &dest, NULL) == RC_OK)
 		assert(dest.host.n > 0 && dest.host.n <= 255 && dest.port > 0);
-	if (net_port_find(STR("foo"), text, &port) == RC_OK)
+	if (net_port_find(STR("foo"), &ports, &port) == RC_OK)
 		assert(port > 0);
 	return 0;
 }

@@ -10,14 +10,15 @@
 enum { ADDRESSES_MAX = 256, SERVICES_MAX = 4 << 20 };
 
 static enum rc
-find_port(struct str text, struct arena *mem, uint16_t *out, struct err *e)
+find_port(const struct config *c, struct str text, struct arena *mem, uint16_t *out,
+    struct err *e)
 {
-	struct str services = STR("");
-	enum rc rc = os_fd_load("/etc/services", SERVICES_MAX, mem, &services, e);
+	struct net_ports ports = { .known = c->common.known_tcp_ports };
+	enum rc rc = os_fd_load("/etc/services", SERVICES_MAX, mem, &ports.services, e);
 
 	if (rc != RC_OK)
-		services = STR(""); /* the names that mail uses are built in */
-	if (net_port_find(text, services, out) == RC_OK)
+		ports.services = STR(""); /* the names that mail uses are built in */
+	if (net_port_find(text, &ports, out) == RC_OK)
 		return RC_OK;
 	return err_set(
 	    e, RC_PERM, "unknown service: %.*s/tcp", STR_ARG(text)); /* compat */
@@ -140,7 +141,7 @@ address_find(const struct config *c, const struct master_service *s, struct aren
 		return rc;
 	if (split(s->name, &host, &port_text) != RC_OK)
 		return err_set(e, RC_PERM, "bad address \"%.*s\"", STR_ARG(s->name));
-	rc = find_port(port_text, mem, &port, e);
+	rc = find_port(c, port_text, mem, &port, e);
 	if (rc != RC_OK)
 		return rc;
 	rc = host.n > 0 ? add_host(host, p, port, mem, &l, e)

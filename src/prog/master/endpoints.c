@@ -216,6 +216,18 @@ settle(struct master *m, bool is_good)
 	}
 }
 
+/* Kept sockets, too: it is for who connects from now on. */
+static void
+set_windows(struct master *m, const struct config *c)
+{
+	LIST_EACH (it, &m->endpoints) {
+		const struct endpoint *ep = CONTAINER_OF(it, struct endpoint, node);
+
+		if (strncmp(ep->key, "inet ", 5) == 0)
+			net_set_window(ep->fd, (int)c->common.tcp_windowsize);
+	}
+}
+
 enum rc
 endpoints_apply(struct master *m, const struct config *c, struct err *e)
 {
@@ -241,6 +253,8 @@ endpoints_apply(struct master *m, const struct config *c, struct err *e)
 		rc = add_unix(m, "private/queue", BOOT_ADMIN, 0600, e);
 	arena_free(&mem);
 	settle(m, rc == RC_OK);
+	if (rc == RC_OK)
+		set_windows(m, c);
 	return rc;
 }
 

@@ -4,8 +4,11 @@
 #include "agent/worker.h"
 #include "conf/snapshot.h"
 #include "log/log.h"
+#include "os/fd.h"
 #include "os/random.h"
 #include <string.h>
+
+#define ETC_SERVICES_MAX ((size_t)1 << 20)
 
 /* splitmix64: which of two equal hosts comes first needs no secret. */
 uint64_t
@@ -162,7 +165,8 @@ fill_service(struct service *s, struct worker *w, struct err *e)
 		return rc;
 	fill_session(s);
 	missing_find(s);
-	if (net_port_parse(s->conf.smtp_tcp_port, &s->port) != RC_OK)
+	s->ports = (struct net_ports){ s->conf.known_tcp_ports, s->agent->services_text };
+	if (net_port_find(s->conf.smtp_tcp_port, &s->ports, &s->port) != RC_OK)
 		return err_set(e, RC_PERM, "unknown service: %.*s/tcp",
 		    STR_ARG(s->conf.smtp_tcp_port));
 	rc = fill_choices(s, e);
@@ -198,6 +202,9 @@ agent_init(struct agent *a, struct worker *w, struct err *e)
 	a->random = os_random_u64();
 	list_init(&a->conns);
 	pool_init(&a->pool);
+	/* Without it ports have numbers and the names that are built in. */
+	(void)!os_fd_load(
+	    "/etc/services", ETC_SERVICES_MAX, w->mem, &a->services_text, NULL);
 	a->services = mem_array(w->n_services + 1, sizeof(*a->services));
 	for (size_t i = 0; rc == RC_OK && i < w->n_services; i++) {
 		a->services[i].agent = a;

@@ -50,6 +50,7 @@ struct service {
 	unsigned host_lookup;     /* enum net_host_lookup */
 	bool has_dns;             /* MX records are asked for */
 	uint16_t port;
+	struct net_ports ports;      /* what names of ports mean */
 	struct addr_ip bind4, bind6; /* family 0: none */
 	struct conf_addresses own;   /* addresses that mean a loop */
 	struct failure missing;      /* why all its mail waits; text empty: it does not */
@@ -68,6 +69,7 @@ struct agent {
 	struct delivery *delivery;
 	struct net_resolver *resolver;
 	struct service *services;
+	struct str services_text; /* of /etc/services */
 	size_t n_services;
 	struct pool pool;
 	struct list conns; /* all of them */

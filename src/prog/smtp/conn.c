@@ -172,15 +172,17 @@ make_socket(struct conn *c, struct err *e)
 	const struct service *s = c->service;
 	bool is_ipv6 = c->to.u.sa.sa_family == AF_INET6;
 	const struct addr_ip *from = is_ipv6 ? &s->bind6 : &s->bind4;
+	struct net_socket how = { from, (int)s->conf.tcp_windowsize };
 	int fd = -1;
 	enum rc rc;
 
-	rc = net_connect(&c->to, from, &fd, e);
+	rc = net_connect(&c->to, &how, &fd, e);
 	if (rc == RC_TEMP && from->family != 0 &&
 	    str_starts(str_c(e->text), STR("bind")) &&
 	    !s->conf.smtp_bind_address_enforce) {
 		log_warn(s->entry->log, "smtp_connect_addr: %s", e->text);
-		rc = net_connect(&c->to, NULL, &fd, e);
+		how.bind_to = NULL;
+		rc = net_connect(&c->to, &how, &fd, e);
 	}
 	if (rc != RC_TEMP)
 		c->io.fd = fd;
@@ -336,7 +338,8 @@ is_cached_destination(const struct conn *c)
 	/* A table there ("static:all") means that there is no short answer: keep it. */
 	if (list->has_tables || match_list_has(list, c->site, NULL))
 		return true;
-	return net_dest_parse(c->site, SMTP_PORT, &dest, NULL) == RC_OK &&
+	return net_dest_parse(c->site, SMTP_PORT, &c->service->ports, &dest, NULL) ==
+		   RC_OK &&
 	       match_list_has(list, dest.host, NULL);
 }
 

@@ -296,7 +296,8 @@ begin_site(struct job *j)
 	struct net_dest dest;
 	struct err e = { 0 };
 
-	if (net_dest_parse(site, j->service->port, &dest, &e) != RC_OK) {
+	if (net_dest_parse(site, j->service->port, &j->service->ports, &dest, &e) !=
+	    RC_OK) {
 		t.why = keep_failure(dj->mem, STR("4.3.5"), str_c(e.text));
 		log_warn(dj->log, "%.*s", STR_ARG(t.why.text));
 		use_target(j, &t);

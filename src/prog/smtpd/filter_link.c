@@ -70,6 +70,7 @@ enum rc
 filter_parse(struct service *s, struct err *e)
 {
 	struct str text = str_trim(s->conf.smtpd_proxy_filter);
+	const struct net_ports ports = { .known = s->conf.known_tcp_ports };
 	struct net_dest dest = { 0 };
 
 	s->has_filter = text.n > 0;
@@ -81,7 +82,7 @@ filter_parse(struct service *s, struct err *e)
 		return parse_path(s, str_from(text, 5), e);
 	if (str_starts(text, STR("inet:")))
 		text = str_from(text, 5);
-	if (net_dest_parse(text, 0, &dest, e) != RC_OK || !dest.has_port)
+	if (net_dest_parse(text, 0, &ports, &dest, e) != RC_OK || !dest.has_port)
 		return err_set(e, RC_PERM, "bad smtpd_proxy_filter: %.*s",
 		    STR_ARG(str_head(text, 150)));
 	s->filter_host = dest.host;
