@@ -62,13 +62,32 @@ bad_syntax(const char *what, struct str name, struct err *e)
 	    "%s: \"inline:%.*s\"; need \"inline:{name=value...}\"", what, STR_ARG(name));
 }
 
-static bool
-has_blank(struct str s)
+/* compat: the name ends at the first blank or "=" outside of quotes; blanks and "="
+ * follow. Returns: what is wrong, or NULL. */
+static const char *
+split(struct str word, struct str *key, struct str *value)
 {
-	for (size_t i = 0; i < s.n; i++)
-		if (ascii_isspace(s.p[i]))
-			return true;
-	return false;
+	bool is_quoted = false;
+	size_t i = 0;
+
+	for (; i < word.n; i++) {
+		char c = word.p[i];
+
+		if (c == '\\' && i + 1 < word.n)
+			i++;
+		else if (c == '"')
+			is_quoted = !is_quoted;
+		else if (!is_quoted && (c == '=' || ascii_isspace(c)))
+			break;
+	}
+	if (is_quoted)
+		return "unbalanced '\"'";
+	*key = str_head(word, i);
+	*value = str_trim(str_from(word, i));
+	if (!str_starts(*value, STR("=")))
+		return "missing '=' after attribute name";
+	*value = str_trim(str_from(*value, 1));
+	return NULL;
 }
 
 static enum rc
@@ -77,6 +96,7 @@ put_word(struct map_mem *m, const struct map_how *how, struct str word, struct a
 {
 	struct log *log = how->env->log;
 	struct str key, value;
+	const char *wrong;
 	enum rc rc;
 
 	if (word.p[0] == '{' && map_unbrace(word, &word) != RC_OK)
@@ -87,13 +107,14 @@ put_word(struct map_mem *m, const struct map_how *how, struct str word, struct a
 	if (word.n == 0)
 		return bad_syntax(
 		    "no key found; expected format: key = value", how->name, e);
-	if (!str_cut(word, '=', &key, &value) || has_blank(str_trim(key)))
-		return bad_syntax("missing '=' after attribute name", how->name, e);
-	rc = map_fold_key(str_trim(key), how->is_utf8, mem, &key);
+	wrong = split(word, &key, &value);
+	if (wrong != NULL)
+		return bad_syntax(wrong, how->name, e);
+	rc = map_fold_key(key, how->is_utf8, mem, &key);
 	if (rc == RC_NONE)
 		return RC_OK; /* no look-up ever asks for it */
 	if (rc == RC_OK)
-		rc = map_mem_put(m, key, str_trim(value));
+		rc = map_mem_put(m, key, value);
 	if (rc == RC_NONE && log != NULL)
 		log_warn(log, "inline:%.*s: duplicate entry: \"%.*s\"",
 		    STR_ARG(how->name), STR_ARG(key));

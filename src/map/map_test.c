@@ -35,6 +35,19 @@ static const struct {
 	    "temp inline:{a=1,b} is unavailable. missing '=' after attribute "
 	    "name: \"inline:{a=1,b}\"; need \"inline:{name=value...}\"",
 	    0 },
+	{ "inline", "{{\"a b\"@c = \"d e\"}}", "\"a b\"@c", "\"d e\"", 0 },
+	{ "inline", "{{\"a = b\"@c = d}}", "\"a = b\"@c", "d", 0 },
+	{ "inline", "{{\"a\\\" b\" = d}}", "\"a\\\" b\"", "d", 0 },
+	{ "inline", "{{a\\ b = c}}", "a\\ b", "c", 0 },
+	{ "inline", "{{a=b=c}}", "a", "b=c", 0 },
+	{ "inline", "{{a b = c}}", "a",
+	    "temp inline:{{a b = c}} is unavailable. missing '=' after attribute "
+	    "name: \"inline:{{a b = c}}\"; need \"inline:{name=value...}\"",
+	    0 },
+	{ "inline", "{{\"a = b}}", "a",
+	    "temp inline:{{\"a = b}} is unavailable. unbalanced '\"': "
+	    "\"inline:{{\"a = b}}\"; need \"inline:{name=value...}\"",
+	    0 },
 	{ "inline", "{}", "a",
 	    "temp inline:{} is unavailable. bad syntax: \"inline:{}\"; need "
 	    "\"inline:{name=value...}\"",
