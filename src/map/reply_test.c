@@ -78,6 +78,18 @@ tcp_lines(void **state)
 }
 
 static void
+a_key_is_another_request(void **state)
+{
+	struct buf out;
+
+	(void)state;
+	buf_init(&out, 100);
+	assert_int_equal(map_request_tcp(STR("a\nget b\0%\r\x7f"), &out), RC_OK);
+	assert_true(str_is(buf_view(&out), "a%0Aget%20b%00%25%0D%7F"));
+	buf_fini(&out);
+}
+
+static void
 check_memcache(const char *in, enum rc want_rc, const char *want)
 {
 	const struct map_memcache_limits limits = { .line = 30, .data = 10 };
@@ -118,7 +130,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(netstrings),
-		cmocka_unit_test(tcp_lines), cmocka_unit_test(memcache) };
+		cmocka_unit_test(tcp_lines), cmocka_unit_test(a_key_is_another_request),
+		cmocka_unit_test(memcache) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

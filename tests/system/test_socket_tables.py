@@ -195,6 +195,8 @@ def test_memcached(is_unix, conf):
         assert m.say(b"set p:large 0 0 10241\r\n" + b"x" * 10241 + b"\r\n") == b"STORED\r\n"
         assert "unexpected memcache server reply: VALUE p:large 0 10241" in postmap(conf, "-q", "large", t).stderr
         assert "unexpected memcache server reply: CLIENT_ERROR" in postmap(conf, "-q", "x" * 300, t).stderr  # memcached's own limit
+        assert postmap(conf, "-q", "a\r\nset p:evil 0 0 1\r\nx", t).returncode == 1
+        assert m.say(b"get p:evil\r\n") == b"END\r\n", "the key was another request"
         m.kill()
         r = postmap(conf, "-q", "upper", t)
         assert r.returncode == 1 and "query error" in r.stderr, r.stderr  # not: not found
