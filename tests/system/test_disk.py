@@ -75,6 +75,20 @@ def test_a_disk_that_fills_while_mail_flows_loses_nothing(tiny):
     assert len(tiny.queue()) == acknowledged
 
 
+def test_no_room_for_another_file_loses_nothing(tiny):
+    """Large messages are files of their own; small ones need none."""
+    large = "Subject: large\r\n\r\n" + ("z" * 76 + "\r\n") * 3000
+    assert tiny.send("first@relay.test").startswith("250 ")
+    folder = str(tiny.dir / "spool")
+    subprocess.run(["mount", "-o", f"remount,nr_inodes={os.statvfs(folder).f_files - os.statvfs(folder).f_ffree}", folder], check=True)
+    assert os.statvfs(folder).f_ffree == 0
+    assert tiny.send("refused@relay.test", body=large)[:2] == "45"
+    assert tiny.send("small@relay.test").startswith("250 ")
+    subprocess.run(["mount", "-o", "remount,nr_inodes=10000", folder], check=True)
+    wait_for("large mail", lambda: tiny.send("large@relay.test", body=large).startswith("250 "))
+    assert sorted({r["address"] for q in tiny.queue() for r in q["recipients"]}) == ["first@relay.test", "large@relay.test", "small@relay.test"]
+
+
 def test_a_read_only_disk_is_named_at_start_and_nothing_is_lost(tiny):
     """While files are open the kernel refuses to make a disk read-only; tests/crash does it below the spool."""
     assert tiny.send("x@relay.test").startswith("250 ")
