@@ -10,7 +10,9 @@
 #include <string.h>
 #include <unbound.h>
 
-#define TIMEOUT_DEFAULT_US (20 * US_PER_SEC)
+#define TIMEOUT_DEFAULT_US (10 * US_PER_SEC) /* as the C library: two tries of 5 s */
+#define SILENT_MAX         3                 /* then they are taken for dead */
+#define TIMEOUT_SILENT_US  (2 * US_PER_SEC)
 #define ANSWER_MEM_MAX     ((size_t)1024 * 1024)
 #define RESOLV_CONF_MAX    ((size_t)65536)
 
@@ -145,10 +147,11 @@ set_options(struct ub_ctx *ub)
 		{ "infra-host-ttl:",
 		    "30" }, /* a forwarder that was down is tried again */
 		{ "qname-minimisation:", "no" }, /* one forwarder sees all of it anyway */
-		/* The forwarder is asked again after seconds, and given up after 12: it
-		 * may take its time for a name, and when it is dead nobody waits long. By
-		 * itself libunbound asks a quick one again after 50 ms, and goes on for
-		 * 17 s. */
+		/* The forwarder is asked again after seconds, because it may take its
+		 * time for a name; by itself libunbound asks a quick one again after 50
+		 * ms. It waits twice as long after each try, whatever the question: 12 s
+		 * for the first one, 24 s for the next. So how long we wait is up to us.
+		 */
 		{ "infra-cache-min-rtt:", "2000" },
 		{ "unknown-server-time-limit:", "2000" },
 		{ "outbound-msg-retry:", "2" },
@@ -263,6 +266,8 @@ on_answer(void *arg, int error, struct ub_result *result)
 	};
 
 	q->is_asked = false;
+	if (a.status != DNS_FAIL) /* which libunbound says for silent servers, too */
+		r->n_silent = 0;
 	if (a.status == DNS_OK)
 		read_records(q, result, &a, r->scratch);
 	if (result != NULL && result->canonname != NULL) {
@@ -337,7 +342,16 @@ on_deadline(void *arg)
 	struct net_query *q = arg;
 
 	q->status = DNS_TIMEOUT;
+	q->r->n_silent++;
 	say_later(q);
+}
+
+int64_t
+net_resolver_patience_us(const struct net_resolver *r)
+{
+	return r->n_silent < SILENT_MAX || r->timeout_us < TIMEOUT_SILENT_US
+		   ? r->timeout_us
+		   : TIMEOUT_SILENT_US;
 }
 
 struct net_query *
@@ -373,6 +387,7 @@ net_resolve(struct net_resolver *r, struct str name, enum dns_type type,
 		return q;
 	}
 	q->is_asked = true;
-	loop_timer_set(r->loop, &q->deadline, loop_now_us(r->loop) + r->timeout_us);
+	loop_timer_set(
+	    r->loop, &q->deadline, loop_now_us(r->loop) + net_resolver_patience_us(r));
 	return q;
 }

@@ -20,7 +20,9 @@ struct net_resolver_conf {
 	struct str servers;
 	const char *resolv_conf; /* NULL: /etc/resolv.conf */
 	const char *hosts_file;  /* NULL: /etc/hosts; "": none */
-	int64_t timeout_us;      /* for one question in all; 0: 20 s */
+	/* For one question in all; 0: 10 s. At most 2 s while the servers, which left
+	 * several questions in a row unanswered, go on with that. */
+	int64_t timeout_us;
 	bool ipv4, ipv6; /* inet_protocols: which addresses net_resolve_host() wants */
 };
 

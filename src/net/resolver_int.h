@@ -25,6 +25,7 @@ struct net_resolver {
 	struct arena *scratch; /* of the answer being called back */
 	struct list open;      /* of struct net_query */
 	size_t n_open;
+	unsigned n_silent; /* questions that timed out since the last answer to any */
 
 	char *hosts_file;        /* "" none */
 	struct net_hosts *hosts; /* NULL: not read, or not readable */
@@ -59,6 +60,8 @@ struct net_query {
 /* A query that is in r->open; NULL: too many are open, or the name is impossibly long. */
 struct net_query *net_query_new(struct net_resolver *r, struct str name);
 void net_query_free(struct net_query *q);
+/* How long a question may take that is asked now. */
+int64_t net_resolver_patience_us(const struct net_resolver *r);
 /* The hosts file as it is now; NULL: none. */
 const struct net_hosts *net_resolver_hosts(struct net_resolver *r);
 #endif
