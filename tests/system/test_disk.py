@@ -18,7 +18,7 @@ def tiny(tmp_path, inside):
     (folder / "spool").mkdir(parents=True)
     small_disk(folder / "spool", "160m")
     with Sink(behave=lambda verb, arg: "450 4.2.0 later" if verb == "RCPT" else None) as sink:
-        with Instance(folder, "message_size_limit = 4000000\nqueue_minfree = 90000000", sink_port=sink.port) as m:
+        with Instance(folder, "message_size_limit = 4000000\nqueue_minfree = 90000000\nnotify_classes =\n", sink_port=sink.port) as m:
             yield m
     subprocess.run(["umount", "-l", str(folder / "spool")])
 
