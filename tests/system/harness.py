@@ -51,6 +51,12 @@ def as_owner(what, *args):
         os._exit(1)
 
 
+def write_settled(path, text):
+    """A configuration file that Postfix reads at once: it waits until one is two seconds old."""
+    path.write_text(text)
+    os.utime(path, (1e9, 1e9))
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))

@@ -3,6 +3,8 @@
   python3 tests/system/ldap_cases.py      records it anew, from an unpacked Postfix (POSTFIX_ROOT)"""
 import json, os, pathlib, subprocess, sys, tempfile
 
+from harness import write_settled
+
 RECORDED = pathlib.Path(__file__).with_suffix(".json")
 ORACLE = pathlib.Path(os.environ.get("POSTFIX_ROOT", "/var/tmp/peers/postfix"))
 
@@ -192,8 +194,8 @@ def write(folder, ports):
             # The last of several lines counts, with a warning; the point here is another one.
             again = {line.split(" =")[0] for line in settings.splitlines()}
             kept = [line + "\n" for line in COMMON.format(**ports).splitlines() if line.split(" =")[0] not in again]
-            (folder / f"{name}.cf").write_text("".join(kept) + settings.format(**ports))
-    (folder / "main.cf").write_text(main)
+            write_settled(folder / f"{name}.cf", "".join(kept) + settings.format(**ports))
+    write_settled(folder / "main.cf", main)
 
 
 def play(postmap, folder, ports, tables=TABLES):

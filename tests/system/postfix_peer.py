@@ -2,7 +2,7 @@
 import os, pathlib, pwd, signal, socket, subprocess
 
 import pytest
-from harness import MASTER, PEERS, debian_postfix, free_port, peer_env, wait_for
+from harness import MASTER, PEERS, debian_postfix, free_port, peer_env, wait_for, write_settled
 
 MAIN = """\
 compatibility_level = 3.6
@@ -51,8 +51,8 @@ class Postfix:
                 p.chmod(0o755)
             p = p.parent
         names = dict(dir=self.dir, top=top, port=self.port, next_port=next_port, libraries=PEERS / "postfix/usr/lib/postfix")
-        (self.dir / "etc/main.cf").write_text(MAIN.format(**names) + main)
-        (self.dir / "etc/master.cf").write_text(MASTER.format(port=self.port))
+        write_settled(self.dir / "etc/main.cf", MAIN.format(**names) + main)
+        write_settled(self.dir / "etc/master.cf", MASTER.format(port=self.port))
         self.top = top
 
     def __enter__(self):

@@ -5,6 +5,8 @@ Postfix is needed there. A step's fourth item, where there is one, is what we sa
 """
 import json, os, pathlib, random, re, shutil, subprocess, sys, tempfile
 
+from harness import write_settled
+
 HERE = pathlib.Path(__file__).resolve().parent
 RECORDED = HERE / "postmap_cases.json"
 ORACLE = pathlib.Path(os.environ.get("ORACLE_ROOT", "/var/tmp/peers/postfix"))
@@ -162,7 +164,7 @@ def play(case, folder, path, more=""):
     folder.mkdir(parents=True)
     etc = folder / "etc"
     etc.mkdir()
-    (etc / "main.cf").write_text(MAIN.format(dir=folder) + more)
+    write_settled(etc / "main.cf", MAIN.format(dir=folder) + more)
     for name, text in files.items():
         (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
     return [run(path, etc, folder, step) for step in steps]

@@ -3,6 +3,8 @@
   python3 tests/system/sql_cases.py      records it anew, from an unpacked Postfix (POSTFIX_ROOT)"""
 import json, os, pathlib, sqlite3, subprocess, sys, tempfile
 
+from harness import write_settled
+
 RECORDED = pathlib.Path(__file__).with_suffix(".json")
 ORACLE = pathlib.Path(os.environ.get("POSTFIX_ROOT", "/var/tmp/peers/postfix"))
 TYPES = ("mysql", "pgsql", "sqlite")
@@ -188,8 +190,8 @@ def write(kind, folder, place):
             for key, value in place.items():
                 settings = settings.replace("{" + key + "}", str(value))
             again = {line.split(" =")[0] for line in settings.splitlines()}
-            (folder / f"{name}.cf").write_text("".join(line + "\n" for line in common.splitlines() if line.split(" =")[0] not in again) + settings)
-    (folder / "main.cf").write_text(main)
+            write_settled(folder / f"{name}.cf", "".join(line + "\n" for line in common.splitlines() if line.split(" =")[0] not in again) + settings)
+    write_settled(folder / "main.cf", main)
 
 
 def play(postmap, kind, folder, place, names=None):

@@ -7,7 +7,7 @@ import gzip, os, pathlib, subprocess
 import pytest
 
 import postmap_cases
-from harness import BIN
+from harness import BIN, write_settled
 
 HERE = pathlib.Path(__file__).resolve().parent / "interchange"
 SUFFIX = {"hash": ".db", "btree": ".db", "lmdb": ".lmdb", "cdb": ".cdb"}
@@ -31,7 +31,7 @@ def theirs(place, *args):
     if not postmap.exists():
         pytest.skip("no Postfix unpacked here")
     (place / "theirs").mkdir(exist_ok=True)
-    (place / "theirs/main.cf").write_text(f"""compatibility_level = 3.6
+    write_settled(place / "theirs/main.cf", f"""compatibility_level = 3.6
 smtputf8_enable = yes
 meta_directory = {postmap_cases.ORACLE}/meta
 shlib_directory = {postmap_cases.ORACLE}/usr/lib/postfix
