@@ -65,9 +65,18 @@ notice_conf_load(struct notice_conf *c, const struct ingest_conf_request *req,
 		return RC_OK;
 	own.internal_class = "notify";
 	rc = ingest_conf_load(&own, mem, &c->ingest, e);
+	if (rc != RC_OK)
+		return rc;
 	/* It says what a message had that was too large itself. */
 	c->ingest.message_size_limit = 0;
-	return rc;
+	c->full_sender = mime_address_complete(c->sender, &c->ingest.rewrite, mem);
+	return RC_OK;
+}
+
+bool
+notice_is_from(const struct notice_conf *c, struct str sender)
+{
+	return str_ieq(sender, c->sender) || str_ieq(sender, c->full_sender);
 }
 
 struct notices *
@@ -134,7 +143,7 @@ write_text(struct notices *all, const struct notice_conf *c, const struct notice
 
 	if (rc == RC_OK)
 		rc = transcript_format(t->transcript, out);
-	if (rc == RC_OK)
+	if (rc == RC_OK && t->may_break_off)
 		rc = buf_put(out, STR("\r\n"));
 	if (rc == RC_OK && t->reason != NULL)
 		rc = buf_printf(out, "Session aborted, reason: %s\r\n", t->reason);

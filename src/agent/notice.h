@@ -15,7 +15,9 @@ struct notice_conf {
 	struct str error_recipient, bounce_recipient;
 	struct str sender; /* double_bounce_sender: a notice never causes another */
 	struct str mail_name;
-	struct ingest_conf ingest; /* set when `classes` is not 0 */
+	/* Set when `classes` is not 0. */
+	struct str full_sender;
+	struct ingest_conf ingest;
 };
 
 /* The bits of notify_classes. A name that is none goes to *unknown (Postfix refuses it);
@@ -26,6 +28,10 @@ unsigned notice_classes(struct str names, struct str *unknown);
  * Returns, blocks: as ingest_conf_load(). */
 MUST_USE enum rc notice_conf_load(struct notice_conf *c,
     const struct ingest_conf_request *req, struct arena *mem, struct err *e);
+
+/* Whether `sender` of a message says that it is a notice, or a bounce to the postmaster.
+ */
+bool notice_is_from(const struct notice_conf *c, struct str sender);
 
 struct notices_request {
 	struct submit *submit;
@@ -43,6 +49,7 @@ struct notice_text {
 	const char *who;    /* "SMTP server" */
 	struct str peer;    /* "name[address]" */
 	const char *intro;  /* a line before the transcript, or NULL */
+	bool may_break_off; /* there is a line for `reason` */
 	const char *reason; /* why the session broke off; NULL: it did not */
 	const struct transcript *transcript;
 };

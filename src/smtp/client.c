@@ -212,6 +212,7 @@ smtp_client_deliver(
 		c->rcpt_cap = job->n_rcpt;
 	}
 	memset(c->rcpt_state, RCPT_OPEN, job->n_rcpt);
+	c->has_trouble = false;
 	c->n_rcpt = job->n_rcpt;
 	if (c->state == CL_READY)
 		cl_start(c);
@@ -302,6 +303,12 @@ smtp_client_sent(struct smtp_client *c, int64_t now_us)
 }
 
 /* ---- looking in ---- */
+
+bool
+smtp_client_has_trouble(const struct smtp_client *c)
+{
+	return c->has_trouble;
+}
 
 bool
 smtp_client_is_ready(const struct smtp_client *c)

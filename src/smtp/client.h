@@ -110,6 +110,7 @@ struct smtp_cx {
 	 * failed (4yz or 5yz greeting, lost connection, time-out …) before they were
 	 * accepted or refused. */
 	bool is_try_next;
+	bool is_content; /* SEND: a part of the message, not a command */
 	bool is_closing; /* DONE: CLOSE follows; no further message here */
 	bool as_7bit;    /* CONTENT: the server has no 8BITMIME */
 };
@@ -150,6 +151,9 @@ void smtp_client_tick(struct smtp_client *c, int64_t now_us);
 int64_t smtp_client_deadline(const struct smtp_client *c);
 bool smtp_client_next(struct smtp_client *c, struct smtp_cx *out);
 
+/* Whether the server refused this message, or us, with a reply that one to commands in
+ * order cannot be: 500 to 509, 555, and what is no refusal at all (compat). */
+bool smtp_client_has_trouble(const struct smtp_client *c);
 bool smtp_client_is_ready(
     const struct smtp_client *c); /* deliver or quit may be called */
 #endif

@@ -132,7 +132,7 @@ cl_data_next(struct smtp_client *c, struct smtp_cx *out)
 {
 	if (c->state != CL_BODY || c->wants_piece)
 		return false;
-	*out = (struct smtp_cx){ .type = SMTP_CX_SEND };
+	*out = (struct smtp_cx){ .type = SMTP_CX_SEND, .is_content = true };
 	if (c->piece.n > 0) {
 		out->data = next_run(c);
 		return true;

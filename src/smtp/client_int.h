@@ -56,6 +56,7 @@ struct smtp_client {
 	bool is_greeted;    /* EHLO or HELO was answered */
 	bool needs_rset;    /* a transaction was given up in the middle */
 	bool is_dying;      /* the server said 421: no further message */
+	bool has_trouble;   /* see smtp_client_has_trouble() */
 
 	/* The message. */
 	const struct smtp_client_job *job;

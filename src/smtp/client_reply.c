@@ -58,6 +58,14 @@ reply_dsn(struct smtp_client *c)
 	return cl_textf(c, "%c.0.0", digit);
 }
 
+/* We, or the server, did not understand the protocol. */
+static void
+note_trouble(struct smtp_client *c)
+{
+	if (c->code < 400 || c->code == 555 || (c->code >= 500 && c->code < 510))
+		c->has_trouble = true;
+}
+
 static struct smtp_client_outcome
 refusal(struct smtp_client *c, const char *command)
 {
@@ -66,6 +74,7 @@ refusal(struct smtp_client *c, const char *command)
 		.mta = c->name };
 	const char *oddity = "";
 
+	note_trouble(c);
 	/* A success code where something else was asked for. */
 	if (o.dsn.p[0] == '2') {
 		o.dsn = STR("5.5.0");
@@ -86,6 +95,7 @@ refused_to_talk(struct smtp_client *c, bool soften)
 		.dsn = reply_dsn(c),
 		.mta = c->name };
 
+	note_trouble(c);
 	if (o.rc == RC_TEMP && o.dsn.p[0] != '4')
 		o.dsn = cl_textf(c, "4%.*s", STR_ARG(str_from(o.dsn, 1)));
 	o.diag = cl_textf(c, "%.*s", STR_ARG(reply_text(c)));

@@ -4,29 +4,66 @@
  * between two workers. */
 #include "prog/master/master.h"
 #include <string.h>
+#include "base/arena.h"
+#include "conf/list.h"
 #include "ipc/channel.h"
 #include "log/log.h"
 #include "os/fd.h"
 #include "os/sock.h"
 
+#define TEXTS_MAX ((size_t)CONF_VALUE_MAX * 4)
+
 static const struct {
 	unsigned hub; /* a role of one process */
 	unsigned role;
 	const char *purpose;
+	bool for_notices; /* only when such processes tell the postmaster of sessions */
 } pairs[] = {
-	{ ROLE_QUEUE, ROLE_SMTPD, "submit" },
-	{ ROLE_QUEUE, ROLE_PICKUP, "submit" },
-	{ ROLE_QUEUE, ROLE_BOUNCE, "submit" },
-	{ ROLE_QUEUE, ROLE_SMTP, "delivery" },
-	{ ROLE_QUEUE, ROLE_VIRTUAL, "delivery" },
-	{ ROLE_QUEUE, ROLE_BOUNCE, "delivery" },
-	{ ROLE_LOOKUP, ROLE_SMTPD, "lookup" },
-	{ ROLE_LOOKUP, ROLE_QUEUE, "lookup" },
-	{ ROLE_LOOKUP, ROLE_VIRTUAL, "lookup" },
-	{ ROLE_LOOKUP, ROLE_PICKUP, "lookup" },
-	{ ROLE_LOOKUP, ROLE_BOUNCE, "lookup" },
-	{ ROLE_ANVIL, ROLE_SMTPD, "anvil" },
+	{ ROLE_QUEUE, ROLE_SMTPD, "submit", false },
+	{ ROLE_QUEUE, ROLE_PICKUP, "submit", false },
+	{ ROLE_QUEUE, ROLE_BOUNCE, "submit", false },
+	{ ROLE_QUEUE, ROLE_SMTP, "submit", true },
+	{ ROLE_QUEUE, ROLE_SMTP, "delivery", false },
+	{ ROLE_QUEUE, ROLE_VIRTUAL, "delivery", false },
+	{ ROLE_QUEUE, ROLE_BOUNCE, "delivery", false },
+	{ ROLE_LOOKUP, ROLE_SMTPD, "lookup", false },
+	{ ROLE_LOOKUP, ROLE_QUEUE, "lookup", false },
+	{ ROLE_LOOKUP, ROLE_VIRTUAL, "lookup", false },
+	{ ROLE_LOOKUP, ROLE_PICKUP, "lookup", false },
+	{ ROLE_LOOKUP, ROLE_BOUNCE, "lookup", false },
+	{ ROLE_LOOKUP, ROLE_SMTP, "lookup", true },
+	{ ROLE_ANVIL, ROLE_SMTPD, "anvil", false },
 };
+
+/* Whether notify_classes has the class of the SMTP client: only then it may submit mail,
+ * and asks tables on its way in. */
+static bool
+tells_of_servers(const struct config *c)
+{
+	const struct master_cf *cf = &c->snapshot->master;
+	struct arena *mem = arena_new(TEXTS_MAX);
+	bool found = false;
+
+	for (size_t i = 0; i < cf->n && !found; i++) {
+		const char *role = config_role(c, i);
+		struct str rest, word;
+
+		if (role == NULL || strcmp(role, "smtp") != 0 ||
+		    conf_get(c->snapshot, &cf->v[i], STR("notify_classes"), mem, &rest,
+			NULL) != RC_OK)
+			continue;
+		while (!found && str_token(&rest, CONF_LIST_SEPARATORS, &word))
+			found = str_iis(word, "protocol");
+	}
+	arena_free(&mem);
+	return found;
+}
+
+static bool
+may_meet(const struct master *m, size_t at)
+{
+	return !pairs[at].for_notices || tells_of_servers(m->config);
+}
 
 static void
 tell(struct process *to, const struct process *about, const char *purpose, int fd)
@@ -60,6 +97,8 @@ introduce_hub(struct process *hub, size_t at)
 {
 	struct master *m = hub->m;
 
+	if (!may_meet(m, at))
+		return;
 	LIST_EACH (it, &m->processes) {
 		struct process *other = CONTAINER_OF(it, struct process, node);
 
@@ -78,7 +117,8 @@ introduce(struct process *p)
 	for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
 		struct process *hub = m->roles[pairs[i].hub].slots[0].now;
 
-		if (p->role == &m->roles[pairs[i].role] && hub != NULL && hub->is_ready)
+		if (p->role == &m->roles[pairs[i].role] && hub != NULL && hub->is_ready &&
+		    may_meet(m, i))
 			introduce_two(hub, p, pairs[i].purpose);
 		if (p->role == &m->roles[pairs[i].hub] && p->slot != NULL)
 			introduce_hub(p, i);
@@ -99,7 +139,7 @@ introduce_again(struct process *p, struct str role)
 		if (p->role == &m->roles[pairs[i].role] && hub != NULL && hub->is_ready &&
 		    (strcmp(pairs[i].purpose, "submit") == 0 ||
 			strcmp(pairs[i].purpose, "lookup") == 0) &&
-		    str_is(role, hub->role->name))
+		    str_is(role, hub->role->name) && may_meet(m, i))
 			introduce_two(hub, p, pairs[i].purpose);
 	}
 }

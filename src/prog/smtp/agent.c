@@ -1,6 +1,7 @@
 /* Owns what lives once in this process: the services of master.cf with their parameters,
  * the resolver, and the way in and out of the delivery frame. */
 #include "prog/smtp/agent.h"
+#include "agent/notice.h"
 #include "agent/worker.h"
 #include "conf/snapshot.h"
 #include "log/log.h"
@@ -173,6 +174,8 @@ fill_service(struct service *s, struct worker *w, struct err *e)
 	if (rc == RC_OK)
 		rc = match_list_parse(s->conf.smtp_connection_cache_destinations,
 		    &match_files_os, w->mem, &s->cached, e);
+	if (rc == RC_OK)
+		rc = notice_load(s, e);
 	return rc == RC_OK ? fill_addresses(s, w, e) : rc;
 }
 
@@ -224,7 +227,9 @@ on_delivery_idle(void *ctx)
 {
 	struct agent *a = ctx;
 
-	loop_stop(a->loop);
+	a->is_idle = true;
+	if (a->notices == NULL || notices_open(a->notices) == 0)
+		loop_stop(a->loop);
 }
 
 static const struct delivery_ops delivery_ops = {

@@ -7,6 +7,7 @@
  *	job     one delivery: next hops, hosts, recipients that are left
  *	conn    one connection: socket, SMTP session, bytes in and out
  *	convert 8-bit content for servers that want 7 bits
+ *	notice  what the postmaster is told of servers
  *	pool    connections that wait for another message
  */
 #include "agent/delivery.h"
@@ -23,6 +24,11 @@
 #include "net/resolver.h"
 #include "smtp/client.h"
 
+struct decide;
+struct notice_conf;
+struct notices;
+struct submit;
+struct transcript;
 struct worker;
 struct worker_service;
 
@@ -53,7 +59,9 @@ struct service {
 	struct net_ports ports;      /* what names of ports mean */
 	struct addr_ip bind4, bind6; /* family 0: none */
 	struct conf_addresses own;   /* addresses that mean a loop */
-	struct failure missing;      /* why all its mail waits; text empty: it does not */
+	struct notice_conf *notices; /* notify_classes */
+	struct decide *decide;  /* for notices on their way in; NULL: there are none */
+	struct failure missing; /* why all its mail waits; text empty: it does not */
 };
 
 struct pool {
@@ -76,6 +84,10 @@ struct agent {
 	size_t n_conns;
 	uint64_t random; /* state of agent_random() */
 	bool is_draining;
+	bool is_idle; /* draining: no job is open any more */
+	/* When a service tells the postmaster of errors in the protocol, else NULL. */
+	struct submit *submit;
+	struct notices *notices;
 };
 
 /* Reads the parameters of every service. RC_PERM: a bad value. Before confinement. */
@@ -93,6 +105,18 @@ uint64_t agent_random(void *agent);
 /* Fills s->missing when the configuration asks for what this version cannot do; says so.
  */
 void missing_find(struct service *s);
+
+/* ---- notice ---- */
+
+struct conn;
+struct job;
+/* notify_classes; before confinement. RC_PERM: a name that is none. */
+MUST_USE enum rc notice_load(struct service *s, struct err *e);
+/* The connection begins a message; what both sides say; the message's end. */
+void notice_begin(struct conn *c, const struct job *j);
+void notice_heard(struct conn *c, struct str bytes);
+void notice_said(struct conn *c, const struct smtp_cx *fx);
+void notice_end(struct conn *c);
 
 /* ---- target ---- */
 
@@ -158,6 +182,8 @@ struct conn {
 	char *piece; /* of a large message; PIECE_MAX bytes */
 	size_t piece_n;
 	enum rc piece_rc;
+
+	struct transcript *history; /* of this message; NULL: nobody asks for it */
 
 	/* pool.c */
 	struct hmap_node by_site, by_endpoint;

@@ -104,6 +104,7 @@ conn_free(struct conn *c)
 		loop_io_remove(a->loop, &c->io);
 		(void)close(c->io.fd);
 	}
+	notice_end(c);
 	smtp_client_free(&c->session);
 	buf_fini(&c->in);
 	buf_fini(&c->out);
@@ -320,6 +321,7 @@ become_idle(struct conn *c)
 
 	c->state = CONN_IDLE;
 	c->idle_since_us = now_of(c);
+	notice_end(c);
 	forget_content(c);
 	buf_release(&c->in);
 	buf_release(&c->out);
@@ -393,6 +395,7 @@ carry_out(struct conn *c)
 		switch (fx.type) {
 		case SMTP_CX_SEND:
 			note_set_up(c, fx.data);
+			notice_said(c, &fx);
 			if (buf_put(&c->out, fx.data) != RC_OK)
 				smtp_client_lost(c->session, now_of(c));
 			break;
@@ -492,6 +495,7 @@ pump(struct conn *c)
 		used = 0;
 		if (c->in.n > 0 && c->state != CONN_IDLE && !c->is_reading)
 			used = smtp_client_recv(c->session, now_of(c), buf_view(&c->in));
+		notice_heard(c, str_head(buf_view(&c->in), used));
 		buf_consume(&c->in, used);
 	} while (used > 0);
 	if (c->state == CONN_IDLE)
@@ -579,6 +583,7 @@ conn_deliver(struct conn *c, struct job *j)
 	loop_timer_cancel(loop_of(c), &c->timer);
 	c->state = CONN_BUSY;
 	c->job = j;
+	notice_begin(c, j);
 	c->uses++;
 	c->is_set_up = false;
 	c->wants_content = false;

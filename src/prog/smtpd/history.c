@@ -100,6 +100,7 @@ history_chapter(struct conn *c, size_t threshold)
 	struct smtp_server_view v = smtp_server_view(c->session);
 	struct notice_text text = { .trouble = v.trouble,
 		.who = "SMTP server",
+		.may_break_off = true,
 		.reason = v.reason,
 		.transcript = c->history };
 	char peer[600];
