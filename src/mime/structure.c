@@ -57,27 +57,43 @@ skip_blanks(struct str *s)
 	*s = str_from(*s, i);
 }
 
-/* The next token or quoted string; in `room`, which has place for all of it. */
-static struct str
-take_token(struct str *s, char *room)
+/* What ends a word. Compat: it is not the same everywhere. */
+#define TYPE_SPECIALS     "()<>@,;:\\\"/[]?="
+#define ENCODING_SPECIALS "()<>@,;:\\\".[]"
+
+/* A quoted string at the front; in `room`, which has place for all of it. */
+static bool
+take_quoted(struct str *s, char *room, struct str *out)
 {
-	size_t n = 0, i = 0;
+	size_t n = 0, i;
 
 	skip_blanks(s);
-	if (s->n > 0 && s->p[0] == '"') {
-		for (i = 1; i < s->n && s->p[i] != '"'; i++) {
-			if (s->p[i] == '\\' && i + 1 < s->n)
-				i++;
-			room[n++] = s->p[i];
-		}
-		*s = str_from(*s, i + 1);
-		return str_n(room, n);
+	if (s->n == 0 || s->p[0] != '"')
+		return false;
+	for (i = 1; i < s->n && s->p[i] != '"'; i++) {
+		if (s->p[i] == '\\' && i + 1 < s->n)
+			i++;
+		room[n++] = s->p[i];
 	}
+	*s = str_from(*s, i + 1);
+	*out = str_n(room, n);
+	return true;
+}
+
+/* The next word, empty when there is none. Compat: a quoted string is no word. */
+static struct str
+take_word(struct str *s, const char *specials)
+{
+	struct str word;
+	size_t i = 0;
+
+	skip_blanks(s);
 	while (i < s->n && !ascii_isspace(s->p[i]) &&
-	       (s->p[i] == '\0' || strchr("()<>@,;:\\\"/[]?=", s->p[i]) == NULL))
-		room[n++] = s->p[i++];
+	       (s->p[i] == '\0' || strchr(specials, s->p[i]) == NULL))
+		i++;
+	word = str_head(*s, i);
 	*s = str_from(*s, i);
-	return str_n(room, n);
+	return word;
 }
 
 static bool
@@ -95,8 +111,8 @@ push_level(struct mime_structure *s, struct str boundary)
 {
 	struct mime_level *l;
 
-	if (s->n_levels > s->nesting_limit + 1 || boundary.n == 0) {
-		s->is_too_deep = s->is_too_deep || boundary.n > 0;
+	if (s->n_levels > s->nesting_limit + 1) {
+		s->is_too_deep = true;
 		return;
 	}
 	if (s->levels == NULL) /* compat: two more than the limit says */
@@ -114,18 +130,21 @@ read_parameters(struct mime_structure *p, struct str s, char *room)
 {
 	while (s.n > 0) {
 		struct str name, value;
+		bool is_there;
 
 		if (!take_char(&s, ';')) {
 			s = str_from(s, 1);
 			continue;
 		}
-		name = take_token(&s, room);
+		name = take_word(&s, TYPE_SPECIALS);
 		if (!take_char(&s, '='))
 			continue;
-		/* The value may follow the name in `room`: together they are no longer
-		 * than the text. */
-		value = take_token(&s, room + name.n);
-		if (str_iis(name, "boundary"))
+		is_there = take_quoted(&s, room, &value);
+		if (!is_there) {
+			value = take_word(&s, TYPE_SPECIALS);
+			is_there = value.n > 0;
+		}
+		if (is_there && str_iis(name, "boundary"))
 			push_level(p, value);
 	}
 }
@@ -148,16 +167,18 @@ content_of(struct str type, struct str sub)
 static void
 read_content_type(struct mime_structure *p, struct str s)
 {
-	char *room = mem_get(s.n + 1);
-	struct str type = take_token(&s, room), sub = STR("");
+	struct str type = take_word(&s, TYPE_SPECIALS), sub = STR("");
+	char *room;
 
 	if (take_char(&s, '/'))
-		sub = take_token(&s, room + type.n);
+		sub = take_word(&s, TYPE_SPECIALS);
 	p->content = content_of(type, sub);
 	p->is_message = str_iis(type, "message");
-	p->is_global = str_iis(sub, "global");
-	if (p->content == MIME_CONTENT_MULTIPART || p->content == MIME_CONTENT_DIGEST)
-		read_parameters(p, s, room);
+	p->is_global = p->is_message && str_iis(sub, "global");
+	if (p->content != MIME_CONTENT_MULTIPART && p->content != MIME_CONTENT_DIGEST)
+		return;
+	room = mem_get(s.n + 1);
+	read_parameters(p, s, room);
 	free(room);
 }
 
@@ -177,13 +198,11 @@ static const struct {
 static void
 read_encoding(struct mime_structure *p, struct str s)
 {
-	char *room = mem_get(s.n + 1);
-	struct str name = take_token(&s, room);
+	struct str name = take_word(&s, ENCODING_SPECIALS);
 
 	for (size_t i = 0; i < ARRAY_LEN(encodings); i++)
 		if (str_iis(name, encodings[i].name))
 			p->encoding = encodings[i].encoding;
-	free(room);
 }
 
 void
