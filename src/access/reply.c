@@ -247,10 +247,18 @@ conclude(struct access_eval *ev, struct str reply)
 		set_reject(ev, reply);
 }
 
+/* Compat: replies show an address as the log does. */
+static struct str
+shown(const struct access_eval *ev, struct str subject)
+{
+	return ev->c->shows_internal ? addr_to_internal(subject, ev->a->mem) : subject;
+}
+
 static struct str
 format(struct access_eval *ev, const struct access_reply *r)
 {
-	struct str subject = r->subject.p != NULL ? r->subject : ev->subject, text, head;
+	struct str subject = shown(ev, r->subject.p != NULL ? r->subject : ev->subject);
+	struct str text, head;
 
 	if (r->is_bare)
 		text = r->words;
@@ -309,7 +317,7 @@ access_lookup_trouble(struct access_eval *ev, struct str subject)
 
 	access_warn_trouble(ev);
 	reply = arena_printf(ev->a->mem, /* compat */
-	    "451 4.3.0 <%.*s>: Temporary lookup failure", STR_ARG(subject));
+	    "451 4.3.0 <%.*s>: Temporary lookup failure", STR_ARG(shown(ev, subject)));
 	ev->failed = true;
 	set_reject(ev, finish(ev, reply));
 }

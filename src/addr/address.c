@@ -135,6 +135,27 @@ addr_to_internal(struct str external, struct arena *mem)
 }
 
 struct str
+addr_shown_internal(struct str external, char space[ADDR_MAX])
+{
+	struct str local, domain;
+	size_t n = 0;
+
+	addr_split(external, &local, &domain);
+	if (external.n > ADDR_MAX ||
+	    (str_find(local, '"') == local.n && str_find(local, '\\') == local.n))
+		return external;
+	for (size_t i = 0; i < local.n; i++) {
+		if (local.p[i] == '"')
+			continue;
+		if (local.p[i] == '\\' && i + 1 < local.n)
+			i++;
+		space[n++] = local.p[i];
+	}
+	memcpy(space + n, external.p + local.n, external.n - local.n);
+	return str_n(space, n + external.n - local.n);
+}
+
+struct str
 addr_to_external(struct str internal, struct arena *mem)
 {
 	struct str local, domain, raw;

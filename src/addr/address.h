@@ -50,6 +50,8 @@ void addr_split(struct str addr, struct str *local, struct str *domain);
  * Memory: in `mem`, or a view of `external` when nothing had to change; .p NULL: limit.
  */
 struct str addr_to_internal(struct str external, struct arena *mem);
+/* The same without an arena, for log lines: a view of `external`, or of `space`. */
+struct str addr_shown_internal(struct str external, char space[ADDR_MAX]);
 /* And back: the local part is quoted if it has to be. Same rules. */
 struct str addr_to_external(struct str internal, struct arena *mem);
 /* A local part alone, with quotes if it has to have them. Same rules. */

@@ -103,11 +103,14 @@ forms(void **state)
 		{ "\"\"@c", "@c" },
 		{ "\".a\"@c", ".a@c" },
 	};
+	char space[ADDR_MAX];
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		same(addr_to_internal(str_c(rows[i].external), mem), rows[i].internal,
 		    rows[i].external);
+		same(addr_shown_internal(str_c(rows[i].external), space),
+		    rows[i].internal, rows[i].external);
 		same(addr_to_external(str_c(rows[i].internal), mem), rows[i].external,
 		    rows[i].internal);
 	}

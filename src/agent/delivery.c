@@ -1,6 +1,7 @@
 /* Jobs in, outcomes out. A job is copied once, from the channel's buffer into its own
  * arena, and lives until its result is sent; it outlives the channel that brought it. */
 #include "agent/delivery.h"
+#include "agent/log_address.h"
 #include "agent/worker.h"
 #include "base/list.h"
 #include "ipc/channel.h"
@@ -401,12 +402,9 @@ log_outcome(const struct delivery *d, const struct job *j,
 		return;
 	log_begin(log, LOG_LEVEL_INFO); /* compat: the whole line */
 	log_put(log, j->m.qid);
-	log_put(log, STR(": to=<"));
-	log_put(log, r->address);
-	if (r->orig.n > 0 && !str_eq(r->orig, r->address)) {
-		log_put(log, STR(">, orig_to=<"));
-		log_put(log, r->orig);
-	}
+	log_put_address(log, ": to=<", r->address);
+	if (r->orig.n > 0 && !str_eq(r->orig, r->address))
+		log_put_address(log, ">, orig_to=<", r->orig);
 	log_put(log, STR(">, relay="));
 	log_put(log, o->relay.n > 0 ? o->relay : STR("none"));
 	if (o->conn_use > 1)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "agent/decide_mapping.h"
+#include "agent/log_address.h"
 #include "log/log.h"
 #include "mime/header.h"
 
@@ -38,9 +39,10 @@ log_source(struct log *l, const struct ingest_client *c)
 		log_putf(l, " from %.*s[%.*s]", STR_ARG(c->name), STR_ARG(c->addr));
 	else
 		log_put(l, STR(" from local"));
-	log_putf(l, "; from=<%.*s>", STR_ARG(c->sender));
+	log_put_address(l, "; from=<", c->sender);
 	if (c->recipient.n > 0)
-		log_putf(l, " to=<%.*s>", STR_ARG(c->recipient));
+		log_put_address(l, "> to=<", c->recipient);
+	log_put(l, STR(">"));
 }
 
 /* QID: ACTION: header LINE from N[A]; from=<> to=<> proto= helo=<>: TEXT. Compat. */

@@ -146,12 +146,31 @@ make_admin(struct worker *w, struct arena *mem)
 	return RC_OK;
 }
 
+static enum rc
+set_address_format(struct worker *w, struct arena *mem, struct err *e)
+{
+	struct str how;
+	enum rc rc = worker_param(w, NULL, "info_log_address_format", mem, &how, e);
+
+	if (rc != RC_OK)
+		return rc;
+	if (!str_is(how, "internal") && !str_is(how, "external"))
+		return err_set(e, RC_PERM, /* compat */
+		    "invalid parameter setting \"info_log_address_format = %.*s\"",
+		    STR_ARG(str_head(how, 100)));
+	log_set_internal(w->log, str_is(how, "internal"));
+	return RC_OK;
+}
+
 enum rc
 worker_services_make(struct worker *w, struct arena *mem, struct err *e)
 {
 	const struct master_cf *m = &w->snapshot->master;
 	enum rc rc = RC_OK;
 
+	rc = set_address_format(w, mem, e);
+	if (rc != RC_OK)
+		return rc;
 	w->n_services = 0;
 	w->services = arena_array(mem, m->n + 1, sizeof(*w->services));
 	if (w->services == NULL)

@@ -33,6 +33,7 @@ struct sink {
 	enum log_level copy_level;
 	int facility;
 	unsigned n_handles;
+	bool is_internal; /* addresses in internal form */
 	struct buf pending;
 	struct buf line; /* text of the line being made */
 	char host[256];
@@ -133,6 +134,18 @@ void
 log_set_verbose(struct log *l, int verbose)
 {
 	l->verbose = verbose;
+}
+
+void
+log_set_internal(struct log *l, bool is_internal)
+{
+	l->sink->is_internal = is_internal;
+}
+
+bool
+log_is_internal(const struct log *l)
+{
+	return l->sink->is_internal;
 }
 
 int

@@ -49,6 +49,10 @@ void log_fatal(struct log *l, const char *fmt, ...) PRINTF(2, 3);
 void log_panic(struct log *l, const char *fmt, ...) PRINTF(2, 3);
 /* Only when the handle's verbosity (-v) is at least 1. */
 void log_debug(struct log *l, const char *fmt, ...) PRINTF(2, 3);
+/* info_log_address_format = internal: a mark for those who write addresses, of the sink
+ * and so of all its handles. */
+void log_set_internal(struct log *l, bool is_internal);
+bool log_is_internal(const struct log *l);
 void log_set_verbose(struct log *l, int verbose);
 int log_verbose(const struct log *l);
 

@@ -1,6 +1,7 @@
 /* The lines of the server session in the mail log, in Postfix's shapes (compat: all of
  * this file), and the counters of the last one. */
 #include "smtp/server_int.h"
+#include "addr/address.h"
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -61,6 +62,18 @@ add(struct tail *t, const char *fmt, ...)
 		t->n += (size_t)n < room ? (size_t)n : room - 1;
 }
 
+static void
+add_address(struct tail *t, const struct smtp_server *s, const char *name, struct str a)
+{
+	if (s->conf->log_internal) {
+		char space[ADDR_MAX];
+
+		a = addr_shown_internal(a, space);
+		add(t, "%s=<%.*s>", name, STR_ARG(a));
+	} else
+		add(t, "%s=<%.*s>", name, STR_ARG(a));
+}
+
 void
 srv_log_what(struct smtp_server *s, struct str verb, struct str text)
 {
@@ -69,9 +82,9 @@ srv_log_what(struct smtp_server *s, struct str verb, struct str text)
 	struct str rcpt;
 
 	if (s->tx.has_mail)
-		add(&tail, " from=<%.*s>", STR_ARG(s->tx.mail.address));
+		add_address(&tail, s, " from", s->tx.mail.address);
 	if (log_rcpt(s, &rcpt))
-		add(&tail, " to=<%.*s>", STR_ARG(rcpt));
+		add_address(&tail, s, " to", rcpt);
 	add(&tail, " proto=%s", s->esmtp ? "ESMTP" : "SMTP");
 	if (s->helo.n > 0)
 		add(&tail, " helo=<%.*s>", STR_ARG(str_head(s->helo, 1000)));

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "agent/log_address.h"
 #include "agent/maildrop.h"
 #include "agent/submit.h"
 #include "base/arena.h"
@@ -245,8 +246,11 @@ begin(struct item *it)
 
 	if (rc != RC_OK)
 		return rc;
-	log_info(p->log, "%s: uid=%ld from=<%.*s>", ingest_qid(it->ingest).p,
-	    (long)it->uid, STR_ARG(it->env.sender)); /* compat */
+	log_begin(p->log, LOG_LEVEL_INFO); /* compat */
+	log_putf(p->log, "%s: uid=%ld", ingest_qid(it->ingest).p, (long)it->uid);
+	log_put_address(p->log, " from=<", it->env.sender);
+	log_put(p->log, STR(">"));
+	log_end(p->log);
 	it->client.origin = STR("pickup");
 	it->client.via = MIME_VIA_LOCAL;
 	it->client.uid = it->uid;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "agent/log_address.h"
 #include "os/file.h"
 #include "prog/queue/queue.h"
 
@@ -176,9 +177,12 @@ log_active(struct active *a)
 		n += routing_is_to_do(&a->rcpts[i]) &&
 		     (a->l.m.rcpts[i].notify & SPOOL_EXPANDED) == 0;
 	/* compat */
-	log_info(a->q->log, "%.*s: from=<%.*s>, size=%llu, nrcpt=%zu (queue active)",
-	    STR_ARG(a->qid), STR_ARG(a->l.m.sender),
+	log_begin(a->q->log, LOG_LEVEL_INFO);
+	log_put(a->q->log, a->qid);
+	log_put_address(a->q->log, ": from=<", a->l.m.sender);
+	log_putf(a->q->log, ">, size=%llu, nrcpt=%zu (queue active)",
 	    (unsigned long long)a->l.m.size_bytes, n);
+	log_end(a->q->log);
 }
 
 static void

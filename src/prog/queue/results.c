@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "agent/delivery.h"
+#include "agent/log_address.h"
 #include "prog/queue/queue.h"
 
 /* ---- outcomes ---- */
@@ -114,11 +115,12 @@ results_log(struct active *a, struct log *log, uint32_t i, const struct outcome 
 	struct str delays = delivery_delays(&t, space);
 
 	log_begin(log, LOG_LEVEL_INFO);
-	log_putf(log, "%.*s: to=<%.*s>", STR_ARG(a->qid), STR_ARG(a->rcpts[i].address));
+	log_put(log, a->qid);
+	log_put_address(log, ": to=<", a->rcpts[i].address);
 	if (orig.n > 0 && !str_ieq(orig, a->rcpts[i].address))
-		log_putf(log, ", orig_to=<%.*s>", STR_ARG(orig));
+		log_put_address(log, ">, orig_to=<", orig);
 	/* compat */
-	log_putf(log, ", relay=none, %.*s, dsn=%.*s, status=%s (%.*s)", STR_ARG(delays),
+	log_putf(log, ">, relay=none, %.*s, dsn=%.*s, status=%s (%.*s)", STR_ARG(delays),
 	    STR_ARG(o->why.dsn),
 	    !is_question(a)            ? delivery_what_name(o->what)
 	    : o->what == DELIVERY_SENT ? "deliverable"
@@ -239,9 +241,12 @@ expire(struct active *a)
 		return false;
 	results_dirty(a);
 	/* compat */
-	log_info(q->log, "%.*s: from=<%.*s>, status=%s, returned to sender",
-	    STR_ARG(a->qid), STR_ARG(a->l.m.sender),
+	log_begin(q->log, LOG_LEVEL_INFO);
+	log_put(q->log, a->qid);
+	log_put_address(q->log, ": from=<", a->l.m.sender);
+	log_putf(q->log, ">, status=%s, returned to sender",
 	    m.is_forced ? "force-expired" : "expired");
+	log_end(q->log);
 	return true;
 }
 

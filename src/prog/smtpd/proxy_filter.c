@@ -5,6 +5,7 @@
  * A filter that does not work is our own trouble: 451, never a message that passes
  * unfiltered. */
 #include "addr/address.h"
+#include "agent/log_address.h"
 #include "base/arena.h"
 #include "log/log.h"
 #include "os/clock.h"
@@ -273,6 +274,7 @@ log_verdict(struct filter *f, bool is_accepted, struct str reply)
 {
 	struct conn *c = f->c;
 	struct smtp_server_view v = smtp_server_view(c->session);
+	struct log *log = c->service->entry->log;
 	char text[1000];
 	size_t n = 0;
 
@@ -280,11 +282,13 @@ log_verdict(struct filter *f, bool is_accepted, struct str reply)
 		text[n] = (unsigned char)reply.p[n] < ' ' || reply.p[n] == 0x7f
 			      ? '?'
 			      : reply.p[n];
-	log_info(c->service->entry->log,
-	    "proxy-%s: %.*s: %.*s; from=<%.*s> to=<%.*s> proto=%.*s helo=<%.*s>",
-	    is_accepted ? "accept" : "reject", STR_ARG(v.where), (int)n, text,
-	    STR_ARG(v.mail->address), STR_ARG(c->message->rcpts[0].address),
-	    STR_ARG(v.proto), STR_ARG(v.helo));
+	log_begin(log, LOG_LEVEL_INFO);
+	log_putf(log, "proxy-%s: %.*s: %.*s; ", is_accepted ? "accept" : "reject",
+	    STR_ARG(v.where), (int)n, text);
+	log_put_address(log, "from=<", v.mail->address);
+	log_put_address(log, "> to=<", c->message->rcpts[0].address);
+	log_putf(log, "> proto=%.*s helo=<%.*s>", STR_ARG(v.proto), STR_ARG(v.helo));
+	log_end(log);
 }
 
 void
