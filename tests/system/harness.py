@@ -417,7 +417,7 @@ class Sink:
                         continue
                     if not say(verb, arg, "354 End data with <CR><LF>.<CR><LF>"):
                         continue
-                    data = b""
+                    data = bytearray()  # bytes would be copied for each line
                     while True:
                         l = f.readline()
                         if not l:
@@ -426,7 +426,7 @@ class Sink:
                             break
                         data += l[1:] if l.startswith(b".") else l
                     say("DOT", data.decode("latin-1"), f"250 2.0.0 Ok: queued as {len(self.messages)}",
-                        lambda: self.messages.append(dict(state, data=data)))
+                        lambda: self.messages.append(dict(state, data=bytes(data))))
                 elif verb == "QUIT":
                     say(verb, arg, "221 2.0.0 Bye")
                     return
