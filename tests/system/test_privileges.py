@@ -1,5 +1,5 @@
 """What a program with more rights can be led to do by one with fewer: root by mail_owner, set-gid postdrop by users."""
-import os, pwd, shutil, socket, subprocess, time
+import os, pwd, shutil, socket, subprocess, sys, time
 
 import pytest
 
@@ -68,6 +68,16 @@ def test_forgotten_maildrop_files_stay_for_ever(root, mta):
     mta.cmd("sendmail", "u@mbox.test", input="x\n")
     harness.wait_for("the forgotten file to go", lambda: not (drop / "OLD0").exists())
     assert (drop / "NEW0").exists()
+
+
+def test_a_worker_that_connects_to_sockets_of_root_is_not_answered(root, instance):
+    """What a smtpd that may connect to its policy service could try, being mail_owner like all workers."""
+    m = instance(master="proxywrite unix - - n - 1 proxymap\n").start()
+    owner = pwd.getpwnam("postfix")
+    code = "import socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.settimeout(30)\ns.connect(sys.argv[1])\nprint(s.recv(1))\n"
+    for name in ("queue", "proxywrite"):
+        r = subprocess.run([sys.executable, "-c", code, str(m.dir / "spool/private" / name)], user=owner.pw_uid, group=owner.pw_gid, extra_groups=[], capture_output=True, text=True)
+        assert r.stdout == "b''\n" or "ConnectionResetError" in r.stderr, (name, r)
 
 
 def test_users_take_every_place_and_root_cannot_administer(mta):

@@ -241,15 +241,25 @@ count_commands(const struct lookup *l)
 	return n;
 }
 
-/* The folder private/ lets in only root and us; so do we. */
 static bool
-is_welcome(struct lookup *l, int fd)
+is_writing(const struct door *d)
+{
+	return str_is(d->service->service_name, "proxywrite");
+}
+
+/* The folder private/ lets in only root and us; so do we. Started by root, only root
+ * writes tables: other processes of our user, such as a smtpd with a policy service at a
+ * UNIX-domain socket, may be able to connect, and are not trusted. */
+static bool
+is_welcome(const struct door *d, int fd)
 {
 	uid_t uid = (uid_t)-1;
 	pid_t pid;
 
-	return os_sock_peer(fd, &uid, &pid, NULL) == RC_OK &&
-	       (uid == 0 || uid == geteuid()) && count_commands(l) < COMMANDS_MAX;
+	if (os_sock_peer(fd, &uid, &pid, NULL) != RC_OK ||
+	    count_commands(d->l) >= COMMANDS_MAX)
+		return false;
+	return uid == 0 || (uid == geteuid() && !(d->l->w.is_root && is_writing(d)));
 }
 
 static void
@@ -265,13 +275,13 @@ on_knock(void *arg, unsigned events)
 		loop_rest_begin(&d->rest);
 	if (rc != RC_OK)
 		return;
-	if (!is_welcome(d->l, fd)) {
+	if (!is_welcome(d, fd)) {
 		(void)close(fd);
 		return;
 	}
 	p = mem_get(sizeof(*p));
 	p->service = d->service;
-	p->is_writing = str_is(d->service->service_name, "proxywrite");
+	p->is_writing = is_writing(d);
 	(void)snprintf(p->role, sizeof(p->role), "a command");
 	open_channel(d->l, p, fd);
 }
