@@ -1,5 +1,5 @@
 """When the disk is full, read-only, or lies: nothing is acknowledged that is not stored, and the server recovers."""
-import os, pathlib, re, shutil, signal, subprocess, time
+import contextlib, os, pathlib, re, shutil, signal, subprocess, time
 
 import pytest
 
@@ -23,15 +23,31 @@ def tiny(tmp_path, inside):
     subprocess.run(["umount", "-l", str(folder / "spool")])
 
 
+def fill(m):
+    """To the last block."""
+    ballast = m.dir / "spool/ballast"
+    fd = os.open(ballast, os.O_CREAT | os.O_WRONLY)
+    for size in (1 << 20, 4096):
+        with contextlib.suppress(OSError):
+            while True:
+                os.write(fd, b"\0" * size)
+    os.close(fd)
+    return ballast
+
+
+def test_local_mail_on_a_full_disk_says_so_and_leaves_nothing(tiny):
+    ballast = fill(tiny)
+    r = tiny.cmd("sendmail", "x@relay.test", input="Subject: t\n\n" + "x" * 100000, check=False)
+    assert r.returncode == 75 and "No space left on device" in r.stderr, r.stderr
+    assert os.listdir(tiny.dir / "spool/maildrop") == []
+    ballast.unlink()
+    tiny.cmd("sendmail", "x@relay.test", input="Subject: t\n\nx\n")
+    wait_for("one message", lambda: len(tiny.queue()) == 1)
+
+
 def test_a_full_disk_is_a_452_and_recovers(tiny):
     assert tiny.send("x@relay.test").startswith("250 ")
-    ballast = tiny.dir / "spool/ballast"
-    fd = os.open(ballast, os.O_CREAT | os.O_WRONLY)
-    try:
-        while True:
-            os.write(fd, b"\0" * (1 << 20))
-    except OSError:
-        os.close(fd)
+    ballast = fill(tiny)
 
     def refused():
         with tiny.client() as c:

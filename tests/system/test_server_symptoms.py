@@ -177,6 +177,17 @@ def test_one_client_after_another_in_one_session_fills_its_memory(instance):
         assert c.message("a@sender.test", ["b@mbox.test"], "x: y\r\n\r\n").startswith("250")
 
 
+def test_restrictions_that_double_at_each_step_never_end(instance):
+    names = [f"c{i}" for i in range(40)]
+    m = instance(main=f"smtpd_restriction_classes = {' '.join(names)}\nsmtpd_sender_restrictions = c0\nc39 = reject_non_fqdn_sender\n"
+                      + "".join(f"{a} = {b} {b}\n" for a, b in zip(names, names[1:]))).start()
+    with m.client() as c:
+        c.hello()
+        c.expect("MAIL FROM:<a@example.test>", 250)
+        assert c.cmd("RCPT TO:<b@mbox.test>") == "451 4.3.5 Server configuration error"
+    m.wait_log("warning: .*too many restrictions")
+
+
 def test_mail_to_a_crowd_is_refused_where_addresses_are_mapped(instance):
     """Hundreds in one field: each is looked up, none because of the others is one too many."""
     m = instance(main="canonical_maps = inline:{{{{u1499@x.test = last@x.test}}}}\nlocal_header_rewrite_clients = static:all\n").start()
