@@ -23,10 +23,10 @@ skip_blanks(struct str s)
 	return s;
 }
 
-/* The first word of `s`; <...>, which may be nested, and "..." are part of a word
- * whatever they hold. RC_PERM: one of them is not closed. */
-static enum rc
-first_word(struct str s, struct str *out)
+/* How long the first word of `s` is; <...>, which may be nested, and "..." are part of a
+ * word whatever they hold. *is_closed: not if one of them goes on to the end. */
+static size_t
+word_length(struct str s, bool *is_closed)
 {
 	bool in_quotes = false;
 	size_t depth = 0, i;
@@ -47,10 +47,34 @@ first_word(struct str s, struct str *out)
 		else if (depth == 0 && is_blank(c))
 			break;
 	}
-	if (in_quotes || depth > 0)
+	*is_closed = !in_quotes && depth == 0;
+	return i;
+}
+
+/* RC_PERM: < or " is not closed. */
+static enum rc
+first_word(struct str s, struct str *out)
+{
+	bool is_closed;
+	size_t n = word_length(s, &is_closed);
+
+	if (!is_closed)
 		return RC_PERM;
-	*out = str_head(s, i);
+	*out = str_head(s, n);
 	return RC_OK;
+}
+
+bool
+smtp_path_word(struct str *rest, struct str *word)
+{
+	struct str in = skip_blanks(*rest);
+	bool is_closed;
+
+	if (in.n == 0)
+		return false;
+	*word = str_head(in, word_length(in, &is_closed));
+	*rest = str_from(in, word->n);
+	return true;
 }
 
 static enum rc
@@ -97,6 +121,23 @@ struct path_request {
 	bool is_utf8;                   /* SMTPUTF8 was asked for */
 };
 
+/* Every character above ASCII counts as a letter: which of them IDNA allows is for later.
+ */
+static bool
+utf8_domain_is_fine(struct str domain)
+{
+	char letters[ADDR_MAX];
+	size_t n = 0;
+
+	for (size_t i = 0; i < domain.n && n < sizeof(letters); i++) {
+		unsigned char c = (unsigned char)domain.p[i];
+
+		if (c < 0x80 || c >= 0xc0) /* not the rest of a character */
+			letters[n++] = c < 0x80 ? (char)c : 'x';
+	}
+	return addr_domain_valid(str_n(letters, n));
+}
+
 /* Compat: what could never be a domain is refused at once, strict or not. */
 static bool
 domain_is_fine(const struct path_request *r, struct str domain)
@@ -108,8 +149,19 @@ domain_is_fine(const struct path_request *r, struct str domain)
 	if (r->numeric_ok && addr_ip_parse(domain, &ip) == RC_OK)
 		return true;
 	if (smtp_path_is_utf8(domain))
-		return r->is_utf8; /* IDNA is for later */
+		return r->is_utf8 && utf8_domain_is_fine(domain);
 	return addr_domain_valid(domain);
+}
+
+/* Compat: "[x]" alone is a domain, and has to be one. */
+static bool
+is_broken_literal(const struct addr_path *path)
+{
+	struct str s = path->local;
+
+	return path->domain.n == 0 && str_starts(s, STR("\"[")) &&
+	       str_ends(s, STR("]\"")) &&
+	       !addr_domain_valid((struct str){ s.p + 1, s.n - 2 });
 }
 
 /* The address and, in *rest, the parameters behind it. */
@@ -135,7 +187,8 @@ read_path(const struct path_request *r, struct arena *mem, struct str *address,
 	if (rc == RC_TEMP)
 		return no_room(bad);
 	/* Something is glued to the path: "<a@b>SIZE=1". */
-	if (rc == RC_OK && (path.rest.n > 0 || !domain_is_fine(r, path.domain)))
+	if (rc == RC_OK && (path.rest.n > 0 || !domain_is_fine(r, path.domain) ||
+			       is_broken_literal(&path)))
 		rc = RC_PERM;
 	/* A command could take it for an option. */
 	if (rc == RC_OK && r->no_minus && str_starts(path.external, STR("-")))
@@ -268,6 +321,19 @@ mail_verp(struct str word, const struct smtp_path_conf *conf, struct arena *mem,
 	return RC_OK;
 }
 
+/* compat: nobody is authenticated, and nobody minds; it is logged. */
+static enum rc
+mail_auth(struct str v, struct smtp_mail_args *out, struct smtp_path_bad *bad)
+{
+	if (out->has_auth)
+		return refuse(
+		    bad, STR("503 5.5.4 Error: multiple AUTH= options")); /* compat */
+	out->has_auth = !str_is(v, "<>");
+	if (out->has_auth)
+		out->auth = v;
+	return RC_OK;
+}
+
 static enum rc
 mail_parameter(struct str word, const struct smtp_path_conf *conf, struct arena *mem,
     struct smtp_mail_args *out, struct smtp_path_bad *bad)
@@ -287,7 +353,7 @@ mail_parameter(struct str word, const struct smtp_path_conf *conf, struct arena 
 		 (str_iis(word, "XVERP") || parameter(word, STR("XVERP"), &v)))
 		return mail_verp(word, conf, mem, out, bad);
 	else if (parameter(word, STR("AUTH"), &v))
-		out->auth = v; /* compat: nobody is authenticated, and nobody minds */
+		return mail_auth(v, out, bad);
 	else if ((is_ret = parameter(word, STR("RET"), &v)) ||
 		 (is_envid = parameter(word, STR("ENVID"), &v))) {
 		if (!conf->has_dsn)
@@ -306,7 +372,7 @@ asks_for_utf8(struct str args, const struct smtp_path_conf *conf)
 	struct str word;
 
 	/* The address is the first word, or the one behind "FROM:". */
-	while (conf->has_utf8 && str_token(&args, " \t", &word))
+	while (conf->has_utf8 && smtp_path_word(&args, &word))
 		if (str_iis(word, "SMTPUTF8"))
 			return true;
 	return false;
@@ -331,7 +397,7 @@ smtp_path_mail(struct str args, const struct smtp_path_conf *conf, struct arena 
 	*bad = (struct smtp_path_bad){ .text = STR("") };
 	rc = read_path(&r, mem, &mail.address, &rest, bad);
 
-	while (rc == RC_OK && str_token(&rest, " \t", &word))
+	while (rc == RC_OK && smtp_path_word(&rest, &word))
 		rc = mail_parameter(word, conf, mem, &mail, bad);
 	if (rc == RC_OK && mail.verp.n > 0 && mail.address.n == 0)
 		rc = refuse(bad,
@@ -401,7 +467,7 @@ rcpt_orcpt(struct str v, struct arena *mem, struct smtp_rcpt_args *out,
 	if (rc == RC_TEMP)
 		return no_room(bad);
 	for (size_t i = 0; rc == RC_OK && i < type.n; i++)
-		if (!ascii_isalnum(type.p[i]) && type.p[i] != '-')
+		if (type.p[i] <= ' ' || type.p[i] > '~')
 			rc = RC_PERM;
 	if (rc != RC_OK || text.n == 0)
 		return refuse(
@@ -444,7 +510,7 @@ smtp_path_rcpt(struct str args, const struct smtp_path_conf *conf, struct arena 
 	*bad = (struct smtp_path_bad){ .text = STR("") };
 	rc = read_path(&r, mem, &rcpt.address, &rest, bad);
 
-	while (rc == RC_OK && str_token(&rest, " \t", &word))
+	while (rc == RC_OK && smtp_path_word(&rest, &word))
 		rc = rcpt_parameter(word, conf, mem, &rcpt, bad);
 	if (rc == RC_OK)
 		*out = rcpt;

@@ -21,7 +21,8 @@ struct smtp_mail_args {
 	enum smtp_body body;
 	bool smtputf8;
 	struct str verp; /* XVERP: its two delimiters, or the default ones; empty: none */
-	struct str auth; /* AUTH=, as it came; empty: none */
+	bool has_auth;   /* AUTH= was there, and not with <> */
+	struct str auth; /* as it came */
 };
 
 struct smtp_rcpt_args {
@@ -62,6 +63,10 @@ MUST_USE enum rc smtp_path_rcpt(struct str args, const struct smtp_path_conf *co
 
 /* The address of VRFY, which may stand without <>. RC_PERM: not one address. */
 MUST_USE enum rc smtp_path_vrfy(struct str arg, struct arena *mem, struct str *out);
+
+/* Takes the next word of a command's arguments off `rest`: <...> and "..." are part of a
+ * word, and go on to the end when they are not closed. False: there is none. */
+bool smtp_path_word(struct str *rest, struct str *word);
 
 /* Whether `s` has bytes above 127: an address that SMTPUTF8 is for. */
 bool smtp_path_is_utf8(struct str s);

@@ -51,7 +51,7 @@ bad_path(struct smtp_server *s, const struct smtp_path_bad *bad)
 	if (bad->text.n > 0)
 		srv_logf(s, SMTP_LOG_WARN,
 		    "Illegal address syntax from %.*s in %s command: %.*s",
-		    STR_ARG(s->namaddr), s->where, STR_ARG(str_head(bad->text, 100)));
+		    STR_ARG(s->namaddr), s->where, STR_ARG(bad->text));
 	if (bad->warning.n > 0)
 		srv_logf(s, SMTP_LOG_WARN, "%.*s", STR_ARG(bad->warning));
 	s->trouble |= SMTP_TROUBLE_PROTOCOL;
@@ -166,8 +166,10 @@ log_opened(struct smtp_server *s)
 		x->proto.p != NULL || x->addr.p != NULL || x->source.p != NULL);
 	struct str name = has_client && x->name.n > 0 ? x->name : STR("unknown");
 
-	srv_logf(s, SMTP_LOG_INFO, "%.*s: client=%.*s%s%.*s%s%.*s%s%.*s%s%.*s%s",
+	srv_logf(s, SMTP_LOG_INFO, "%.*s: client=%.*s%s%.*s%s%.*s%s%.*s%s%.*s%s%.*s%s",
 	    STR_ARG(s->tx.queue_id), STR_ARG(s->namaddr), sasl, STR_ARG(s->login),
+	    s->tx.mail.has_auth ? ", sasl_sender=" : "",
+	    STR_ARG(s->tx.mail.has_auth ? s->tx.mail.auth : STR("")),
 	    has_id ? ", orig_queue_id=" : "", STR_ARG(has_id ? x->ident : STR("")),
 	    has_client ? ", orig_client=" : "", STR_ARG(has_client ? name : STR("")),
 	    has_addr ? "[" : "", STR_ARG(has_addr ? x->addr : STR("")),
@@ -296,7 +298,7 @@ cmd_etrn(struct smtp_server *s, struct str args)
 		srv_fail(s, "503 Error: MAIL transaction in progress");
 		return;
 	}
-	if (!str_token(&args, " \t", &domain) || str_trim(args).n > 0) {
+	if (!smtp_path_word(&args, &domain) || str_trim(args).n > 0) {
 		srv_fail(s, "500 Syntax: ETRN domain");
 		return;
 	}
