@@ -2,6 +2,7 @@
  * is access(5)'s; only the first one of a search is offered to tables of patterns. */
 #include "access/access_int.h"
 #include "addr/address.h"
+#include "addr/domain.h"
 #include "addr/net.h"
 
 enum rc
@@ -146,6 +147,7 @@ access_find_mail(
 	bool is_recipient = str_is(str_c(from->cls), ACCESS_CLS_RECIPIENT);
 	struct access_source whole;
 	struct err e = { 0 };
+	struct str key;
 	struct route r;
 	enum rc rc = route_resolve(
 	    ev->a, ev->c->route, is_recipient ? ev->q->sender : STR(""), address, &r, &e);
@@ -156,8 +158,10 @@ access_find_mail(
 		access_lookup_trouble(ev, from->subject);
 		return RC_OK;
 	}
+	/* compat: patterns see small letters, too. */
+	key = addr_domain_lower(r.recipient, ev->a->mem);
 	whole = with_datum(from, r.recipient);
-	rc = find_keys(ev, &whole, r.recipient);
+	rc = find_keys(ev, &whole, key.p == NULL ? r.recipient : key);
 	/* compat: who routes mail himself is not let in by the last address's merits. */
 	if (rc == RC_OK && is_recipient && ev->v.what == ACCESS_OK && r.is_routed &&
 	    !ev->c->allow_untrusted_routing && !ev->state.is_discarding)
