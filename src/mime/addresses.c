@@ -4,6 +4,7 @@
  * a comma. What cannot be understood is left as it stands; nothing here refuses a
  * message. */
 #include "addr/address.h"
+#include "addr/loose.h"
 #include "mime/header.h"
 #include <string.h>
 
@@ -159,7 +160,8 @@ mime_map_complete(void *ctx, struct str address, struct arena *mem, struct str *
 /* ---- the list ---- */
 
 struct walk {
-	struct str rest; /* of the value */
+	struct str rest;            /* of the value */
+	const char *last_semicolon; /* in the value: a ":" behind it begins no group */
 	struct token tok[ENTRY_TOKENS_MAX];
 	size_t n;
 	const struct mime_mapping *how; /* NULL: only look */
@@ -221,6 +223,31 @@ glue(struct walk *w, size_t from, size_t to)
 	return (struct str){ raw, n };
 }
 
+/* compat: with the quotes that it needs, where that can be said. */
+static struct str
+without_oddities(struct str address, struct arena *mem)
+{
+	struct str local, domain, better;
+
+	if (address.n > ADDR_MAX)
+		return address;
+	addr_split(address, &local, &domain);
+	if (addr_quote_local(local, mem).p == local.p)
+		return address;
+	switch (addr_loose_read(address, mem, &better)) {
+	case RC_OK:
+		return better;
+	case RC_TEMP:
+		return (struct str){ NULL, 0 };
+	case RC_NONE: /* it says nothing */
+		return STR("");
+	case RC_MORE:
+	case RC_PERM:
+		break;
+	}
+	return address;
+}
+
 static void
 put_address(struct walk *w, size_t from, size_t to)
 {
@@ -233,8 +260,13 @@ put_address(struct walk *w, size_t from, size_t to)
 		w->each(w->arg, old);
 	if (w->how == NULL)
 		return;
-	if (w->rc == RC_OK)
-		w->rc = w->how->map(w->how->ctx, old, w->mem, &now);
+	now = without_oddities(old, w->mem);
+	if (now.p == NULL)
+		w->rc = RC_TEMP;
+	if (now.n == 0)
+		now = old;
+	else if (w->rc == RC_OK)
+		w->rc = w->how->map(w->how->ctx, now, w->mem, &now);
 	if (w->rc != RC_OK)
 		return;
 	for (size_t i = from; i < to; i++)
@@ -336,12 +368,12 @@ put_entry(struct walk *w)
 		size_t lt = find_char(w, from, w->n, '<'), gt;
 
 		if (lt == w->n) {
-			/* Text behind the last > is a comment at best. */
-			if (from > 0) {
-				if (w->tok[from].type != TOK_COMMENT) /* compat */
-					put(w, STR(" "));
+			/* compat: words behind the last > are an address. */
+			if (from > 0 && (w->tok[from].type == TOK_COMMENT ||
+					    is_char(&w->tok[from], '>'))) {
 				put_raw(w, from, w->n);
 			} else {
+				put(w, from > 0 && from < w->n ? STR(",\n") : STR(""));
 				put_bare(w, from, w->n);
 			}
 			return;
@@ -382,8 +414,9 @@ next_entry(struct walk *w, char *end)
 			in_angle = true;
 		else if (is_char(&t, '>'))
 			in_angle = false;
-		else if (is_char(&t, ':') && w->n > 0 && is_char(&w->tok[0], '@'))
-			; /* the end of a source route */
+		else if (is_char(&t, ':') && (t.text.p > w->last_semicolon ||
+						 (w->n > 0 && is_char(&w->tok[0], '@'))))
+			; /* no group, or the end of a source route */
 		else if (is_char(&t, ',') || is_char(&t, ';') || is_char(&t, ':'))
 			if (!in_angle || (is_char(&t, ',') && w->n == 0)) {
 				*end = *t.text.p;
@@ -398,13 +431,30 @@ next_entry(struct walk *w, char *end)
 }
 
 static void
+find_last_semicolon(struct walk *w)
+{
+	struct str rest = w->rest;
+	struct token t = next_token(&rest);
+
+	w->last_semicolon = w->rest.p;
+	for (; t.type != TOK_END; t = next_token(&rest))
+		if (is_char(&t, ';'))
+			w->last_semicolon = t.text.p;
+}
+
+static void
 walk(struct walk *w)
 {
 	bool is_first = true;
 	char end, before = '\0';
 
+	if (str_find(w->rest, ':') < w->rest.n)
+		find_last_semicolon(w);
 	for (; !w->is_full && w->rc == RC_OK && next_entry(w, &end); before = end) {
-		if ((!is_first && w->n > 0) || (before == ':' && end == ';')) /* compat */
+		if (before == ';' && w->n > 0) /* compat */
+			put(w, STR(",\n"));
+		else if ((!is_first && w->n > 0) ||
+			 (before == ':' && end == ';')) /* compat */
 			put(w, STR(" "));
 		if (end == ':')
 			put_raw(w, 0, w->n);
