@@ -438,7 +438,11 @@ check(
 	struct ingest_check *c = ctx;
 	enum rc rc;
 
-	log_known_id(c->in);
+	/* compat: behind the headers it is known that there is none. */
+	if (part != MIME_PART_BODY)
+		log_known_id(c->in);
+	else
+		ingest_log_id(c->in);
 	c->part = part;
 	rc = obtain(c, look_up, text);
 	if (rc == RC_TEMP)
