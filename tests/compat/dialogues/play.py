@@ -96,7 +96,7 @@ class Group:
             case.differs.append((old, new))
         elif setting and not case.steps:
             (case.cleanup if setting[1] else case.smtpd).append((setting[2], setting[3]))
-        elif not re.match(r"[>|@<$]|(mail|text|raw|bulk|close|reload|wait|notice)\b", line):
+        elif not re.match(r"[>|@<$]|(mail|text|raw|more|bulk|close|reload|wait|notice)\b", line):
             raise ValueError(f"neither a setting nor a step: {line!r}")
         elif line.startswith("|") and case.steps and case.steps[-1].startswith("$"):
             case.steps[-1] += "\n" + line[2:]
@@ -295,8 +295,14 @@ class Play:
         elif word == "<":
             for _ in range(int(rest or 1)):
                 self.seen.append(["<", self.connection.reply()])
+        elif word == "<all":
+            self.rest()
         elif word == "raw":
             self.connection.send(unescape(rest))
+        elif word == "more":
+            if self.seen[-1][1][-1].startswith("354"):
+                self.connection.send(unescape(rest))
+                self.seen.append(["more", self.connection.reply()])
         elif word == "bulk":
             times, _, text = rest.partition(" ")
             for _ in range(int(times)):
@@ -307,6 +313,15 @@ class Play:
             self.text(rest)
         else:
             raise ValueError(line)
+
+    def rest(self):
+        """Says no more, and reads to the end."""
+        try:
+            self.connection.s.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # it was closed already
+        while self.seen[-1][1][-1] not in ("(closed)", "(nothing)"):
+            self.seen.append(["<", self.connection.reply()])
 
     def at(self, rest):
         self.open(rest or "127.0.0.1")
