@@ -114,6 +114,7 @@ ingest_free(struct ingest **inp)
 	ingest_drop(in);
 	buf_fini(&in->held);
 	mime_filter_free(&in->filter);
+	ingest_convert_free(&in->convert);
 	ingest_check_free(&in->check);
 	buf_fini(&in->pending);
 	ingest_put_cancel(in);

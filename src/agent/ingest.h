@@ -25,6 +25,8 @@ struct submit;
 /* What all messages of a service share; made once from the configuration snapshot. */
 struct ingest_conf {
 	struct mime_conf mime;
+	/* force_mime_input_conversion: of the filter that comes before; NULL: none. */
+	const struct mime_conf *to_7bit;
 	struct mime_rewrite rewrite;      /* envelope, and headers of local mail */
 	struct str myhostname, mail_name; /* Received: by myhostname (mail_name) */
 	struct str myorigin;

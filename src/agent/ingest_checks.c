@@ -523,7 +523,7 @@ ingest_check_new(struct ingest *in)
 	struct ingest_check *c;
 
 	if (parts == 0 && mapping == NULL && conf->mime.strict == 0 &&
-	    conf->mime.reject == NULL)
+	    conf->mime.reject == NULL && conf->to_7bit == NULL)
 		return NULL;
 	c = mem_get(sizeof(*c));
 	c->in = in;

@@ -2,6 +2,7 @@
 #include "agent/ingest_checks.h"
 #include "conf/list.h"
 #include "conf/snapshot.h"
+#include <limits.h>
 
 /* "\\0\\033x": C escapes. Returns: NULL when nothing is in it. */
 static const struct mime_bytes *
@@ -91,6 +92,31 @@ fill_mime(
 	return end_action(c->non_empty_end_of_header_action, &out->end_action, e);
 }
 
+/* force_mime_input_conversion: what concerns the bytes as they came is looked for before
+ * they are converted. */
+static enum rc
+split_mime(const struct conf_ingest *c, struct arena *mem, struct ingest_conf *out,
+    struct err *e)
+{
+	struct mime_conf *first;
+
+	if (!c->force_mime_input_conversion || c->disable_mime_input_processing)
+		return RC_OK;
+	first = arena_get(mem, sizeof(*first));
+	if (first == NULL)
+		return err_set(e, RC_TEMP, "memory limit");
+	*first = out->mime;
+	first->converts = true;
+	first->hopcount_limit = UINT_MAX;
+	first->drop_known = 0;
+	first->drop_others = STR("");
+	out->to_7bit = first;
+	out->mime.strict = 0;
+	out->mime.reject = out->mime.strip = NULL;
+	out->mime.end_action = MIME_END_FIX;
+	return RC_OK;
+}
+
 /* Whether internal_mail_filter_classes names what is our own. */
 static bool
 checks_class(struct str classes, const char *name)
@@ -116,6 +142,8 @@ ingest_checks_load(const struct ingest_conf_request *req, const struct conf_inge
 	struct ingest_checks *checks = arena_get(mem, sizeof(*checks));
 	enum rc rc = fill_mime(c, mem, &out->mime, e);
 
+	if (rc == RC_OK)
+		rc = split_mime(c, mem, out, e);
 	if (rc != RC_OK)
 		return rc;
 	if (checks == NULL)

@@ -89,6 +89,7 @@ ingest_begin(struct ingest *in, const struct ingest_client *client, struct str r
 		in->start.hooks = &in->check->hooks;
 	in->start.carries_on = client->is_returned;
 	in->filter = mime_filter_new(&c->mime, &in->start);
+	in->convert = ingest_convert_new(in);
 }
 
 void
@@ -148,6 +149,20 @@ filter_piece(struct ingest *in, struct str *in_hand)
 	return rc;
 }
 
+/* The sender's bytes become those that the filter reads. What fails is in in->failed. */
+static void
+convert_piece(struct ingest *in, struct str *piece)
+{
+	struct err why = { 0 };
+	enum rc rc;
+
+	if (in->convert == NULL || in->failed != RC_OK || in->fx.discard)
+		return;
+	rc = ingest_convert_piece(in->convert, piece, &why);
+	if (rc != RC_OK)
+		(void)filter_failed(in, rc, &why);
+}
+
 /* compat: being too large counts more than anything that checks found. */
 static enum rc
 too_big(struct ingest *in)
@@ -180,6 +195,7 @@ ingest_content(struct ingest *in, struct str piece, struct err *e)
 	if (is_beyond)
 		piece = str_head(piece, (size_t)(limit - in->sent_bytes));
 	in->sent_bytes += piece.n;
+	convert_piece(in, &piece);
 	rc = in->failed == RC_OK && ingest_check_is_waiting(in)
 		 ? RC_MORE
 		 : filter_piece(in, &piece);
@@ -216,6 +232,26 @@ end_filter(struct ingest *in)
 		rc = rc == RC_OK ? ingest_hold(in, out) : filter_failed(in, rc, &e);
 	}
 	return rc;
+}
+
+/* What conversion held back follows what was given before it. */
+static void
+end_convert(struct ingest *in)
+{
+	struct err why = { 0 };
+	struct str rest;
+	enum rc rc;
+
+	if (in->convert == NULL || in->failed != RC_OK || in->fx.discard)
+		return;
+	rc = ingest_convert_end(in->convert, &rest, &why);
+	if (rc != RC_OK) {
+		(void)filter_failed(in, rc, &why);
+		return;
+	}
+	rc = ingest_check_is_waiting(in) ? RC_MORE : filter_piece(in, &rest);
+	if (rc == RC_MORE && buf_put(&in->pending, rest) != RC_OK)
+		(void)ingest_fail(in, RC_TEMP, TEXT_WRITE_ERROR);
 }
 
 static void
@@ -264,6 +300,7 @@ ingest_commit(
 	in->done = done;
 	in->done_arg = arg;
 	in->env = *env;
+	end_convert(in);
 	/* ingest_content_go() comes back here when content waits. */
 	if (in->failed != RC_OK || !ingest_check_is_waiting(in))
 		end_content(in);

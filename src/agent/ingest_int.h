@@ -4,6 +4,7 @@
  *
  *	ingest.c          id, memory, stage file, failure
  *	ingest_content.c  the filter: from ingest_begin() to the end of the content
+ *	ingest_convert.c  8-bit content to 7 bits, when that is asked for
  *	ingest_checks.c   header_checks and its relatives: decisions about the content
  *	ingest_return.c   mail that goes back to its sender
  *	ingest_put.c      sender and recipients, and the put
@@ -15,6 +16,7 @@
 #include "loop/loop.h"
 #include "spool/queue_id.h"
 
+struct ingest_convert;
 struct ingest_expansion;
 struct wire_put;
 
@@ -53,6 +55,7 @@ struct ingest {
 	const struct ingest_client *client;
 	struct mime_start start;
 	struct mime_filter *filter;
+	struct ingest_convert *convert; /* before the filter; or NULL */
 	struct buf held;
 	uint64_t size_bytes; /* of the stored content */
 	uint64_t sent_bytes; /* of what the client sent */
@@ -113,6 +116,21 @@ MUST_USE enum rc ingest_return_refused(struct ingest *in);
 /* The envelope of such a message, in place of what ingest_commit() was given; what checks
  * asked for is forgotten. */
 MUST_USE enum rc ingest_return_envelope(struct ingest *in);
+
+/* ---- ingest_convert.c ---- */
+/* NULL: nobody asked for it. After in->start and in->check are made. */
+struct ingest_convert *ingest_convert_new(const struct ingest *in);
+void ingest_convert_free(struct ingest_convert **v);
+/* *piece becomes what it is in 7 bits, valid until the next call. What refuses the
+ * message is the result, as of mime_filter_step(). */
+MUST_USE enum rc ingest_convert_piece(
+    struct ingest_convert *v, struct str *piece, struct err *e);
+/* The content is over: what is left. */
+MUST_USE enum rc ingest_convert_end(
+    struct ingest_convert *v, struct str *out_rest, struct err *e);
+/* As mime_filter_refusal(), and the facts that are gone behind it; of NULL: none. */
+MUST_USE enum rc ingest_convert_refusal(const struct ingest_convert *v, struct err *e);
+unsigned ingest_convert_facts(const struct ingest_convert *v);
 
 /* ---- ingest_content.c ---- */
 void ingest_log_id(struct ingest *in);

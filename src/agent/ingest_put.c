@@ -109,7 +109,8 @@ facts(const struct ingest *in, const struct ingest_envelope *env)
 		{ MIME_BARE_LF, MESSAGE_HAS_BARE_LF },
 		{ MIME_VERSION, MESSAGE_IS_MIME },
 	};
-	unsigned noted = mime_filter_facts(in->filter);
+	unsigned noted =
+	    mime_filter_facts(in->filter) | ingest_convert_facts(in->convert);
 	uint32_t out = (env->body_8bit ? MESSAGE_SAID_8BITMIME : 0U) |
 		       (env->smtputf8 ? MESSAGE_SMTPUTF8 : 0U) |
 		       (env->is_probe ? MESSAGE_IS_PROBE : 0U) |

@@ -59,7 +59,8 @@ ingest_return_refused(struct ingest *in)
 	struct err e = { 0 };
 
 	if (!in->client->is_returned || in->refused.n > 0 || in->filter == NULL ||
-	    mime_filter_refusal(in->filter, &e) == RC_OK)
+	    (ingest_convert_refusal(in->convert, &e) == RC_OK &&
+		mime_filter_refusal(in->filter, &e) == RC_OK))
 		return RC_OK;
 	ingest_log_refused(in, str_c(e.text));
 	return keep_reason(in, str_c(e.text));
