@@ -126,6 +126,69 @@ def mime(ctype, encoding, body, head=""):
     enc = f"Content-Transfer-Encoding: {encoding}\n" if encoding else ""
     return f"Subject: m\nMIME-Version: 1.0\nContent-Type: {ctype}\n{enc}{head}\n{body}"
 
+def deep(n):
+    """n multiparts inside each other, the innermost part 8-bit."""
+    inside = "".join(f"Content-Type: multipart/mixed; boundary=b{i}\nContent-Transfer-Encoding: 8bit\n\n--b{i}\n" for i in range(n))
+    return "Subject: n\nMIME-Version: 1.0\n" + inside + f"Content-Transfer-Encoding: 8bit\n\n{LATIN}\n" + "".join(f"--b{i}--\n" for i in reversed(range(n)))
+
+E8 = "Content-Transfer-Encoding: 8bit\n"
+TEXT8 = f"{LATIN}=\n"
+INNER8 = f"Subject: {LATIN}\n{E8}\n{TEXT8}"
+LONG = "X-L: " + "0123456789" * 25 + "\nY: a\n" + " 0123456789\n" * 25
+PART8 = f"--b\n{E8}\n{TEXT8}--b--\n{TEXT8}"
+# Mail for a server that takes 7 bits only.
+EIGHT_BITS = [
+    ("text", mime("text/plain", "8bit", f"{LATIN} = x\ntrail \ntab\t\n.dot\n \n\nend\n")),
+    ("ascii that says 8bit", mime("text/plain", "8bit", "a=b\n" + "x" * 200 + "\n")),
+    ("says nothing", mime("text/plain", "", TEXT8)), ("7bit", mime("text/plain", "7bit", TEXT8)), ("binary", mime("text/plain", "binary", TEXT8)),
+    ("odd", mime("text/plain", "x-odd", TEXT8)), ("quoted", mime("text/plain", '"8bit"', TEXT8)), ("empty", mime("text/plain", " ", TEXT8)),
+    ("folded", mime("text/plain", "\n 8bit", TEXT8)), ("text behind it", mime("text/plain", "8bit garbage; more", TEXT8)), ("comment", mime("text/plain", "(c) 8BIT", TEXT8)),
+    ("no mime version", f"Subject: s\n{E8}\n{TEXT8}"),
+    ("8bit then base64", mime("text/plain", "8bit", TEXT8, "Content-Transfer-Encoding: base64\n")), ("base64 then 8bit", mime("text/plain", "base64", TEXT8, "X-A: 1\n" + E8)),
+    ("8bit twice", mime("text/plain", "8bit", TEXT8, "X-A: 1\n" + E8)), ("8bit then odd", mime("text/plain", "8bit", TEXT8, "Content-Transfer-Encoding: x-odd\n")),
+    ("blank before colon", mime("text/plain", "", TEXT8, "Content-Transfer-Encoding : 8bit\n")),
+    ("multipart", mime("multipart/mixed; boundary=b", "8bit", f"pre {TEXT8}--b\nContent-Type: text/plain\n{E8}X: 1\n\n{TEXT8}--b\n\n{TEXT8}{PART8}")),
+    ("multipart 7bit", mime("multipart/mixed; boundary=b", "7bit", f"pre {TEXT8}--b  \n{E8}not a header\n{TEXT8}{PART8}")),
+    ("multipart without boundary", mime("multipart/mixed", "8bit", f"{TEXT8}--\n\nx\n")),
+    ("multipart in multipart", mime("multipart/mixed; boundary=b", "8bit",
+                                    f"--b\nContent-Type: multipart/mixed; boundary=bc\n{E8}\npre=\n--bc\n{E8}\n{TEXT8}--bc--\n{TEXT8}--b--\n{TEXT8}--b\n{E8}\n{TEXT8}")),
+    ("boundary like quoted text", mime('multipart/mixed; boundary="=_x y"', "8bit", f"--=_x y\n{E8}\n{TEXT8}--=_x\n--=_x y--\n")),
+    ("digest", mime("multipart/digest; boundary=b", "8bit",
+                    f"--b\n\n{INNER8}--b\nContent-Type: text/plain\n{E8}\n{TEXT8}--b\n{E8}\nSubject: q\n\n{TEXT8}--b--\n")),
+    ("no empty line in parts", mime("multipart/mixed; boundary=b", "7bit",
+                                    f"--b\nContent-Type: message/rfc822\n{E8}not one {TEXT8}\n--b\nContent-Type: multipart/mixed; boundary=c\n{E8}not one {TEXT8}--c\n{E8}\n{TEXT8}"
+                                    f"--b\n{E8}--b--\n")),
+    ("no empty line", f"Subject: s\n{E8}not one {TEXT8}{TEXT8}"), ("no body", f"Subject: s\n{E8}"), ("empty body", f"Subject: s\n{E8}\n"),
+    ("rfc822", mime("message/rfc822", "8bit", INNER8)), ("rfc822 says nothing", mime("message/rfc822", "", INNER8)), ("rfc822 base64", mime("message/rfc822", "base64", INNER8)),
+    ("rfc822 of 7 bits", mime("message/rfc822", "8bit", f"Subject: s\n\n{TEXT8}")), ("rfc822 without headers", mime("message/rfc822", "8bit", f"--b\nX: {TEXT8}")),
+    ("rfc822 odd headers", mime("message/rfc822", "", f"X-A : 1\n\t2\n  3\n{E8} cont\nX-B:\n\n{TEXT8}")), ("rfc822 mailbox", mime("message/rfc822", "", f"From x y\n{INNER8}")),
+    ("global", mime("message/global", "8bit", INNER8)), ("global 7bit", mime("message/global", "7bit", INNER8)), ("global base64", mime("message/global", "base64", INNER8)),
+    ("multipart/global", mime("multipart/global; boundary=b", "8bit", PART8)), ("partial", mime("message/partial; id=1", "8bit", INNER8)),
+    ("external", mime("message/external-body", "8bit", INNER8)), ("delivery-status", mime("message/delivery-status", "8bit", f"X: {TEXT8}\nY: {TEXT8}")),
+    ("message", mime("message", "8bit", TEXT8)), ("multipart/", mime("multipart", "8bit", TEXT8)), ("quoted type", mime('"multipart"/mixed', "8bit", TEXT8)),
+    ("quoted subtype", mime('message/"rfc822"', "8bit", INNER8)), ("quoted parameter", mime('multipart/mixed; "boundary"=b', "8bit", PART8)),
+    ("odd types", mime("multipart/digest/x; boundary=b", "8bit", PART8)), ("parameter before", mime('multipart/mixed; x=y; charset="a;b"; boundary=b; z=1', "8bit", PART8)),
+    ("two boundaries", mime("multipart/mixed; boundary=a; boundary=b", "8bit", PART8)), ("no slash", mime("multipart mixed; boundary=b", "8bit", PART8)),
+    ("no semicolon", mime("multipart/mixed boundary=b", "8bit", PART8)), ("blanks in type", mime("multipart / mixed ; boundary = b", "8bit", PART8)),
+    ("escapes", mime('multipart/mixed; boundary="\\b"', "8bit", PART8)), ("8-bit type", mime("multipart\xe9/mixed; boundary=b", "8bit", PART8)),
+    ("unclosed comment", mime("multipart/mixed (a; boundary=b", "8bit", PART8)), ("nested comment", mime("multipart/mixed (a(b)c\\)) ; boundary=b", "8bit", PART8)),
+    ("comment in encoding", mime("text/plain", "8(c)bit", TEXT8)), ("encoding and more", mime("text/plain", "8bit/x", TEXT8)), ("encoding with dot", mime("text/plain", "8bit.x", TEXT8)),
+    ("encoding in brackets", mime("text/plain", "<8bit>", TEXT8)), ("encoding list", mime("text/plain", "7bit, 8bit", TEXT8)),
+    ("no boundary", mime("multipart/mixed; boundary=", "8bit", "--\n" + PART8)), ("no boundary but more", mime("multipart/mixed; boundary=;x=y", "8bit", "--\n" + PART8)),
+    ("capitals", mime("Multipart/MIXED; BOUNDARY=B", "8BIT", "--B\n" + E8.upper() + PART8)), ("quoted type and boundary", mime('multipart/"digest"; boundary=b', "8bit", f"--b\n\n{INNER8}")),
+    ("quote in encoding", mime("text/plain", '8bit"x', TEXT8)), ("blank in type", mime("multi part/mixed; boundary=b", "8bit", PART8)), ("equals twice", mime("multipart/mixed; boundary==b", "8bit", PART8)),
+    ("boundary with blank end", mime('multipart/mixed; boundary="b "', "8bit", PART8)), ("empty boundary", mime('multipart/mixed; boundary=""', "8bit", PART8)),
+    ("type twice", mime("multipart/mixed; boundary=b", "8bit", PART8, "Content-Type: text/plain\n")), ("type twice 2", mime("text/plain", "8bit", PART8, "Content-Type: multipart/mixed; boundary=b\n")),
+    ("type twice 3", mime("message/rfc822", "8bit", INNER8, "Content-Type: text/plain\n")), ("8-bit header", f"Subject: {LATIN}\n{E8}\n{TEXT8}"),
+    ("lengths", mime("text/plain", "8bit", "".join("y" * n + end + "\n" for end in ("", " ", "=", "\xe9\xe8") for n in range(66, 80)))),
+    ("long lines", mime("text/plain", "8bit", "z" * 5000 + "\n" + "w" * 2047 + " x\n" + "w" * 2047 + "  x\n" + "\xe9" * 1500 + "\n" + " " * 4096 + "\n")),
+    ("all bytes", mime("text/plain", "8bit", "".join(chr(i) for i in range(256) if i not in (10, 13)) + "\n\tx\t\n \n\t\n")),
+    ("dots", mime("text/plain", "8bit", ".\n..\n.x\n" + "a" * 73 + ".\n" + "b" * 73 + "..\n.\n")),
+    ("long boundary", mime("multipart/mixed; boundary=" + "b" * 100, "8bit", "--" + "b" * 100 + f"\n{E8}\n{TEXT8}--" + "b" * 100 + f"--\n{TEXT8}")),
+    ("three deep", deep(3)), ("four deep", deep(4)),
+    ("long header", LONG + mime("message/rfc822", "", LONG + INNER8)),
+]
+
 GROUPS = [
     dict(name="header actions", main="header_checks = regexp:@ETC@/hc", files={"hc": CHECKS},
          messages=[(s, f"Subject: {s} me\n\nb\n") for s in SUBJECTS] +
@@ -250,4 +313,9 @@ GROUPS = [
     dict(name="broken body table", main="body_checks = texthash:@ETC@/nothere", messages=[("any", "Subject: s\n\nb\n")]),
     dict(name="address tokens", main="header_address_token_limit = 20\nmyorigin = example.test",
          messages=[("many", "To: " + ", ".join(f"u{i}" for i in range(20)) + "\n\nb\n"), ("few", "To: a, b, c\n\nb\n")]),
+    dict(name="to 7 bits", main="local_header_rewrite_clients =", keywords=("PIPELINING",), said=" BODY=8BITMIME", messages=EIGHT_BITS),
+    dict(name="to 7 bits, small limits", main="local_header_rewrite_clients =\nmime_nesting_limit = 1\nheader_size_limit = 200\nmime_boundary_length_limit = 1\nsmtp_line_length_limit = 60",
+         keywords=("PIPELINING",), said=" BODY=8BITMIME", messages=EIGHT_BITS),
+    dict(name="to 7 bits, unsaid", main="local_header_rewrite_clients =", keywords=("PIPELINING",), messages=[m for m in EIGHT_BITS if m[0] in ("text", "multipart", "no mime version", "rfc822", "8-bit header")]),
+    dict(name="to 7 bits, switched off", main="disable_mime_output_conversion = yes\nlocal_header_rewrite_clients =", keywords=("PIPELINING",), said=" BODY=8BITMIME", messages=EIGHT_BITS[:2]),
 ]

@@ -22,10 +22,10 @@ def wire(data):
     return data
 
 
-def send(port, data):
+def send(port, data, said=""):
     with harness.Client(port) as c:
         c.hello()
-        c.expect("MAIL FROM:<s@good.test>", 250)
+        c.expect("MAIL FROM:<s@good.test>" + said, 250)
         c.expect("RCPT TO:<alice@far.test>", 250)
         c.expect("DATA", 354)
         c.raw(wire(data))
@@ -64,10 +64,14 @@ mydestination =
 """
 
 
+def sink_of(group):
+    return harness.Sink(keywords=group["keywords"]) if "keywords" in group else harness.Sink()
+
+
 def record_group(group, folder, port, script):
     etc = pathlib.Path(folder) / "etc"
     etc.mkdir(parents=True)
-    with harness.Sink() as sink:
+    with sink_of(group) as sink:
         for name, text in group.get("files", {}).items():
             (etc / name).write_text(fill(text, etc, sink.port))
         text = ("compatibility_level = 3.6\nmyhostname = mail.example.test\nmydomain = example.test\nmynetworks = 127.0.0.0/8\n"
@@ -75,7 +79,7 @@ def record_group(group, folder, port, script):
         (etc / "main.cf").write_text(text + fill(group["main"], etc, sink.port) + "\n")
         subprocess.run([script, "start", str(folder), str(port)], check=True)
         try:
-            replies = [send(port, data) for _, data in group["messages"]]
+            replies = [send(port, data, group.get("said", "")) for _, data in group["messages"]]
             log = pathlib.Path(folder) / "log/maillog"
             settle(lambda: subprocess.run([script, "cmd", str(folder), "postqueue", "-p"], capture_output=True, text=True).stdout)
             return gather(log.read_text(errors="replace"), replies, sink, etc)
