@@ -63,6 +63,7 @@ struct access_conf {
 	    plaintext_reject_code;
 	struct str null_access_lookup_key;
 	struct ask_tables sender_login_maps;
+	struct ask_tables dns_reply_filter;
 	struct route_list log_permit_actions; /* smtpd_log_access_permit_actions */
 	bool tls_ask_ccert;
 

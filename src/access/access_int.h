@@ -108,6 +108,7 @@ void access_config_trouble(struct access_eval *ev);
 enum rc access_permit(struct access_eval *ev);
 enum rc access_permit_for(struct access_eval *ev, const char *cls, struct str subject);
 void access_warn(struct access_eval *ev, struct str text);
+void access_info(struct access_eval *ev, struct str text);
 /* Which table failed, and why. */
 void access_warn_trouble(struct access_eval *ev);
 /* A line of the session's frame: "info", "hold" … Not for rejects. */

@@ -24,6 +24,14 @@ MUST_USE enum rc access_expand(
  * server_name. An access_macro_fn; ctx: struct access_eval. */
 bool access_macro(void *ctx, struct str name, struct str *out);
 
+/* ---- reply_filter.c ---- */
+/* ask_dns() and ask_dns_words() behind smtpd_dns_reply_filter, which warns and notes.
+ * Also Returns: RC_PERM: the filter drops every record. */
+#define ACCESS_DNS_DROPPED "DNS reply filter drops all results" /* compat */
+MUST_USE enum rc access_dns(
+    struct access_eval *ev, const char *type, struct str name, struct str *out);
+struct str access_dns_words(struct access_eval *ev, const char *type, struct str name);
+
 /* ---- rbl.c ---- */
 access_fn access_rbl_client, access_dnswl_client, access_rhsbl_client,
     access_rhsbl_reverse_client, access_rhsbl_helo, access_rhsbl_sender,

@@ -8,19 +8,27 @@
 
 enum found { FOUND, FOUND_NOT, FOUND_NULL_MX, FOUND_MALFORMED, FOUND_UNSURE };
 
-/* MX, then A and AAAA: the first that is there counts. RC_OK, RC_MORE. */
+/* MX, then A and AAAA: the first that is there counts. `what` is looked for, in a
+ * warning. RC_OK, RC_MORE. */
 static enum rc
-find_name(struct access_eval *ev, struct str name, enum found *out)
+find_name(struct access_eval *ev, struct str name, const char *what, enum found *out)
 {
 	static const char *const types[] = { "MX", "A", "AAAA" };
 	bool is_unsure = false;
 
 	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
 		struct str lines;
-		enum rc rc = ask_dns(ev->a, types[i], name, &lines);
+		enum rc rc = access_dns(ev, types[i], name, &lines);
 
 		if (rc == RC_MORE)
 			return rc;
+		if (rc == RC_PERM) { /* compat: there was something */
+			access_warn(
+			    ev, arena_printf(ev->a->mem, "%.*s: %s lookup error: %s",
+				    STR_ARG(name), what, ACCESS_DNS_DROPPED));
+			*out = FOUND;
+			return RC_OK;
+		}
 		is_unsure = is_unsure || rc == RC_TEMP;
 		if (rc != RC_OK)
 			continue;
@@ -49,7 +57,7 @@ access_unknown_helo(struct access_eval *ev)
 	if (str_ends(ev->q->helo, STR("."))) /* compat: the DNS is not asked for such */
 		found = FOUND_NOT;
 	else
-		rc = find_name(ev, ev->q->helo, &found);
+		rc = find_name(ev, ev->q->helo, "address or MX", &found);
 	if (rc != RC_OK || found == FOUND || found == FOUND_NULL_MX)
 		return rc;
 	if (found == FOUND_UNSURE)
@@ -94,7 +102,7 @@ unknown_domain(struct access_eval *ev, struct str address, struct str other,
 	enum rc rc = foreign_domain(ev, address, other, &domain, &r);
 
 	if (rc == RC_OK && domain.n > 0)
-		rc = find_name(ev, domain, &found);
+		rc = find_name(ev, domain, "MX or address", &found);
 	if (rc != RC_OK)
 		return rc == RC_MORE ? rc : RC_OK;
 	switch (found) {
@@ -290,10 +298,10 @@ access_mx_backup(struct access_eval *ev)
 	addr_split(r.recipient, &local, &domain);
 	if (r.is_routed || domain.n == 0 || domain.p[0] == '[')
 		return RC_OK;
-	rc = ask_dns(ev->a, "MX", domain, &lines);
+	rc = access_dns(ev, "MX", domain, &lines);
 	if (rc == RC_TEMP)
 		return unsure_mx(ev, "mail exchanger information", STR(""),
-		    ask_dns_words(ev->a, "MX", domain));
+		    access_dns_words(ev, "MX", domain));
 	if (rc == RC_OK)
 		rc = is_backup(ev, lines);
 	if (rc == RC_OK)

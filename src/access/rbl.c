@@ -38,10 +38,13 @@ static enum rc
 find_text(struct access_eval *ev, struct listing *l)
 {
 	struct str lines, line, text = STR("");
-	enum rc rc = ask_dns(ev->a, "TXT", l->query, &lines);
+	enum rc rc = access_dns(ev, "TXT", l->query, &lines);
 
 	if (rc == RC_MORE)
 		return rc;
+	if (rc == RC_PERM)
+		access_warn(ev, arena_printf(ev->a->mem, "%.*s: TXT lookup error: %s",
+				    STR_ARG(l->query), ACCESS_DNS_DROPPED));
 	while (rc == RC_OK && str_token(&lines, "\n", &line)) {
 		text = arena_printf(ev->a->mem, "%.*s%s%.*s", STR_ARG(text),
 		    text.n > 0 ? " / " : "", STR_ARG(line)); /* compat */
@@ -51,6 +54,24 @@ find_text(struct access_eval *ev, struct listing *l)
 	if (text.p != NULL)
 		l->text = str_head(text, TEXT_MAX);
 	return RC_OK;
+}
+
+/* compat */
+static void
+warn_no_answer(struct access_eval *ev, const struct listing *l, enum rc rc)
+{
+	struct str why = rc == RC_OK ? STR("Malformed or unexpected name server reply")
+			 : rc == RC_PERM ? STR(ACCESS_DNS_DROPPED)
+					 : access_dns_words(ev, "A", l->query);
+	bool is_filter =
+	    rc == RC_PERM || str_starts(why, STR("Invalid DNS reply filter"));
+
+	access_warn(ev,
+	    arena_printf(ev->a->mem, "%.*s: RBL lookup error: %s name=%.*s type=A: %.*s",
+		STR_ARG(l->query),
+		is_filter ? "Error looking up"
+			  : "Host or domain name not found. Name service error for",
+		STR_ARG(l->query), STR_ARG(why)));
 }
 
 /* RC_OK: it is listed; RC_NONE; RC_TEMP: nobody could say; RC_PERM: our configuration is
@@ -66,16 +87,9 @@ is_listed(struct access_eval *ev, struct listing *l)
 	    arena_printf(ev->a->mem, "%.*s.%.*s", STR_ARG(l->query), STR_ARG(domain));
 	if (l->query.p == NULL || l->query.n > ADDR_DOMAIN_MAX)
 		return RC_NONE; /* no such name can be */
-	rc = ask_dns(ev->a, "A", l->query, &answers);
-	if (rc == RC_TEMP || (rc == RC_OK && answers.n == 0)) {
-		access_warn(ev, /* compat */
-		    arena_printf(ev->a->mem,
-			"%.*s: RBL lookup error: Host or domain name not found. Name "
-			"service error for name=%.*s type=A: %.*s",
-			STR_ARG(l->query), STR_ARG(l->query),
-			STR_ARG(rc == RC_OK
-				    ? STR("Malformed or unexpected name server reply")
-				    : ask_dns_words(ev->a, "A", l->query))));
+	rc = access_dns(ev, "A", l->query, &answers);
+	if (rc == RC_TEMP || rc == RC_PERM || (rc == RC_OK && answers.n == 0)) {
+		warn_no_answer(ev, l, rc);
 		return RC_TEMP;
 	}
 	if (rc == RC_OK)

@@ -45,6 +45,12 @@ access_warn(struct access_eval *ev, struct str text)
 }
 
 void
+access_info(struct access_eval *ev, struct str text)
+{
+	add_note(ev, ACCESS_INFO, NULL, text);
+}
+
+void
 access_log(struct access_eval *ev, const char *verb, struct str text)
 {
 	add_note(ev, ACCESS_LINE, verb, text);

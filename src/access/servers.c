@@ -110,7 +110,7 @@ find_ns(struct servers *s, struct str *domain, struct str *out)
 	for (;;) {
 		size_t dot = str_find(*domain, '.');
 
-		rc = ask_dns(s->ev->a, "NS", *domain, out);
+		rc = access_dns(s->ev, "NS", *domain, out);
 		if (rc != RC_NONE || dot + 1 >= domain->n)
 			return rc;
 		*domain = str_from(*domain, dot + 1);
@@ -128,7 +128,7 @@ find_hosts(struct servers *s, struct str domain, struct str *out)
 	*out = domain;
 	if (s->type == SERVER_A)
 		return RC_OK;
-	rc = s->type == SERVER_MX ? ask_dns(ev->a, "MX", domain, out)
+	rc = s->type == SERVER_MX ? access_dns(ev, "MX", domain, out)
 				  : find_ns(s, &at, out);
 	if (rc == RC_MORE)
 		return rc;
@@ -138,8 +138,9 @@ find_hosts(struct servers *s, struct str domain, struct str *out)
 	}
 	if (rc == RC_OK && out->n > 0)
 		return s->type == SERVER_MX && str_is(*out, "0 .\n") ? RC_NONE : RC_OK;
-	why = rc == RC_OK ? STR("Malformed or unexpected name server reply")
-			  : ask_dns_words(ev->a, type_name(s->type), at);
+	why = rc == RC_OK     ? STR("Malformed or unexpected name server reply")
+	      : rc == RC_PERM ? STR("DNS reply filter policy")
+			      : access_dns_words(ev, type_name(s->type), at);
 	/* compat: once nothing is left to climb to it is the name that it began with. */
 	access_warn(
 	    ev, arena_printf(ev->a->mem, "Unable to look up %s host for %.*s: %.*s",

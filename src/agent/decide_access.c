@@ -174,6 +174,10 @@ open_tables(struct filling *f, struct err *e)
 
 	if (rc != RC_OK)
 		return err_in(e, rc, "parameter smtpd_sender_login_maps");
+	rc = decide_open_tables(
+	    f->d, f->c->smtpd_dns_reply_filter, 0, &f->out->dns_reply_filter, e);
+	if (rc != RC_OK)
+		return err_in(e, rc, "parameter smtpd_dns_reply_filter");
 	rc =
 	    decide_open_tables(f->d, f->c->rbl_reply_maps, 0, &f->out->rbl_reply_maps, e);
 	if (rc != RC_OK)

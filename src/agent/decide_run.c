@@ -54,12 +54,22 @@ on_found(void *arg, enum rc rc, struct str value)
 
 /* ---- the DNS ---- */
 
+/* "MX+": whole records, "mx.test. 60 IN MX 10 a.test.", as filters of replies see them.
+ */
+static bool
+wants_records(struct str type)
+{
+	return str_ends(type, STR("+"));
+}
+
 static bool
 dns_type_of(struct str name, enum dns_type *out)
 {
 	static const enum dns_type types[] = { DNS_A, DNS_NS, DNS_CNAME, DNS_SOA, DNS_PTR,
 		DNS_MX, DNS_TXT, DNS_AAAA };
 
+	if (wants_records(name))
+		name.n--;
 	for (size_t i = 0; i < ARRAY_LEN(types); i++)
 		if (str_is(name, dns_type_name(types[i]))) {
 			*out = types[i];
@@ -84,31 +94,37 @@ put_text(struct buf *to, struct str text)
 	return RC_OK;
 }
 
-/* One record a line: "10 mx.example", "192.0.2.1", text. */
+/* One record a line: "10 mx.example", "192.0.2.1", text; all of it when `of` is given. */
 static enum rc
-put_record(struct buf *to, const struct dns_record *rr)
+put_record(struct buf *to, const struct dns_record *rr, const struct dns_answer *of)
 {
 	char text[ADDR_IP_TEXT_MAX];
 	struct str s = rr->name;
+	const char *dot = of != NULL && !str_is(s, ".") ? "." : "";
+
+	if (of != NULL && buf_printf(to, "%.*s. %u IN %s ", STR_ARG(of->canonical),
+			      of->ttl_s, dns_type_name(rr->type)) != RC_OK)
+		return RC_TEMP;
 
 	if (rr->type == DNS_A || rr->type == DNS_AAAA)
-		s = addr_ip_format(&rr->addr, text);
+		return buf_printf(to, "%.*s\n", STR_ARG(addr_ip_format(&rr->addr, text)));
 	if (rr->type == DNS_TXT)
 		return put_text(to, rr->text);
 	if (rr->type == DNS_MX)
-		return buf_printf(to, "%u %.*s\n", rr->preference, STR_ARG(s));
-	return buf_printf(to, "%.*s\n", STR_ARG(s));
+		return buf_printf(to, "%u %.*s%s\n", rr->preference, STR_ARG(s), dot);
+	return buf_printf(to, "%.*s%s\n", STR_ARG(s), dot);
 }
 
 /* MX records by preference; a resolver gives them in any order. */
 static void
-put_records(struct buf *to, const struct dns_answer *a)
+put_records(struct buf *to, const struct dns_answer *a, bool whole)
 {
+	const struct dns_answer *of = whole ? a : NULL;
 	uint32_t from = 0;
 	enum rc rc = RC_OK;
 
 	for (size_t i = 0; a->type != DNS_MX && rc == RC_OK && i < a->n; i++)
-		rc = put_record(to, &a->records[i]);
+		rc = put_record(to, &a->records[i], of);
 	while (a->type == DNS_MX && rc == RC_OK && from <= UINT16_MAX) {
 		uint32_t next = UINT32_MAX;
 
@@ -116,7 +132,7 @@ put_records(struct buf *to, const struct dns_answer *a)
 			uint32_t p = a->records[i].preference;
 
 			if (p == from)
-				rc = put_record(to, &a->records[i]);
+				rc = put_record(to, &a->records[i], of);
 			else if (p > from && p < next)
 				next = p;
 		}
@@ -135,7 +151,7 @@ on_dns(void *arg, const struct dns_answer *a)
 	r->wait->dns = NULL;
 	buf_init(&lines, VALUE_MAX);
 	if (rc == RC_OK)
-		put_records(&lines, a);
+		put_records(&lines, a, wants_records(r->ask.wanted.source));
 	if (rc == RC_OK)
 		value = arena_str(r->mem, buf_view(&lines));
 	buf_fini(&lines);
