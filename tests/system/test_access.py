@@ -4,6 +4,7 @@ import re
 import pytest
 
 from harness import Client, Instance, Sink, free_port, wait_for
+from table_peers import TcpTable
 
 
 def ask(mta, rcpt="x@relay.test", sender="a@example.test"):
@@ -173,3 +174,17 @@ def test_held_mail_waits_until_it_is_released(tmp_path):
         mta.cmd("postsuper", "-H", "ALL")
         mta.cmd("postqueue", "-f")
         sink.wait(1)
+
+
+def test_values_with_line_breaks_add_no_headers_and_no_commands(tmp_path):
+    values = {"a@example.test": "PREPEND X-One: 1\nBcc: evil@relay.test\n\nbody", "r@example.test": "REDIRECT evil@relay.test\nx",
+              "x2@relay.test": '"y\r\nRCPT TO:<evil@relay.test>\r\n"@relay.test'}
+    with TcpTable(values, default="") as t, Sink() as sink:
+        with start(tmp_path, f"smtpd_sender_restrictions = check_sender_access {t.spec}\nvirtual_alias_maps = {t.spec}\n", sink_port=sink.port) as mta:
+            assert mta.send("x1@relay.test").startswith("250")
+            assert sink.wait(1)[0]["data"].startswith(b"X-One: 1\r\n\tBcc: evil@relay.test\r\n\tbody\r\nReceived: ")
+            assert mta.send("x1@relay.test", sender="r@example.test").startswith("250")
+            mta.wait_log('warning: access table .* entry "r@example.test" requires user@domain target')
+            assert mta.send("x2@relay.test").startswith("451")
+            mta.wait_empty()
+            assert not any("evil" in v for v in sink.verbs)

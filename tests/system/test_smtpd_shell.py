@@ -1,5 +1,9 @@
 """What clients are, what replies become, and what restrictions want: XCLIENT, lists with tables, footers, command filters, ETRN, effects on messages."""
+import contextlib
+import ctypes
+import os
 import re
+import socket
 import threading
 from pathlib import Path
 
@@ -273,3 +277,32 @@ def test_restrictions_at_once_stay_pending(tmp_path):
                 c.expect("MAIL FROM:<a@example.test>", 250)
                 assert c.cmd("RCPT TO:<u@mbox.test>").startswith("450 4.7.0 ")
                 c.expect("RSET", 250)
+
+
+# ---- channels ----
+
+def break_channels(pid):
+    """Shuts every connected UNIX-domain socket of a process down, but for the one to master."""
+    control = re.search(rb"control=(\d+)", Path(f"/proc/{pid}/cmdline").read_bytes())[1].decode()
+    libc, process = ctypes.CDLL(None, use_errno=True), os.pidfd_open(pid)
+    pidfd_getfd = 438
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        if fd.name == control or not os.readlink(fd).startswith("socket:"):
+            continue
+        ours = libc.syscall(pidfd_getfd, process, int(fd.name), 0)
+        assert ours >= 0, os.strerror(ctypes.get_errno())
+        with socket.socket(fileno=ours) as s, contextlib.suppress(OSError):
+            if s.family == socket.AF_UNIX:
+                s.shutdown(socket.SHUT_RDWR)
+    os.close(process)
+
+
+def test_a_worker_whose_channel_to_queue_breaks_takes_mail_again(tmp_path, inside):
+    with mta_with(tmp_path, "") as mta:
+        assert mta.send("u@mbox.test").startswith("250")
+        before = mta.pids("smtpd"), mta.pids("queue")
+        for pid in mta.pids("smtpd"):
+            break_channels(pid)
+        for _ in range(4):  # each of them; who has no channel lets MAIL wait for one
+            assert mta.send("u@mbox.test").startswith("250")
+        assert (mta.pids("smtpd"), mta.pids("queue")) == before
