@@ -57,7 +57,7 @@ addr_word_is_plain(struct str word)
 		char c = word.p[i];
 
 		if (c == '@' ? has_at || i == 1 || i + 2 == word.n
-			     : c == '\\' ||
+			     : c == '\\' || c == ']' ||
 				   (c != '.' && c != '%' && c != '!' && is_special(c)))
 			return false;
 		has_at = has_at || c == '@';

@@ -136,7 +136,8 @@ plain_words(void **state)
 	static const char *const plain[] = { "<a@b>", "<.a@b>", "<a%b!c@d.e>", "<ab>",
 		"<j\xc3\xb6rg@b>" };
 	static const char *const others[] = { "<a b@c>", "<\"a\"@b>", "<a@b@c>", "<@a>",
-		"<a@>", "a@b", "<a(b)@c>", "<a\\b@c>", "<a@[1.2.3.4]>", "<a:b@c>", "<>" };
+		"<a@>", "a@b", "<a(b)@c>", "<a\\b@c>", "<a@[1.2.3.4]>", "<a:b@c>", "<>",
+		"<a]@b>" };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(plain); i++)

@@ -107,6 +107,8 @@ make_readable(struct str word, struct arena *mem, struct str *out)
 	rc = addr_loose_read(word, mem, &address);
 	if (rc == RC_TEMP)
 		return rc;
+	/* compat: "a@b" in quotes is a@b. */
+	address = addr_to_external(addr_to_internal(address, mem), mem);
 	*out = rc == RC_PERM ? STR("<") : arena_printf(mem, "<%.*s>", STR_ARG(address));
 	return out->p == NULL ? RC_TEMP : RC_OK;
 }
@@ -118,7 +120,7 @@ struct path_request {
 	struct str syntax, bad_address; /* replies */
 	bool no_minus;                  /* the address may not begin with it */
 	bool numeric_ok;                /* a@192.0.2.1 */
-	bool is_utf8;                   /* SMTPUTF8 was asked for */
+	bool utf8_ok;                   /* a domain may have bytes above ASCII */
 };
 
 /* Every character above ASCII counts as a letter: which of them IDNA allows is for later.
@@ -149,7 +151,7 @@ domain_is_fine(const struct path_request *r, struct str domain)
 	if (r->numeric_ok && addr_ip_parse(domain, &ip) == RC_OK)
 		return true;
 	if (smtp_path_is_utf8(domain))
-		return r->is_utf8 && utf8_domain_is_fine(domain);
+		return r->utf8_ok && utf8_domain_is_fine(domain);
 	return addr_domain_valid(domain);
 }
 
@@ -387,7 +389,7 @@ smtp_path_mail(struct str args, const struct smtp_path_conf *conf, struct arena 
 		.flags = ADDR_EMPTY_OK | ADDR_UTF8_OK | (conf->strict ? ADDR_STRICT : 0),
 		.no_minus = !conf->minus_ok,
 		.numeric_ok = conf->numeric_ok,
-		.is_utf8 = asks_for_utf8(args, conf),
+		.utf8_ok = asks_for_utf8(args, conf),
 		.syntax = STR("501 5.5.4 Syntax: MAIL FROM:<address>"), /* compat */
 		.bad_address = STR("501 5.1.7 Bad sender address syntax") };
 	struct smtp_mail_args mail = { 0 };
@@ -500,7 +502,7 @@ smtp_path_rcpt(struct str args, const struct smtp_path_conf *conf, struct arena 
 		.flags = ADDR_UTF8_OK | (conf->strict ? ADDR_STRICT : 0),
 		.no_minus = !conf->minus_ok,
 		.numeric_ok = conf->numeric_ok,
-		.is_utf8 = conf->is_utf8,
+		.utf8_ok = conf->utf8_ok,
 		.syntax = STR("501 5.5.4 Syntax: RCPT TO:<address>"), /* compat */
 		.bad_address = STR("501 5.1.3 Bad recipient address syntax") };
 	struct smtp_rcpt_args rcpt = { 0 };

@@ -37,7 +37,7 @@ struct smtp_path_conf {
 	bool minus_ok;   /* allow_min_user: an address may begin with "-" */
 	bool numeric_ok; /* resolve_numeric_domain: user@192.0.2.1 is an address */
 	bool has_utf8;   /* SMTPUTF8 may be used as a parameter */
-	bool is_utf8;    /* RCPT: MAIL had that parameter */
+	bool utf8_ok;    /* RCPT: MAIL had that parameter */
 	bool has_verp;   /* XVERP may be used */
 	struct str verp_delimiters, verp_filter; /* default, and what is allowed */
 };

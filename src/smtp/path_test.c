@@ -83,6 +83,7 @@ static const struct path_case mail_cases[] = {
 	{ "FROM:<s@good.test> AUTH=a AUTH=b", "503 5.5.4 Error: multiple AUTH= options" },
 	{ "FROM:<s@good.test> ENVID=<a b>", "<s@good.test> envid=<a b>" },
 	{ "FROM:<s@good.test> \"a b\"", "555 5.5.4 Unsupported option: \"a b\"" },
+	{ "FROM:\"a@b.test\"", "<a@b.test>" },
 	{ "FROM:<[a@b]>", "501 5.1.7 Bad sender address syntax" },
 	{ "FROM:<s@\xc3\xbc.test>", "501 5.1.7 Bad sender address syntax" },
 	{ "FROM:<s@\xc3\xbc.test> SMTPUTF8", "<s@\xc3\xbc.test> utf8" },

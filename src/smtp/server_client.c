@@ -189,12 +189,12 @@ refuse(struct smtp_server *s, struct str args, bool may)
 
 	if (s->tx.has_mail)
 		no = "503 5.5.1 Error: MAIL transaction in progress";
-	else if (!may)
-		no = "550 5.7.0 Error: insufficient authorization";
 	else if (args.n == 0)
 		no = s->verb == VERB_XCLIENT
 			 ? "501 5.5.4 Syntax: XCLIENT attribute=value..."
 			 : "501 5.5.4 Syntax: XFORWARD attribute=value...";
+	else if (!may)
+		no = "550 5.7.0 Error: insufficient authorization";
 	if (no != NULL)
 		srv_refuse(s, may ? SMTP_TROUBLE_PROTOCOL : SMTP_TROUBLE_POLICY, no);
 	return no != NULL;

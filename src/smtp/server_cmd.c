@@ -38,7 +38,7 @@ path_conf(const struct smtp_server *s)
 		.minus_ok = s->conf->minus_ok,
 		.numeric_ok = s->conf->numeric_ok,
 		.has_utf8 = s->conf->utf8_ok && (s->rights.hide & SMTP_EHLO_UTF8) == 0,
-		.is_utf8 = s->tx.mail.smtputf8,
+		.utf8_ok = s->tx.mail.smtputf8,
 		.has_verp = s->rights.may_verp,
 		.verp_delimiters = s->conf->verp_delimiters,
 		.verp_filter = s->conf->verp_filter,
@@ -344,7 +344,9 @@ cmd_off(struct smtp_server *s, struct str args)
 static void
 cmd_starttls(struct smtp_server *s, struct str args)
 {
-	if (s->conf->needs_tls)
+	if (args.n > 0) /* compat: before anything else */
+		srv_refuse(s, 0, "501 5.5.4 Syntax: STARTTLS");
+	else if (s->conf->needs_tls)
 		srv_refuse(s, 0, "454 4.7.0 TLS not available due to local problem");
 	else
 		cmd_off(s, args);

@@ -259,4 +259,5 @@ void srv_log_after(struct smtp_server *s, const char *what);
 void srv_log_disconnect(struct smtp_server *s);
 /* "improper command pipelining after EHLO from namaddr: text" */
 void srv_log_pipelining(struct smtp_server *s, const char *after, struct str more);
+void srv_log_not_smtp(struct smtp_server *s, struct str line);
 #endif

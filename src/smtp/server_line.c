@@ -71,8 +71,7 @@ unknown_command(struct smtp_server *s, struct str verb, struct str line)
 	s->verb = VERB_UNKNOWN;
 	s->where = "UNKNOWN";
 	if (is_not_smtp(s, verb)) {
-		srv_logf(s, SMTP_LOG_WARN, "non-SMTP command from %.*s: %.*s",
-		    STR_ARG(s->namaddr), STR_ARG(str_head(line, 100)));
+		srv_log_not_smtp(s, line);
 		srv_refuse(s, 0, "221 2.7.0 Error: I can break rules, too. Goodbye.");
 		srv_close(s);
 	} else if (s->denied)

@@ -143,25 +143,52 @@ srv_log_disconnect(struct smtp_server *s)
 	    (int)n, line, s->had_bare_lf ? " notes=bare_lf" : "");
 }
 
+/* compat: the first 100 bytes, as C would write them; 400 bytes fit what comes of it. */
+static size_t
+escape(struct str in, char out[400])
+{
+	static const char names[] = "abtnvfr"; /* of the bytes from 7 on */
+	size_t n = 0;
+
+	in = str_head(in, 100);
+	for (size_t i = 0; i < in.n; i++) {
+		unsigned char c = (unsigned char)in.p[i];
+
+		if (c >= ' ' && c <= '~' && c != '\\') {
+			out[n++] = (char)c;
+			continue;
+		}
+		out[n++] = '\\';
+		if (c == '\\') {
+			out[n++] = '\\';
+		} else if (c >= 7 && c <= 13) {
+			out[n++] = names[c - 7];
+		} else {
+			out[n++] = (char)('0' + (c >> 6));
+			out[n++] = (char)('0' + (c >> 3 & 7));
+			out[n++] = (char)('0' + (c & 7));
+		}
+	}
+	return n;
+}
+
 void
 srv_log_pipelining(struct smtp_server *s, const char *after, struct str more)
 {
-	char text[4 * 100 + 8];
-	size_t n = 0;
+	char text[400];
+	size_t n = escape(more, text);
 
-	more = str_head(more, 100); /* compat */
-	for (size_t i = 0; i < more.n && n < sizeof(text) - 8; i++) {
-		unsigned char c = (unsigned char)more.p[i];
-
-		if (c == '\r' || c == '\n')
-			n += (size_t)snprintf(
-			    text + n, sizeof(text) - n, "\\%c", c == '\r' ? 'r' : 'n');
-		else if (c == '\\' || c < ' ' || c > '~')
-			n += (size_t)snprintf(text + n, sizeof(text) - n, "\\%03o", c);
-		else
-			text[n++] = (char)c;
-	}
 	srv_logf(s, SMTP_LOG_INFO, "improper command pipelining after %s from %.*s: %.*s",
 	    after, STR_ARG(s->namaddr), (int)n, text);
 	s->ill_pipelining = true;
+}
+
+void
+srv_log_not_smtp(struct smtp_server *s, struct str line)
+{
+	char text[400];
+	size_t n = escape(line, text);
+
+	srv_logf(s, SMTP_LOG_WARN, "non-SMTP command from %.*s: %.*s",
+	    STR_ARG(s->namaddr), (int)n, text);
 }
