@@ -207,6 +207,8 @@ void conn_free(struct conn *c);
 /* ---- pool ---- */
 
 void pool_init(struct pool *p);
+/* Whether this connection, which is done with its message, is to be kept. */
+bool pool_wants(const struct conn *c);
 void pool_put(struct pool *p, struct conn *c);
 void pool_take(struct pool *p, struct conn *c);
 /* An idle connection that may be used once more; NULL: none. It is taken out. */

@@ -15,7 +15,6 @@
 #define OUT_ENOUGH ((size_t)64 * 1024)   /* no more content is asked for above this */
 #define IN_MAX     ((size_t)4 * SMTP_CLIENT_NEED)
 #define READ_MAX   ((size_t)4096)
-#define IDLE_MAX   1000 /* connections kept for reuse, in all */
 
 static void pump(struct conn *c);
 static void on_readable(struct conn *c);
@@ -330,33 +329,6 @@ become_idle(struct conn *c)
 	    c->idle_since_us + conf->smtp_connection_cache_time_limit_us);
 }
 
-/* smtp_connection_cache_destinations: by the next hop as it stands, or its host. */
-static bool
-is_cached_destination(const struct conn *c)
-{
-	const struct match_list *list = &c->service->cached;
-	struct net_dest dest;
-
-	/* A table there ("static:all") means that there is no short answer: keep it. */
-	if (list->has_tables || match_list_has(list, c->site, NULL))
-		return true;
-	return net_dest_parse(c->site, SMTP_PORT, &c->service->ports, &dest, NULL) ==
-		   RC_OK &&
-	       match_list_has(list, dest.host, NULL);
-}
-
-static bool
-is_kept(const struct conn *c)
-{
-	const struct conf_smtp *conf = &c->service->conf;
-	const struct agent *a = c->service->agent;
-
-	if (a->is_draining || a->pool.n >= IDLE_MAX || c->out.n > 0 || c->in.n > 0 ||
-	    conf->smtp_connection_cache_time_limit_us <= 0)
-		return false;
-	return conf->smtp_connection_cache_on_demand || is_cached_destination(c);
-}
-
 /* The session is done with the message. The job is told last, because it may open further
  * connections or end. */
 static void
@@ -377,7 +349,7 @@ message_done(struct conn *c, const struct smtp_cx *fx)
 	job_session_done(j, c, has_failed ? &failed : NULL);
 	if (fx->is_closing)
 		return;
-	if (is_kept(c)) {
+	if (pool_wants(c)) {
 		become_idle(c);
 	} else {
 		c->state = CONN_CLOSING;

@@ -4,6 +4,8 @@
 #include "os/random.h"
 #include <string.h>
 
+#define IDLE_MAX 1000 /* connections kept for reuse, in all */
+
 void
 pool_init(struct pool *p)
 {
@@ -36,6 +38,33 @@ static bool
 is_same_endpoint(const struct net_endpoint *a, const struct net_endpoint *b)
 {
 	return a->len == b->len && memcmp(&a->u, &b->u, a->len) == 0;
+}
+
+/* smtp_connection_cache_destinations: by the next hop as it stands, or its host. */
+static bool
+is_cached_destination(const struct conn *c)
+{
+	const struct match_list *list = &c->service->cached;
+	struct net_dest dest;
+
+	/* A table there ("static:all") means that there is no short answer: keep it. */
+	if (list->has_tables || match_list_has(list, c->site, NULL))
+		return true;
+	return net_dest_parse(c->site, SMTP_PORT, &c->service->ports, &dest, NULL) ==
+		   RC_OK &&
+	       match_list_has(list, dest.host, NULL);
+}
+
+bool
+pool_wants(const struct conn *c)
+{
+	const struct conf_smtp *conf = &c->service->conf;
+	const struct agent *a = c->service->agent;
+
+	if (a->is_draining || a->pool.n >= IDLE_MAX || c->out.n > 0 || c->in.n > 0 ||
+	    conf->smtp_connection_cache_time_limit_us <= 0)
+		return false;
+	return conf->smtp_connection_cache_on_demand || is_cached_destination(c);
 }
 
 void
