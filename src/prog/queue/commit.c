@@ -212,6 +212,13 @@ commit_is_idle(const struct queue *q)
 	       spool_waiting(q->spool) == SPOOL_WAITING_NONE;
 }
 
+bool
+commit_is_stuck(const struct queue *q)
+{
+	return !q->is_committing && !q->is_preparing &&
+	       q->retry_at_us > loop_now_us(q->w.loop);
+}
+
 void
 commit_init(struct queue *q)
 {

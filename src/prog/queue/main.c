@@ -182,9 +182,13 @@ on_trigger(void *arg, struct str service)
 void
 queue_check_stop(struct queue *q)
 {
-	if (!q->is_stopping || !commit_is_idle(q))
+	bool is_written = commit_is_idle(q);
+
+	if (!q->is_stopping)
 		return;
-	if (q->jobs.n == 0 || q->is_hurried)
+	/* A disk that does not work costs what deliveries said: they are tried again. */
+	if ((is_written && q->jobs.n == 0) ||
+	    (q->is_hurried && (is_written || commit_is_stuck(q))))
 		loop_stop(q->w.loop);
 }
 

@@ -232,6 +232,8 @@ void commit_init(struct queue *q);
 void commit_wake(struct queue *q);
 /* Nothing waits and nothing is in flight. */
 bool commit_is_idle(const struct queue *q);
+/* Nothing is in flight, and after a failure the disk has a pause. */
+bool commit_is_stuck(const struct queue *q);
 
 /* ---- submit.c ---- */
 void submit_init(struct queue *q);
