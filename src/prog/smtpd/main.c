@@ -16,6 +16,7 @@
 #define OUT_MAX         ((size_t)1024 * 1024)
 #define NAME_CACHE_US   (60 * US_PER_SEC)
 #define DESCRIPTORS_OWN 48 /* log, channels, listeners, resolver */
+#define DESCRIPTORS_MAX (1 << 30)
 #define DESCRIPTORS_MIN 64
 #define DRAIN_US        (300 * US_PER_SEC) /* after this, 421 at the next chance */
 #define DRAIN_FORCE_US  (10 * US_PER_SEC)  /* `postfix stop` */
@@ -290,11 +291,16 @@ count_descriptors(struct smtpd *d)
 		(void)setrlimit(RLIMIT_NOFILE, &r);
 	}
 	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur > n)
-		n = (size_t)r.rlim_cur;
+		n = r.rlim_cur < DESCRIPTORS_MAX ? (size_t)r.rlim_cur : DESCRIPTORS_MAX;
 	for (size_t i = 0; i < d->n_services; i++)
 		if (d->services[i].has_filter)
 			each = 3;
 	d->max_conns = (n - n / 8 - DESCRIPTORS_OWN) / each;
+	/* Clients of one must not keep those of another out: a filter that they wait for
+	 * may be among these. */
+	for (size_t i = 0; i < d->n_services; i++)
+		service_limit(&d->services[i],
+		    d->n_services > 1 ? d->max_conns - d->max_conns / 4 : d->max_conns);
 }
 
 int

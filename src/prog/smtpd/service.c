@@ -17,22 +17,27 @@
  * file, a channel to a new queue or a question to the DNS must never be what finds none.
  */
 static bool
-is_short(const struct smtpd *d)
-{
-	return d->n_conns >= d->max_conns;
-}
-
-static bool
 is_full(const struct service *s)
 {
-	return is_short(s->smtpd) ||
+	return s->smtpd->n_conns >= s->smtpd->max_conns ||
 	       (s->max_sessions > 0 && s->n_sessions >= s->max_sessions);
 }
 
-static void
-tell_short(struct smtpd *d)
+void
+service_limit(struct service *s, size_t max_sessions)
 {
-	if (d->is_short || !is_short(d))
+	if (s->max_sessions > 0 && s->max_sessions <= max_sessions)
+		return;
+	s->max_sessions = (uint32_t)max_sessions;
+	s->is_short = true;
+}
+
+static void
+tell_short(const struct service *s)
+{
+	struct smtpd *d = s->smtpd;
+
+	if (d->is_short || !is_full(s) || (!s->is_short && d->n_conns < d->max_conns))
 		return;
 	d->is_short = true;
 	log_warn(d->w->log,
@@ -106,7 +111,7 @@ on_client(void *arg, unsigned events)
 		addr = net_endpoint_addr(&peer);
 		conn_open(s, fd, &addr, net_endpoint_port(&peer));
 	}
-	tell_short(d);
+	tell_short(s);
 	if (is_full(s) || s->is_paused)
 		service_listen(s);
 }

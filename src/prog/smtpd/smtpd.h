@@ -112,6 +112,7 @@ struct service {
 	const char
 	    *trouble; /* why it cannot serve, and nothing else is set; NULL: it can */
 	uint32_t n_sessions, max_sessions; /* 0: no limit */
+	bool is_short;                     /* it is the descriptors that limit them */
 };
 
 /* The message of a transaction: made when something is to be kept for it, which mostly is
@@ -224,6 +225,8 @@ MUST_USE enum rc service_load(struct service *s, struct err *e);
 MUST_USE enum rc service_open(struct service *s, struct smtpd *d,
     const struct worker_service *entry, struct err *e);
 /* Accepts, or stops accepting, as the limit and draining say. */
+/* Not more than so many sessions in this process, whatever maxproc allows. */
+void service_limit(struct service *s, size_t max_sessions);
 void service_listen(struct service *s);
 
 /* ---- conn.c ---- */
