@@ -28,7 +28,7 @@ struct notice {
 };
 
 unsigned
-notice_classes(struct str names, struct str *unknown)
+notice_classes(struct str names)
 {
 	static const struct {
 		const char *name;
@@ -36,21 +36,14 @@ notice_classes(struct str names, struct str *unknown)
 	} classes[] = { { "bounce", SMTP_TROUBLE_BOUNCE },
 		{ "resource", SMTP_TROUBLE_RESOURCE },
 		{ "software", SMTP_TROUBLE_SOFTWARE }, { "policy", SMTP_TROUBLE_POLICY },
-		{ "protocol", SMTP_TROUBLE_PROTOCOL }, { "data", SMTP_TROUBLE_DATA },
-		{ "2bounce", 0 }, { "delay", 0 } };
+		{ "protocol", SMTP_TROUBLE_PROTOCOL }, { "data", SMTP_TROUBLE_DATA } };
 	unsigned bits = 0;
 	struct str one;
 
-	while (str_token(&names, CONF_LIST_SEPARATORS, &one)) {
-		size_t i = 0;
-
-		while (i < ARRAY_LEN(classes) && !str_iis(one, classes[i].name))
-			i++;
-		if (i < ARRAY_LEN(classes))
-			bits |= classes[i].bit;
-		else
-			*unknown = one;
-	}
+	while (str_token(&names, CONF_LIST_SEPARATORS, &one))
+		for (size_t i = 0; i < ARRAY_LEN(classes); i++)
+			if (str_iis(one, classes[i].name))
+				bits |= classes[i].bit;
 	return bits;
 }
 

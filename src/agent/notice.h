@@ -20,9 +20,9 @@ struct notice_conf {
 	struct ingest_conf ingest;
 };
 
-/* The bits of notify_classes. A name that is none goes to *unknown (Postfix refuses it);
- * "2bounce" and "delay" have no bits: no session is about them. */
-unsigned notice_classes(struct str names, struct str *unknown);
+/* The bits of notify_classes. "2bounce" and "delay" have none: no session is about them.
+ */
+unsigned notice_classes(struct str names);
 
 /* Completes *c, whose strings and classes are set: how notices enter the queue.
  * Returns, blocks: as ingest_conf_load(). */

@@ -32,8 +32,8 @@ struct conf_param {
 	struct str def;   /* as it would stand in main.cf */
 	int64_t min, max; /* 0: none; strings: of the length */
 	struct str why;   /* accepted: why; not yet: what it waits for, or empty */
-	struct str off;   /* not yet: values that ask for nothing, in words (of a list:
-			  words of it); "" is empty */
+	struct str off; /* not yet: values that ask for nothing, in words; "" is empty */
+	struct str words; /* of a list: its words are among these; empty: any */
 	struct str of;    /* a template: see conf_template_applies() */
 	enum conf_type type;
 	enum conf_apply apply;

@@ -197,6 +197,10 @@ test_check(void **state)
 		    "file /etc/postfix/main.cf: parameter myhostname: bad parameter "
 		    "value: "
 		    "a b" },
+		{ "notify_classes = Bounce, 2bounce policy\n", "", "" },
+		{ "notify_classes = bounce, polcy\n", "",
+		    "/etc/postfix/main.cf: line 1: unknown notify_classes value "
+		    "\"polcy\" in \"bounce, polcy\"" },
 		{ "inet_protocols = foo\nmynetworks =\n", "",
 		    "unknown inet_protocols value \"foo\" in \"foo\"" },
 	};

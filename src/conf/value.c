@@ -1,5 +1,6 @@
 /* Owns the step from text to bool, number, size and time, and Postfix's words when it
  * fails. */
+#include "conf/list.h"
 #include "conf/value.h"
 #include "conf/params.h"
 #include <inttypes.h>
@@ -118,6 +119,30 @@ conf_value_time(const struct conf_param *p, struct str name, struct str text,
 	return RC_OK;
 }
 
+static bool
+is_word_of(struct str words, struct str word)
+{
+	struct str one;
+
+	while (str_token(&words, " ", &one))
+		if (str_ieq(one, word))
+			return true;
+	return false;
+}
+
+static enum rc
+check_words(const struct conf_param *p, struct str name, struct str text, struct err *e)
+{
+	struct str rest = text, word;
+
+	while (str_token(&rest, CONF_LIST_SEPARATORS, &word))
+		if (!is_word_of(p->words, word))
+			return err_set(e, RC_PERM,
+			    "unknown %.*s value \"%.*s\" in \"%.*s\"", /* compat */
+			    STR_ARG(name), STR_ARG(word), STR_ARG(text));
+	return RC_OK;
+}
+
 enum rc
 conf_value_string(
     const struct conf_param *p, struct str name, struct str text, struct err *e)
@@ -131,7 +156,7 @@ conf_value_string(
 		return err_set(e, RC_PERM,
 		    "bad string length %zu > %" PRId64 ": %.*s = %.*s", text.n, p->max,
 		    STR_ARG(name), STR_ARG(text));
-	return RC_OK;
+	return p->words.n > 0 ? check_words(p, name, text, e) : RC_OK;
 }
 
 enum rc

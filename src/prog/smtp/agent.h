@@ -110,7 +110,7 @@ void missing_find(struct service *s);
 
 struct conn;
 struct job;
-/* notify_classes; before confinement. RC_PERM: a name that is none. */
+/* notify_classes; before confinement. */
 MUST_USE enum rc notice_load(struct service *s, struct err *e);
 /* The connection begins a message; what both sides say; the message's end. */
 void notice_begin(struct conn *c, const struct job *j);

@@ -60,21 +60,14 @@ enum rc
 notice_load(struct service *s, struct err *e)
 {
 	const struct conf_smtp *c = &s->conf;
-	struct str unknown = STR("");
 
 	s->notices = mem_get(sizeof(*s->notices));
-	*s->notices =
-	    (struct notice_conf){ .classes = notice_classes(c->notify_classes, &unknown) &
-					     SMTP_TROUBLE_PROTOCOL,
-		    .error_recipient = c->error_notice_recipient,
-		    .bounce_recipient = c->error_notice_recipient,
-		    .sender = c->double_bounce_sender,
-		    .mail_name = c->mail_name };
-	if (unknown.n > 0)
-		return err_set(e, RC_PERM,
-		    "unknown notify_classes value \"%.*s\" in \"%.*s\"", /* compat */
-		    STR_ARG(str_head(unknown, 60)),
-		    STR_ARG(str_head(c->notify_classes, 100)));
+	*s->notices = (struct notice_conf){ .classes = notice_classes(c->notify_classes) &
+						       SMTP_TROUBLE_PROTOCOL,
+		.error_recipient = c->error_notice_recipient,
+		.bounce_recipient = c->error_notice_recipient,
+		.sender = c->double_bounce_sender,
+		.mail_name = c->mail_name };
 	if (s->notices->classes == 0)
 		return RC_OK;
 	if (s->agent->submit == NULL)

@@ -16,19 +16,13 @@ history_load(struct service *s, const struct ingest_conf_request *req, struct er
 	const struct conf_smtpd *c = &s->conf;
 	struct worker *w = s->smtpd->w;
 	struct notice_conf *n = mem_get(sizeof(*n));
-	struct str unknown = STR("");
 
 	s->notices = n;
-	*n = (struct notice_conf){ .classes = notice_classes(c->notify_classes, &unknown),
+	*n = (struct notice_conf){ .classes = notice_classes(c->notify_classes),
 		.error_recipient = c->error_notice_recipient,
 		.bounce_recipient = c->bounce_notice_recipient,
 		.sender = c->double_bounce_sender,
 		.mail_name = c->mail_name };
-	if (unknown.n > 0)
-		return err_set(e, RC_PERM,
-		    "unknown notify_classes value \"%.*s\" in \"%.*s\"", /* compat */
-		    STR_ARG(str_head(unknown, 60)),
-		    STR_ARG(str_head(c->notify_classes, 100)));
 	s->server[0].has_listener = s->server[1].has_listener = n->classes != 0;
 	return notice_conf_load(n, req, w->mem, e);
 }
