@@ -121,11 +121,20 @@ command_fatal(struct command *c, int status, const char *fmt, ...)
 
 /* ---- start ---- */
 
+static struct str
+base_name(const struct command *c)
+{
+	struct str name = str_c(c->name);
+	size_t slash = str_rfind(name, '/');
+
+	return slash < name.n ? str_from(name, slash + 1) : name;
+}
+
 static const struct conf_snapshot *
 load(struct command *c, const char *dir)
 {
 	struct conf_load what = { .config_directory = str_c(dir),
-		.process_name = str_c(c->name),
+		.process_name = base_name(c),
 		.without_master = true };
 	const struct conf_snapshot *s = NULL;
 	struct err e = { 0 };
@@ -187,7 +196,7 @@ open_log(struct command *c)
 	if (conf_get(c->snapshot, NULL, STR("myhostname"), c->mem, &host, &e) != RC_OK)
 		host = STR("localhost");
 	host = str_head(host, str_find(host, '.'));
-	tag = arena_printf(c->mem, "%.*s/%s", STR_ARG(tag), c->name);
+	tag = arena_printf(c->mem, "%.*s/%.*s", STR_ARG(tag), STR_ARG(base_name(c)));
 	file = c->conf.maillog_file;
 	if (file.n == 0) {
 		c->log = log_new(tag.p, arena_cstr(c->mem, host));

@@ -13,7 +13,7 @@ struct log;
 struct loop;
 
 struct command {
-	const char *name; /* "postqueue" */
+	const char *name; /* "postqueue"; messages begin so */
 	struct arena *mem;
 	const struct conf_snapshot *snapshot;
 	struct conf_cmd conf;
@@ -24,7 +24,8 @@ struct command {
 /* Reads the configuration of `config_dir` (-c), else of MAIL_CONFIG, else /etc/postfix; a
  * set-gid command accepts only what alternate_config_directories and
  * multi_instance_directories name, and forgets its environment. Ends the process with
- * status 1 and a message when it cannot. */
+ * status 1 and a message when it cannot. `name` may have folders in front, for messages.
+ */
 void command_init(struct command *c, const char *name, const char *config_dir);
 /* On standard error as "name: text", and in the mail log. */
 void command_say(struct command *c, const char *fmt, ...) PRINTF(2, 3);

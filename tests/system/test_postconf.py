@@ -45,7 +45,14 @@ def conf(tmp_path):
 
 
 def postconf(conf, *args):
-    return subprocess.run([BIN / "postconf", "-c", conf, *args], capture_output=True, text=True)
+    return subprocess.run(["postconf", "-c", conf, *args], executable=BIN / "postconf", capture_output=True, text=True)
+
+
+def test_warnings_begin_with_the_name_as_it_was_called(conf):
+    for prog, args in (("postconf", ["nosuch"]), ("postcat", ["-q", "NOSUCH0"])):
+        for name in (f"/x/{prog}", f"./{prog}", prog):
+            said = subprocess.run([name, "-c", conf, *args], executable=BIN / prog, capture_output=True, text=True).stderr
+            assert said.startswith(name + ": "), (name, said)
 
 
 @pytest.mark.parametrize("args,out", [

@@ -244,7 +244,8 @@ main(int argc, char **argv)
 
 	(void)signal(SIGPIPE, SIG_DFL);
 	parse(p, argc, argv);
-	command_init(&p->c, "postcat", p->config_dir);
+	/* compat: it is called by its whole path, unlike others. */
+	command_init(&p->c, argc > 0 ? argv[0] : "postcat", p->config_dir);
 	if (p->is_bad || optind == argc)
 		command_fatal(&p->c, 1, USAGE);
 	for (int i = optind; i < argc; i++)

@@ -175,6 +175,8 @@ main(int argc, char **argv)
 	struct options o;
 	int status = 0;
 
+	if (argc > 0)
+		speak_as(argv[0]); /* compat: with its folder */
 	options_parse(argc, argv, &o);
 	if ((o.mode & MODES_CHANGE) != 0 && (o.mode & MODES_MASTER) != 0)
 		edit_master_cf(&o);
