@@ -26,6 +26,7 @@ struct loose {
 	size_t n;
 	/* The tokens of an address, and how many addresses there were. */
 	size_t from, to, found;
+	bool has_more; /* a comment, a phrase, a comma, a group */
 };
 
 static bool
@@ -72,6 +73,7 @@ skip_comment(struct loose *l)
 {
 	unsigned depth = 0;
 
+	l->has_more = true;
 	for (; l->in.n > 0; l->in = str_from(l->in, 1)) {
 		char c = *l->in.p;
 
@@ -203,7 +205,9 @@ find_addresses(struct loose *l)
 		bool separates =
 		    is(l, i, ';') || (is(l, i, ',') && !is_in_route(l, from, i));
 
+		l->has_more = l->has_more || separates;
 		if (is(l, i, '<')) { /* what was before is a phrase */
+			l->has_more = l->has_more || from < i;
 			l->found = found_before;
 			from = i + 1;
 		} else if (separates || is(l, i, '>')) {
@@ -292,7 +296,7 @@ put_together(struct loose *l, struct str *out)
 }
 
 enum rc
-addr_loose_read(struct str word, struct arena *mem, struct str *out)
+addr_loose_read(struct str word, unsigned flags, struct arena *mem, struct str *out)
 {
 	struct loose *l = arena_get(mem, sizeof(*l));
 	enum rc rc = RC_OK;
@@ -313,6 +317,8 @@ addr_loose_read(struct str word, struct arena *mem, struct str *out)
 	drop_group_names(l);
 	find_addresses(l);
 	if (l->found > 1)
+		return RC_PERM;
+	if ((flags & ADDR_STRICT) != 0 && (l->has_more || !str_starts(word, STR("<"))))
 		return RC_PERM;
 	return l->found == 0 ? RC_NONE : put_together(l, out);
 }

@@ -13,10 +13,13 @@ bool addr_word_is_plain(struct str word);
  * and comments are gone from *out, its local part has the quotes that it needs; whether
  * its domain is one, and whether its bytes are allowed, is for addr_path_parse() to say.
  *
+ * `flags`: ADDR_STRICT: <> has to begin it, and nothing but one address may be there.
+ *
  * Memory:  *out lives in `mem`; without <>; set on RC_OK.
  * Returns: RC_NONE: no address, or "": the null address, where that is allowed; RC_PERM:
- *          more than one address; RC_TEMP: `mem` is full.
+ *          more than one address, or not strict; RC_TEMP: `mem` is full.
  * Limits:  256 tokens, else RC_PERM.
  * Source:  RFC 822 6.1, and what Postfix 3.7 answered (loose_test.c). */
-MUST_USE enum rc addr_loose_read(struct str word, struct arena *mem, struct str *out);
+MUST_USE enum rc addr_loose_read(
+    struct str word, unsigned flags, struct arena *mem, struct str *out);
 #endif

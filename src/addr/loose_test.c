@@ -1,6 +1,7 @@
 /* What words of MAIL and RCPT mean when RFC 5321 does not know them, as Postfix 3.7
  * answered. */
 #include "addr/loose.h"
+#include "addr/address.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -96,7 +97,7 @@ one_address(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct arena *mem = arena_new(1 << 20);
 		struct str out = STR("");
-		enum rc rc = addr_loose_read(str_c(rows[i].word), mem, &out);
+		enum rc rc = addr_loose_read(str_c(rows[i].word), 0, mem, &out);
 
 		if (rc != RC_OK || !str_eq(out, str_c(rows[i].want)))
 			fail_msg("%s: %d, %.*s, not %s", rows[i].word, (int)rc,
@@ -122,11 +123,31 @@ several_or_none(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(several); i++)
-		if (addr_loose_read(str_c(several[i]), mem, &out) != RC_PERM)
+		if (addr_loose_read(str_c(several[i]), 0, mem, &out) != RC_PERM)
 			fail_msg("%s", several[i]);
 	for (size_t i = 0; i < ARRAY_LEN(none); i++)
-		if (addr_loose_read(str_c(none[i]), mem, &out) != RC_NONE)
+		if (addr_loose_read(str_c(none[i]), 0, mem, &out) != RC_NONE)
 			fail_msg("%s", none[i]);
+	arena_free(&mem);
+}
+
+static void
+strict_words(void **state)
+{
+	static const char *const good[] = { "<a@b.>", "< a@b >", "<a@b@c>", "<@r:a@b>",
+		"<<a@b>>", "<[a]@b>", "<a\\@b@c>", "<>" };
+	static const char *const bad[] = { "a@b", "<a@b>(c)", "<(c)a@b>", "<a@b,>",
+		"<g:a@b;>", "x<a@b>", "\"x\"<a@b>", "<a@b>;" };
+	struct arena *mem = arena_new(1 << 20);
+	struct str out;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(good); i++)
+		if (addr_loose_read(str_c(good[i]), ADDR_STRICT, mem, &out) == RC_PERM)
+			fail_msg("%s", good[i]);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		if (addr_loose_read(str_c(bad[i]), ADDR_STRICT, mem, &out) != RC_PERM)
+			fail_msg("%s", bad[i]);
 	arena_free(&mem);
 }
 
@@ -157,11 +178,13 @@ has_limits(void **state)
 
 	(void)state;
 	memset(dots, '.', sizeof(dots));
-	assert_int_equal(addr_loose_read(str_n(dots, sizeof(dots)), mem, &out), RC_PERM);
+	assert_int_equal(
+	    addr_loose_read(str_n(dots, sizeof(dots)), 0, mem, &out), RC_PERM);
 	memset(dots, '(', sizeof(dots));
-	assert_int_equal(addr_loose_read(str_n(dots, sizeof(dots)), mem, &out), RC_NONE);
+	assert_int_equal(
+	    addr_loose_read(str_n(dots, sizeof(dots)), 0, mem, &out), RC_NONE);
 	memset(dots, '[', sizeof(dots));
-	assert_int_equal(addr_loose_read(str_n(dots, sizeof(dots)), mem, &out), RC_OK);
+	assert_int_equal(addr_loose_read(str_n(dots, sizeof(dots)), 0, mem, &out), RC_OK);
 	arena_free(&mem);
 }
 
@@ -169,8 +192,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(one_address),
-		cmocka_unit_test(several_or_none), cmocka_unit_test(plain_words),
-		cmocka_unit_test(has_limits) };
+		cmocka_unit_test(several_or_none), cmocka_unit_test(strict_words),
+		cmocka_unit_test(plain_words), cmocka_unit_test(has_limits) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -234,7 +234,7 @@ without_oddities(struct str address, struct arena *mem)
 	addr_split(address, &local, &domain);
 	if (addr_quote_local(local, mem).p == local.p)
 		return address;
-	switch (addr_loose_read(address, mem, &better)) {
+	switch (addr_loose_read(address, 0, mem, &better)) {
 	case RC_OK:
 		return better;
 	case RC_TEMP:

@@ -93,10 +93,10 @@ no_room(struct smtp_path_bad *bad)
 	return RC_TEMP;
 }
 
-/* What Postfix lets pass without strict_rfc821_envelopes and src/addr does not, made
+/* What Postfix lets pass and src/addr does not, made
  * "<address>" or, when nobody could read it, "<": `word` itself where it is plain. */
 static enum rc
-make_readable(struct str word, struct arena *mem, struct str *out)
+make_readable(struct str word, unsigned flags, struct arena *mem, struct str *out)
 {
 	struct str address = STR("");
 	enum rc rc;
@@ -104,7 +104,7 @@ make_readable(struct str word, struct arena *mem, struct str *out)
 	*out = word;
 	if (addr_word_is_plain(word))
 		return RC_OK;
-	rc = addr_loose_read(word, mem, &address);
+	rc = addr_loose_read(word, flags, mem, &address);
 	if (rc == RC_TEMP)
 		return rc;
 	/* compat: "a@b" in quotes is a@b. */
@@ -183,11 +183,17 @@ read_path(const struct path_request *r, struct arena *mem, struct str *address,
 	if (first_word(in, &word) != RC_OK)
 		return refuse(bad, r->bad_address);
 	path_text = word;
-	rc = (r->flags & ADDR_STRICT) != 0 ? RC_OK : make_readable(word, mem, &path_text);
+	rc = make_readable(word, r->flags, mem, &path_text);
 	if (rc == RC_OK)
-		rc = addr_path_parse(path_text, r->flags, mem, &path, NULL);
+		rc = addr_path_parse(
+		    path_text, r->flags & ~(unsigned)ADDR_STRICT, mem, &path, NULL);
 	if (rc == RC_TEMP)
 		return no_room(bad);
+	/* compat: strictly, nobody at a domain is no sender. */
+	if (rc == RC_OK && (r->flags & ADDR_STRICT) != 0 &&
+	    (str_starts(path.external, STR("\"\"@")) ||
+		str_starts(path.external, STR("\"@"))))
+		rc = RC_PERM;
 	/* Something is glued to the path: "<a@b>SIZE=1". */
 	if (rc == RC_OK && (path.rest.n > 0 || !domain_is_fine(r, path.domain) ||
 			       is_broken_literal(&path)))
@@ -535,7 +541,7 @@ smtp_path_vrfy(struct str arg, struct arena *mem, struct str *out)
 	arg = str_trim(arg);
 	if (first_word(arg, &word) != RC_OK || word.n < arg.n)
 		return RC_PERM;
-	rc = make_readable(word, mem, &word);
+	rc = make_readable(word, 0, mem, &word);
 	if (rc == RC_OK)
 		rc = addr_path_parse(word, ADDR_UTF8_OK, mem, &path, NULL);
 	if (rc == RC_OK)
