@@ -1,0 +1,26 @@
+"""Differences that docs/differences.md has: taken away from both sides before they are compared."""
+import re
+
+# `recipient given as "d.e"@x, d\\.f@x or with a source route`: the original recipient as it was written, or as it is meant.
+ORIGINAL = [r"( ORCPT=rfc822;)(\S+)", r"(, orig_to=<)(.*?)(?=>, relay)", r"^(X-Original-To: )(.*)"]
+
+
+def meant(text):
+    text = re.sub(r"\+([0-9A-F]{2})", lambda m: chr(int(m[1], 16)), text)
+    text = re.sub(r"\([^()]*\)?", "", text)
+    text = re.sub(r"^.*:(?=[^:@]*@[^:@\[]*$)", "", text)  # a route, a group
+    return re.sub(r"[\"\\<>,;: \t\[\]]|\.$", "", text)
+
+
+def line(text):
+    for pattern in ORIGINAL:
+        text = re.sub(pattern, lambda m: m[1] + meant(m[2]), text)
+    return text
+
+
+def explained(value):
+    if isinstance(value, str):
+        return line(value)
+    if isinstance(value, list):
+        return [explained(v) for v in value]
+    return {k: explained(v) for k, v in value.items()}
