@@ -301,14 +301,7 @@ step(struct player *p, struct str line)
 	struct buf bytes;
 
 	buf_init(&bytes, (size_t)4 << 20);
-	if (scenario_is(line, "C", &args)) {
-		scenario_unescape(args, &bytes);
-		scenario_unescape(STR("\\r\\n"), &bytes);
-		feed(p, &bytes);
-	} else if (scenario_is(line, "R", &args) || str_starts(line, STR("R*"))) {
-		bool many = line.p[1] == '*';
-
-		scenario_raw(many ? str_from(line, 2) : args, many, &bytes);
+	if (scenario_peer(line, "C", &bytes)) {
 		feed(p, &bytes);
 	} else if (scenario_is(line, "=", &args))
 		told_answer(p, args);

@@ -128,8 +128,8 @@ scenario_number(struct str s)
 	return n;
 }
 
-void
-scenario_raw(struct str args, bool is_repeat, struct buf *out)
+static void
+put_raw(struct str args, bool is_repeat, struct buf *out)
 {
 	struct str count = STR("1");
 	struct buf unit;
@@ -148,6 +148,23 @@ scenario_raw(struct str args, bool is_repeat, struct buf *out)
 		room[i] = unit.p[unit.start + i % unit.n];
 	buf_added(out, n * unit.n);
 	buf_fini(&unit);
+}
+
+bool
+scenario_peer(struct str line, const char *who, struct buf *out)
+{
+	bool is_repeat = str_starts(line, STR("R*"));
+	struct str args;
+
+	if (scenario_is(line, who, &args)) {
+		scenario_unescape(args, out);
+		scenario_unescape(STR("\\r\\n"), out);
+		return true;
+	}
+	if (!is_repeat && !scenario_is(line, "R", &args))
+		return false;
+	put_raw(is_repeat ? str_from(line, 2) : args, is_repeat, out);
+	return true;
 }
 
 static void

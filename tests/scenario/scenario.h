@@ -24,11 +24,12 @@
  *	heard text  chapter N	conf listener yes: for transcripts; N: the trouble so far
  *
  * Client:  S text	a line from the server	C text	a line to it
- *	job NAME=VALUE...	the message: sender= rcpt= (many) size= envid= ret= 8bit
- *dots long body text		its content, with C escapes (several: one after the other)
+ *	job NAME=VALUE...	the message: sender= rcpt= (many) size= envid= ret=
+ *				8bit dots long
+ *	body text		its content, with C escapes (several: one after the other)
  *	deliver  quit		what the shell does; fail text: content cannot be read;
  *	refuse text		it cannot be converted
- *	O INDEX ok|temp|perm DSN text	an outcome	7bit	the content is asked for so
+ *	O INDEX ok|temp|perm DSN text	an outcome	7bit	content as 7-bit, please
  *	done [next RC DSN text] [closing] */
 #include "base/buf.h"
 
@@ -54,7 +55,9 @@ bool scenario_is(struct str line, const char *word, struct str *args);
 void scenario_unescape(struct str in, struct buf *out);
 void scenario_escape(struct str in, struct buf *out);
 void scenario_say(struct buf *trace, const char *fmt, ...) PRINTF(2, 3);
-void scenario_raw(struct str args, bool is_repeat, struct buf *out);
+/* What the peer sends: a line "WHO text" with its CRLF, "R text" as it stands, "R* N
+ * text" that many times. False: the line says something else. */
+bool scenario_peer(struct str line, const char *who, struct buf *out);
 uint64_t scenario_number(struct str s);
 /* Bytes in lines: whole lines go to the trace, each as "PREFIX text". */
 void scenario_lines(struct buf *pending, const char *prefix, struct buf *trace);
