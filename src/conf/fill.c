@@ -181,14 +181,6 @@ conf_check(const struct conf_snapshot *s, struct err *e)
 	struct str transport;
 	enum rc rc = RC_OK;
 
-	/* What is set goes first: a default that refers to it is not to blame. */
-	for (size_t i = 0; i < s->main.n && rc == RC_OK; i++) {
-		p = conf_param_find(s->main.v[i].name);
-		if (p == NULL)
-			p = conf_template_find(s->main.v[i].name, &transport);
-		if (p != NULL)
-			rc = check_main(s, p, s->main.v[i].name, e);
-	}
 	/* What is set goes first, so that a mistake is reported where it stands and not
 	 * at a default that refers to it. */
 	for (size_t i = 0; i < s->main.n && rc == RC_OK; i++) {
