@@ -175,7 +175,7 @@ fill_service(struct service *s, struct worker *w, struct err *e)
 		rc = match_list_parse(s->conf.smtp_connection_cache_destinations,
 		    &match_files_os, w->mem, &s->cached, e);
 	if (rc == RC_OK)
-		rc = notice_load(s, e);
+		rc = history_load(s, e);
 	return rc == RC_OK ? fill_addresses(s, w, e) : rc;
 }
 

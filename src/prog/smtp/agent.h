@@ -7,7 +7,7 @@
  *	job     one delivery: next hops, hosts, recipients that are left
  *	conn    one connection: socket, SMTP session, bytes in and out
  *	convert 8-bit content for servers that want 7 bits
- *	notice  what the postmaster is told of servers
+ *	history what was said, for notices to the postmaster
  *	pool    connections that wait for another message
  */
 #include "agent/delivery.h"
@@ -106,17 +106,17 @@ uint64_t agent_random(void *agent);
  */
 void missing_find(struct service *s);
 
-/* ---- notice ---- */
+/* ---- history ---- */
 
 struct conn;
 struct job;
 /* notify_classes; before confinement. */
-MUST_USE enum rc notice_load(struct service *s, struct err *e);
+MUST_USE enum rc history_load(struct service *s, struct err *e);
 /* The connection begins a message; what both sides say; the message's end. */
-void notice_begin(struct conn *c, const struct job *j);
-void notice_heard(struct conn *c, struct str bytes);
-void notice_said(struct conn *c, const struct smtp_cx *fx);
-void notice_end(struct conn *c);
+void history_begin(struct conn *c, const struct job *j);
+void history_heard(struct conn *c, struct str bytes);
+void history_said(struct conn *c, const struct smtp_cx *fx);
+void history_end(struct conn *c);
 
 /* ---- target ---- */
 

@@ -103,7 +103,7 @@ conn_free(struct conn *c)
 		loop_io_remove(a->loop, &c->io);
 		(void)close(c->io.fd);
 	}
-	notice_end(c);
+	history_end(c);
 	smtp_client_free(&c->session);
 	buf_fini(&c->in);
 	buf_fini(&c->out);
@@ -320,7 +320,7 @@ become_idle(struct conn *c)
 
 	c->state = CONN_IDLE;
 	c->idle_since_us = now_of(c);
-	notice_end(c);
+	history_end(c);
 	forget_content(c);
 	buf_release(&c->in);
 	buf_release(&c->out);
@@ -367,7 +367,7 @@ carry_out(struct conn *c)
 		switch (fx.type) {
 		case SMTP_CX_SEND:
 			note_set_up(c, fx.data);
-			notice_said(c, &fx);
+			history_said(c, &fx);
 			if (buf_put(&c->out, fx.data) != RC_OK)
 				smtp_client_lost(c->session, now_of(c));
 			break;
@@ -467,7 +467,7 @@ pump(struct conn *c)
 		used = 0;
 		if (c->in.n > 0 && c->state != CONN_IDLE && !c->is_reading)
 			used = smtp_client_recv(c->session, now_of(c), buf_view(&c->in));
-		notice_heard(c, str_head(buf_view(&c->in), used));
+		history_heard(c, str_head(buf_view(&c->in), used));
 		buf_consume(&c->in, used);
 	} while (used > 0);
 	if (c->state == CONN_IDLE)
@@ -555,7 +555,7 @@ conn_deliver(struct conn *c, struct job *j)
 	loop_timer_cancel(loop_of(c), &c->timer);
 	c->state = CONN_BUSY;
 	c->job = j;
-	notice_begin(c, j);
+	history_begin(c, j);
 	c->uses++;
 	c->is_set_up = false;
 	c->wants_content = false;

@@ -57,7 +57,7 @@ load_way_in(struct service *s, struct err *e)
 }
 
 enum rc
-notice_load(struct service *s, struct err *e)
+history_load(struct service *s, struct err *e)
 {
 	const struct conf_smtp *c = &s->conf;
 
@@ -78,7 +78,7 @@ notice_load(struct service *s, struct err *e)
 /* ---- one message ---- */
 
 void
-notice_begin(struct conn *c, const struct job *j)
+history_begin(struct conn *c, const struct job *j)
 {
 	const struct notice_conf *n = c->service->notices;
 
@@ -90,21 +90,21 @@ notice_begin(struct conn *c, const struct job *j)
 }
 
 void
-notice_heard(struct conn *c, struct str bytes)
+history_heard(struct conn *c, struct str bytes)
 {
 	if (c->history != NULL && bytes.n > 0)
 		transcript_add(c->history, TRANSCRIPT_IN, bytes);
 }
 
 void
-notice_said(struct conn *c, const struct smtp_cx *fx)
+history_said(struct conn *c, const struct smtp_cx *fx)
 {
 	if (c->history != NULL && !fx->is_content)
 		transcript_add(c->history, TRANSCRIPT_OUT, fx->data);
 }
 
 void
-notice_end(struct conn *c)
+history_end(struct conn *c)
 {
 	struct notice_text text = { .trouble = SMTP_TROUBLE_PROTOCOL,
 		.who = "SMTP client",
