@@ -21,9 +21,9 @@ struct verify_question {
 	int64_t wait_us; /* for the outcome of a probe; 0: what is known now */
 };
 
-/* done is called once,
- * later, never inside this call. Returns a handle for verify_client_cancel(), gone once
- * `done` is called; NULL: there is no queue to ask now, done will not be called. */
+/* `done` is called once, later, never inside this call. Returns a handle for
+ * verify_client_cancel(), gone once `done` is called; NULL: there is no queue to ask now,
+ * `done` will not be called. */
 MUST_USE struct verify_query *verify_client_ask(struct submit *s,
     const struct verify_question *what, verify_done_fn *done, void *arg);
 /* `done` will not be called. *q may be NULL; it becomes NULL. */

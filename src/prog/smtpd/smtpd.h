@@ -224,9 +224,9 @@ MUST_USE enum rc service_load(struct service *s, struct err *e);
  * clients of this one are turned away. */
 MUST_USE enum rc service_open(struct service *s, struct smtpd *d,
     const struct worker_service *entry, struct err *e);
-/* Accepts, or stops accepting, as the limit and draining say. */
 /* Not more than so many sessions in this process, whatever maxproc allows. */
 void service_limit(struct service *s, size_t max_sessions);
+/* Accepts, or stops accepting, as the limits say. */
 void service_listen(struct service *s);
 
 /* ---- conn.c ---- */
