@@ -18,6 +18,9 @@
 #define JOB_ARENA_MAX  ((size_t)32 << 20)
 #define NOTIFY_SUCCESS 2   /* RFC 3461, see wire/messages.ipc */
 #define SPARE_MAX      256 /* job structures kept for the next */
+/* Without a channel: after so long the first question for another, and the last pause. */
+#define ASK_FIRST_US (US_PER_SEC / 2)
+#define ASK_LAST_US  (60 * US_PER_SEC)
 
 struct channel {
 	struct list node;
@@ -40,7 +43,11 @@ struct delivery {
 	struct list channels, orphans, spares;
 	unsigned n_open, n_spares;
 	bool is_draining;
+	struct loop_timer ask;
+	int64_t pause_us, attached_us;
 };
+
+static void on_ask(void *arg);
 
 const char *
 delivery_what_name(enum delivery_what what)
@@ -68,6 +75,8 @@ delivery_new(const struct delivery_request *req)
 	list_init(&d->channels);
 	list_init(&d->orphans);
 	list_init(&d->spares);
+	d->pause_us = ASK_FIRST_US;
+	loop_timer_init(&d->ask, on_ask, d);
 	return d;
 }
 
@@ -265,6 +274,27 @@ check_idle(struct delivery *d)
 		d->req.ops->idle(d->req.ctx);
 }
 
+/* A queue that is started anew brings its own channel; one that lives on, while ours was
+ * closed for want of a descriptor, does not. Less and less often, as in submit.c. */
+static void
+ask_later(struct delivery *d)
+{
+	if (d->req.worker == NULL || d->is_draining || !list_is_empty(&d->channels))
+		return;
+	loop_timer_set(d->req.loop, &d->ask, loop_now_us(d->req.loop) + d->pause_us);
+	d->pause_us = d->pause_us < ASK_LAST_US / 2 ? 2 * d->pause_us : ASK_LAST_US;
+}
+
+static void
+on_ask(void *arg)
+{
+	struct delivery *d = arg;
+
+	if (!d->is_draining)
+		worker_need(d->req.worker, STR("delivery"));
+	ask_later(d);
+}
+
 static void
 on_close(void *arg, const char *why)
 {
@@ -275,6 +305,9 @@ on_close(void *arg, const char *why)
 		log_warn(d->req.log, "delivery channel: %s", why);
 	drop_channel(ch);
 	check_idle(d);
+	if (loop_now_us(d->req.loop) - d->attached_us >= ASK_LAST_US)
+		d->pause_us = ASK_FIRST_US;
+	ask_later(d);
 }
 
 void
@@ -288,6 +321,8 @@ delivery_attach(struct delivery *d, int fd)
 		.on_close = on_close,
 		.arg = ch };
 
+	loop_timer_cancel(d->req.loop, &d->ask);
+	d->attached_us = loop_now_us(d->req.loop);
 	ch->d = d;
 	list_init(&ch->jobs);
 	ch->ipc = ipc_channel_new(d->req.loop, fd, &conf);
@@ -328,6 +363,7 @@ delivery_free(struct delivery **dp)
 
 	if (d == NULL)
 		return;
+	loop_timer_cancel(d->req.loop, &d->ask);
 	while ((node = list_first(&d->channels)) != NULL)
 		drop_channel(CONTAINER_OF(node, struct channel, node));
 	free_jobs(&d->orphans);

@@ -3,6 +3,7 @@
  * When the control channel closes, master is gone: the worker stops, as if told to. */
 #include "agent/lookup_client.h"
 #include "agent/worker_int.h"
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -254,9 +255,7 @@ static const struct ipc_handlers control_handlers = {
 static void
 need_lookup(void *arg)
 {
-	struct worker *w = arg;
-
-	ipc_send_need(w->in->control, &(struct wire_need){ .role = STR("lookup") });
+	worker_need(arg, STR("lookup"));
 }
 
 struct lookup_client *
@@ -279,16 +278,30 @@ worker_lookup(struct worker *w)
 	return w->in->lookup;
 }
 
+/* Channels come as descriptors over the control channel, which would close for want of a
+ * place. */
+static bool
+has_descriptor(void)
+{
+	int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+	bool has = fd >= 0;
+
+	os_fd_close(&fd);
+	return has;
+}
+
 void
 worker_need(struct worker *w, struct str role)
 {
+	if (!has_descriptor())
+		return;
 	ipc_send_need(w->in->control, &(struct wire_need){ .role = role });
 }
 
 void
 worker_need_queue(void *arg)
 {
-	worker_need(arg, STR("queue"));
+	worker_need(arg, STR("submit"));
 }
 
 /* ---- start ---- */

@@ -88,7 +88,9 @@ struct worker_service *worker_service(struct worker *w, struct str name);
 /* This process's way to tables that may keep one waiting; made by the first call, before
  * worker_run(). Master is asked to start `lookup` when there is a question for it. */
 struct lookup_client *worker_lookup(struct worker *w);
-/* There is work for a role that master starts only then: "anvil". */
+/* There is work for a role that master starts only then ("anvil"), or a channel is wanted
+ * ("submit", "delivery", "lookup"). Who needs it says so again until it is there: nothing
+ * is said while there is no descriptor for it. */
 void worker_need(struct worker *w, struct str role);
 /* For submit_on_lost(); `arg` is the struct worker. */
 void worker_need_queue(void *arg);

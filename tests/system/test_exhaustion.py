@@ -89,6 +89,25 @@ def test_a_process_without_descriptors_burns_time(tmp_path):
         sink.wait(4)
 
 
+def test_mail_waits_for_ever_behind_agents_that_had_no_descriptor(tmp_path):
+    """A large message comes with a descriptor of its own: who has no place for it loses its channel, and gets another."""
+    with Sink() as sink, Instance(tmp_path, sink_port=sink.port) as m:
+        agents = m.pids("smtp")
+        with contextlib.ExitStack() as poor:
+            for pid in agents:
+                poor.enter_context(no_descriptors(pid))
+            for _ in agents:
+                assert m.send("x@relay.test", body=LARGE).startswith("250")
+            m.wait_log(r"to=<x@relay\.test>.* status=deferred", count=len(agents))
+        for _ in range(2 * len(agents)):
+            assert m.send("x@relay.test").startswith("250")
+        sink.wait(2 * len(agents))
+        m.cmd("postqueue", "-f")
+        m.wait_empty()
+        assert m.pids("smtp") == agents
+        assert len(sink.messages) == 3 * len(agents)
+
+
 def test_a_full_worker_dies_with_its_first_session_after_a_reload(tmp_path):
     port = free_port()
     with Instance(tmp_path, master=f"127.0.0.1:{port} inet n - n - 2 smtpd\n") as m, contextlib.ExitStack() as stack:

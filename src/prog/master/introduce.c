@@ -11,7 +11,8 @@
 #include "os/fd.h"
 #include "os/sock.h"
 
-#define TEXTS_MAX ((size_t)CONF_VALUE_MAX * 4)
+#define TEXTS_MAX   ((size_t)CONF_VALUE_MAX * 4)
+#define CROSSING_US US_PER_SEC
 
 static const struct {
 	unsigned hub; /* a role of one process */
@@ -88,6 +89,7 @@ introduce_two(struct process *hub, struct process *other, const char *purpose)
 	}
 	tell(hub, other, purpose, pair[0]);
 	tell(other, hub, purpose, pair[1]);
+	other->introduced_us = loop_now_us(other->m->loop);
 }
 
 /* A new queue is for all: also those that drain have mail to hand in. A new lookup has
@@ -125,21 +127,21 @@ introduce(struct process *p)
 	}
 }
 
-/* Not for anvil, which would count anew. */
+/* Not to anvil, which would count anew. Who was introduced just now may have asked before
+ * he knew, and would lose what he has begun on that channel: he asks again if he must. */
 void
-introduce_again(struct process *p, struct str role)
+introduce_again(struct process *p, struct str purpose)
 {
 	struct master *m = p->m;
 
-	if (!p->is_ready)
+	if (!p->is_ready || loop_now_us(m->loop) - p->introduced_us < CROSSING_US)
 		return;
 	for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
 		struct process *hub = m->roles[pairs[i].hub].slots[0].now;
 
 		if (p->role == &m->roles[pairs[i].role] && hub != NULL && hub->is_ready &&
-		    (strcmp(pairs[i].purpose, "submit") == 0 ||
-			strcmp(pairs[i].purpose, "lookup") == 0) &&
-		    str_is(role, hub->role->name) && may_meet(m, i))
+		    pairs[i].hub != ROLE_ANVIL && str_is(purpose, pairs[i].purpose) &&
+		    may_meet(m, i))
 			introduce_two(hub, p, pairs[i].purpose);
 	}
 }

@@ -91,6 +91,7 @@ struct process {
 	uint32_t instance;
 	pid_t pid;
 	int64_t started_us;
+	int64_t introduced_us; /* to the last hub; 0: to none */
 	struct loop_child child;
 	struct ipc_channel *control;
 	bool is_ready, is_told; /* told to drain or stop: its end is no accident */
@@ -181,9 +182,9 @@ const char *process_path(const struct process *p, char *buf, size_t n);
 
 /* introduce.c: gives `p`, which is ready, channels to everybody it may talk to. */
 void introduce(struct process *p);
-/* Its channel to this role, queue or lookup, is broken: another one, when that is there.
- */
-void introduce_again(struct process *p, struct str role);
+/* Its channel for this purpose ("submit", "delivery", "lookup") is broken: another one,
+ * when who is at its other end is there. */
+void introduce_again(struct process *p, struct str purpose);
 
 /* supervise.c */
 void supervise_start(struct master *m); /* fills the empty slots */
