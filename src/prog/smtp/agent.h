@@ -67,7 +67,7 @@ struct service {
 struct pool {
 	struct hmap by_site, by_endpoint;
 	struct list idle; /* the one idle for the longest first */
-	size_t n;
+	size_t n, max;
 };
 
 struct agent {

@@ -3,8 +3,20 @@
 #include "prog/smtp/agent.h"
 #include "os/random.h"
 #include <string.h>
+#include <sys/resource.h>
 
 #define IDLE_MAX 1000 /* connections kept for reuse, in all */
+
+/* Connections that only may be of use must not keep work from getting descriptors. */
+static size_t
+idle_max(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) != 0 || r.rlim_cur / 2 >= IDLE_MAX)
+		return IDLE_MAX;
+	return (size_t)r.rlim_cur / 2;
+}
 
 void
 pool_init(struct pool *p)
@@ -16,6 +28,7 @@ pool_init(struct pool *p)
 	hmap_init(&p->by_endpoint, seed);
 	list_init(&p->idle);
 	p->n = 0;
+	p->max = idle_max();
 }
 
 /* The service takes part in the key, because its parameters made the session what it is.
@@ -61,7 +74,7 @@ pool_wants(const struct conn *c)
 	const struct conf_smtp *conf = &c->service->conf;
 	const struct agent *a = c->service->agent;
 
-	if (a->is_draining || a->pool.n >= IDLE_MAX || c->out.n > 0 || c->in.n > 0 ||
+	if (a->is_draining || a->pool.n >= a->pool.max || c->out.n > 0 || c->in.n > 0 ||
 	    conf->smtp_connection_cache_time_limit_us <= 0)
 		return false;
 	return conf->smtp_connection_cache_on_demand || is_cached_destination(c);
