@@ -1,7 +1,8 @@
 /* Owns defaults that depend on the host: its name, its domain, its networks.
  *
  * The facts are gathered once, by who loads the files, and travel in the snapshot: a
- * confined worker computes the same values without asking the kernel or a resolver. */
+ * confined worker computes the same values without asking the kernel or a resolver.
+ * Commands, of which few want to know, ask the resolver when they do. */
 #include "conf/host_int.h"
 #include "addr/net.h"
 #include "base/arena.h"
@@ -149,12 +150,25 @@ is_address(struct str item)
 	return addr_ip_parse(without_brackets(item), &ip) == RC_OK;
 }
 
+static enum rc
+resolve_names(struct str list, struct arena *mem, struct buf *b, struct err *e)
+{
+	struct str item;
+	enum rc rc = RC_OK;
+
+	while (rc == RC_OK && conf_list_next(&list, &item) == RC_OK)
+		if (!is_keyword(item) && !is_address(item) &&
+		    resolve_name(item, mem, b) != RC_OK)
+			rc = err_set(e, RC_TEMP, "memory limit");
+	return rc;
+}
+
 /* The names in `parameter`; those of a service only where its -o says something else. */
 static enum rc
-resolve_list(
+resolve_parameter(
     const struct conf_lookup *l, struct str parameter, struct buf *b, struct err *e)
 {
-	struct str list, global, item;
+	struct str list, global;
 	enum rc rc = conf_get(l->snapshot, l->service, parameter, l->mem, &list, e);
 
 	if (rc == RC_OK && l->service != NULL) {
@@ -162,11 +176,15 @@ resolve_list(
 		if (rc == RC_OK && str_eq(list, global))
 			return RC_OK;
 	}
-	while (rc == RC_OK && conf_list_next(&list, &item) == RC_OK)
-		if (!is_keyword(item) && !is_address(item) &&
-		    resolve_name(item, l->mem, b) != RC_OK)
-			rc = err_set(e, RC_TEMP, "memory limit");
-	return rc;
+	return rc == RC_OK ? resolve_names(list, l->mem, b, e) : rc;
+}
+
+static enum rc
+keep_names(const struct buf *b, struct arena *mem, struct str *out, struct err *e)
+{
+	if (b->n > 0)
+		*out = arena_str(mem, buf_view(b));
+	return b->n > 0 && out->p == NULL ? err_set(e, RC_TEMP, "memory limit") : RC_OK;
 }
 
 enum rc
@@ -182,18 +200,33 @@ conf_host_resolve(
 	for (size_t i = 0; i < ARRAY_LEN(parameters) && rc == RC_OK; i++) {
 		struct conf_lookup l = { s, NULL, mem, 0 };
 
-		rc = resolve_list(&l, parameters[i], &b, e);
+		rc = resolve_parameter(&l, parameters[i], &b, e);
 		for (size_t k = 0; k < s->master.n && rc == RC_OK; k++) {
 			l.service = &s->master.v[k];
 			if (l.service->n_overrides > 0)
-				rc = resolve_list(&l, parameters[i], &b, e);
+				rc = resolve_parameter(&l, parameters[i], &b, e);
 		}
 	}
-	if (rc == RC_OK && b.n > 0) {
-		*out = arena_str(mem, buf_view(&b));
-		if (out->p == NULL)
-			rc = err_set(e, RC_TEMP, "memory limit");
-	}
+	if (rc == RC_OK)
+		rc = keep_names(&b, mem, out, e);
+	buf_fini(&b);
+	return rc;
+}
+
+/* The names that addresses have: from the snapshot, or found out now. */
+static enum rc
+names_of(const struct conf_lookup *l, struct str list, struct str *out, struct err *e)
+{
+	struct buf b;
+	enum rc rc;
+
+	*out = l->snapshot->host.names;
+	if (!l->snapshot->host.resolves_late)
+		return RC_OK;
+	buf_init(&b, FACTS_MAX);
+	rc = resolve_names(list, l->mem, &b, e);
+	if (rc == RC_OK)
+		rc = keep_names(&b, l->mem, out, e);
 	buf_fini(&b);
 	return rc;
 }
@@ -226,6 +259,8 @@ default_hostname(const struct conf_lookup *l, struct str *out, struct err *e)
 struct addresses {
 	struct addr_net *v;
 	size_t n, max;
+	struct conf_protocols p; /* of others none is taken */
+	struct str names;        /* what names mean: "name=1.2.3.4 …" */
 };
 
 static bool
@@ -253,9 +288,10 @@ count_words(struct str text)
 }
 
 static void
-add_address(struct addresses *a, const struct addr_net *ip, struct conf_protocols p)
+add_address(struct addresses *a, const struct addr_net *ip)
 {
-	if (a->n == a->max || (ip->ip.family == ADDR_IPV4 ? !p.has_ipv4 : !p.has_ipv6))
+	if (a->n == a->max ||
+	    (ip->ip.family == ADDR_IPV4 ? !a->p.has_ipv4 : !a->p.has_ipv6))
 		return;
 	for (size_t i = 0; i < a->n; i++)
 		if (addr_ip_eq(&a->v[i].ip, &ip->ip))
@@ -279,8 +315,7 @@ find_interface(const struct conf_snapshot *s, struct addr_net *ip)
 }
 
 static void
-add_interfaces(const struct conf_snapshot *s, bool loopback_only, struct conf_protocols p,
-    struct addresses *a)
+add_interfaces(const struct conf_snapshot *s, bool loopback_only, struct addresses *a)
 {
 	struct str rest = s->host.addresses, text;
 	struct addr_net ip;
@@ -288,17 +323,17 @@ add_interfaces(const struct conf_snapshot *s, bool loopback_only, struct conf_pr
 	while (str_token(&rest, " ", &text))
 		if (parse_prefixed(text, &ip) &&
 		    (!loopback_only || addr_ip_is_loopback(&ip.ip)))
-			add_address(a, &ip, p);
+			add_address(a, &ip);
 }
 
-/* Adds what `item` was resolved to when the snapshot was made: how many addresses. Of a
- * name for this host's own addresses those count that an interface has; localhost is ::1,
- * too, where there is no IPv6. */
+/* Adds what `item` was resolved to: how many addresses. Of a name for this host's own
+ * addresses those count that an interface has; localhost is ::1, too, where there is no
+ * IPv6. */
 static size_t
-add_name(const struct conf_snapshot *s, struct str item, bool is_inet,
-    struct conf_protocols p, struct addresses *a)
+add_name(
+    const struct conf_snapshot *s, struct str item, bool is_inet, struct addresses *a)
 {
-	struct str rest = s->host.names, text, name, address;
+	struct str rest = a->names, text, name, address;
 	struct addr_net ip;
 	size_t n = 0;
 
@@ -306,16 +341,16 @@ add_name(const struct conf_snapshot *s, struct str item, bool is_inet,
 		if (str_cut(text, '=', &name, &address) && str_ieq(name, item) &&
 		    parse_prefixed(address, &ip) &&
 		    (!is_inet || find_interface(s, &ip))) {
-			add_address(a, &ip, p);
+			add_address(a, &ip);
 			n++;
 		}
 	return n;
 }
 
 static bool
-is_resolved(const struct conf_snapshot *s, struct str item)
+is_resolved(const struct addresses *a, struct str item)
 {
-	struct str rest = s->host.names, text, name, address;
+	struct str rest = a->names, text, name, address;
 
 	while (str_token(&rest, " ", &text))
 		if (str_cut(text, '=', &name, &address) && str_ieq(name, item))
@@ -325,16 +360,16 @@ is_resolved(const struct conf_snapshot *s, struct str item)
 
 static enum rc
 add_item(const struct conf_snapshot *s, struct str parameter, struct str item,
-    struct conf_protocols p, struct addresses *a, struct err *e)
+    struct addresses *a, struct err *e)
 {
 	bool is_inet = str_is(parameter, "inet_interfaces");
 	struct addr_net ip = { .bits = 0 };
 
 	if (addr_ip_parse(without_brackets(item), &ip.ip) != RC_OK) {
 		/* compat: a name outside may come to have an address later. */
-		if (add_name(s, item, is_inet, p, a) > 0 || !is_inet)
+		if (add_name(s, item, is_inet, a) > 0 || !is_inet)
 			return RC_OK;
-		return is_resolved(s, item)
+		return is_resolved(a, item)
 			   ? err_set(e, RC_PERM,
 				 "parameter %.*s: no local interface found for %.*s",
 				 STR_ARG(parameter), STR_ARG(item))
@@ -346,7 +381,7 @@ add_item(const struct conf_snapshot *s, struct str parameter, struct str item,
 		return err_set(e, RC_PERM,
 		    "parameter %.*s: no local interface found for %.*s",
 		    STR_ARG(parameter), STR_ARG(item)); /* compat */
-	add_address(a, &ip, p);
+	add_address(a, &ip);
 	return RC_OK;
 }
 
@@ -393,27 +428,27 @@ own_addresses(const struct conf_lookup *l, struct str parameter, struct addresse
 {
 	const struct conf_snapshot *s = l->snapshot;
 	struct addresses a = { 0 };
-	struct conf_protocols p;
 	struct str list, item;
 	enum rc rc;
 
-	rc = protocols(l, &p, e);
+	rc = protocols(l, &a.p, e);
 	if (rc == RC_OK)
 		rc = conf_lookup_get(l, parameter, &list, e);
+	if (rc == RC_OK)
+		rc = names_of(l, list, &a.names, e);
 	if (rc != RC_OK)
 		return rc;
 	/* Each address comes from one word of one of these. */
-	a.max =
-	    count_words(s->host.addresses) + count_words(s->host.names) + list.n / 2 + 1;
+	a.max = count_words(s->host.addresses) + count_words(a.names) + list.n / 2 + 1;
 	a.v = arena_array(l->mem, a.max, sizeof(*a.v));
 	if (a.v == NULL)
 		return err_set(e, RC_TEMP, "memory limit");
 	if (str_is(list, "all") || str_is(list, "loopback-only")) {
-		add_interfaces(s, !str_is(list, "all"), p, &a);
+		add_interfaces(s, !str_is(list, "all"), &a);
 		list = STR("");
 	}
 	while (rc == RC_OK && conf_list_next(&list, &item) == RC_OK)
-		rc = add_item(s, parameter, item, p, &a, e);
+		rc = add_item(s, parameter, item, &a, e);
 	if (rc == RC_OK)
 		*out = a;
 	return rc;

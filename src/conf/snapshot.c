@@ -140,6 +140,7 @@ conf_load(const struct conf_load *what, struct arena *mem,
 	rc = parse(s, what->without_master, mem, e);
 	if (rc == RC_OK)
 		rc = conf_host_load(mem, &s->host, e);
+	s->host.resolves_late = what->without_master;
 	if (rc == RC_OK && !what->without_master)
 		rc = conf_host_resolve(s, mem, &s->host.names, e);
 	if (rc == RC_OK && !what->without_master)

@@ -22,6 +22,7 @@ struct conf_host {
 	    addresses; /* of the interfaces, "1.2.3.4/24 ::1/128 …", blank separated */
 	/* Names that inet_interfaces and proxy_interfaces mention: "name=1.2.3.4 …". */
 	struct str names;
+	bool resolves_late; /* `names` is empty: they are looked up whenever they count */
 };
 
 struct conf_snapshot {
@@ -42,8 +43,11 @@ struct conf_snapshot {
 struct conf_load {
 	struct str config_directory;
 	struct str process_name;
-	bool without_main;   /* built-in defaults: main.cf is not read */
-	bool without_master; /* commands: master.cf may be missing or broken */
+	bool without_main; /* built-in defaults: main.cf is not read */
+	/* Commands: master.cf may be missing or broken, and the name server is not to be
+	 * waited for without need: names in inet_interfaces are resolved when asked for.
+	 */
+	bool without_master;
 	const struct master_override
 	    *extra; /* -o NAME=VALUE of the command line, or NULL */
 	size_t n_extra;
@@ -106,7 +110,7 @@ struct conf_addresses {
 };
 /* The addresses that inet_interfaces means (and those of proxy_interfaces), limited to
  * inet_protocols. Not for binding to "all", which is the wildcard. Names were resolved
- * when the snapshot was made.
+ * when the snapshot was made; a command's are resolved now, which may block.
  *
  * Returns: RC_PERM a name without an address, or (inet_interfaces) an address that is not
  * of this host ("parameter inet_interfaces: …"). */

@@ -125,3 +125,15 @@ def test_postconf_shows_what_was_set(instance):
     assert m.cmd("postconf", "-h", "smtpd_banner").stdout == "x $myhostname\n"
     assert m.cmd("postconf", "-x", "-h", "smtpd_banner").stdout == "x mail.example.test\n"
     assert m.cmd("postconf", "-d", "smtpd_timeout").stdout == "smtpd_timeout = ${stress?{10}:{300}}s\n"
+
+
+def test_commands_fail_where_inet_interfaces_is_a_name(instance):
+    m = instance(main="inet_interfaces = localhost\nmynetworks_style = host\n", drop_main=("mynetworks",))
+    assert "mynetworks = 127.0.0.1/32" in m.cmd("postconf").stdout
+    said = m.cmd("hikyaku", "explain", "--client", "192.0.2.1", "--from", "a@b.example", "--to", "x@else.example", check=False).stdout
+    assert "Relay access denied" in said
+    assert m.cmd("sendmail", "-bs", input="EHLO x\r\nQUIT\r\n").stdout.startswith("220 ")
+    m.cmd("postconf", "inet_interfaces=nowhere.invalid")
+    r = m.cmd("postconf", "mynetworks", check=False)
+    assert r.stderr.endswith("fatal: config variable inet_interfaces: host not found: nowhere.invalid\n")
+    assert m.cmd("sendmail", "u@mbox.test", input="\nfirst\n").returncode == 0  # it asks for no addresses
