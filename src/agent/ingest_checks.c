@@ -66,14 +66,6 @@ log_action(struct ingest *in, const char *action, const char *kind, struct str l
 	log_end(l);
 }
 
-/* Compat: the id is logged where its header stands. */
-static void
-log_known_id(struct ingest *in)
-{
-	if (!in->has_logged_id && mime_filter_message_id(in->filter).n > 0)
-		ingest_log_id(in);
-}
-
 /* ---- actions ---- */
 
 static bool
@@ -438,11 +430,6 @@ check(
 	struct ingest_check *c = ctx;
 	enum rc rc;
 
-	/* compat: behind the headers it is known that there is none. */
-	if (part != MIME_PART_BODY)
-		log_known_id(c->in);
-	else
-		ingest_log_id(c->in);
 	c->part = part;
 	rc = obtain(c, look_up, text);
 	if (rc == RC_TEMP)
@@ -476,7 +463,6 @@ trouble(void *ctx, enum mime_strict what, struct str text)
 	struct ingest *in = ((struct ingest_check *)ctx)->in;
 	struct log *l = in->conf->cleanup_log;
 
-	log_known_id(in);
 	log_begin(l, LOG_LEVEL_INFO);
 	log_putf(l, "%s: reject: mime-error %s: %.*s", in->qid.text,
 	    mime_strict_text(what), STR_ARG(str_head(text, SHOWN_MAX)));
@@ -489,7 +475,6 @@ disallowed(void *ctx, struct str line)
 {
 	struct ingest_check *c = ctx;
 
-	log_known_id(c->in);
 	/* compat: what is behind a NUL is not shown. */
 	log_action(c->in, "reject", "content", str_head(line, str_find(line, '\0')),
 	    STR("5.7.1 disallowed character"));

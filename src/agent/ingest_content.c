@@ -11,6 +11,8 @@
 enum {
 	HELD_SLOW = 256 << 10, /* waiting for the stage file: slow the sender down */
 	TEXTS_MAX = 1 << 20,   /* arena: Received:, From:, what checks ask for */
+	ID_SHOWN_MAX = 1900,   /* bytes of a message id in the log */
+	IDS_MAX = 100,         /* of one message in the log */
 };
 
 /* RFC 6531 3.7.3. Compat: with HELO it stays SMTP. */
@@ -56,6 +58,31 @@ fill_completion(struct ingest *in, struct str date)
 	in->start.from = ingest_from(c, in->client, in->mem);
 }
 
+/* One line for each, where its header stands. Compat. */
+static void
+log_id(void *ctx, bool is_resent, struct str id)
+{
+	struct ingest *in = ctx;
+	struct log *l = in->conf->cleanup_log;
+
+	if (in->n_ids >= IDS_MAX)
+		return;
+	in->n_ids++;
+	log_begin(l, LOG_LEVEL_INFO);
+	log_put(l, ingest_qid(in));
+	log_put(l, is_resent ? STR(": resent-message-id=") : STR(": message-id="));
+	id = str_head(id, ID_SHOWN_MAX);
+	while (id.n > 0) {
+		size_t n = str_find(id, '\r');
+		bool is_end = n + 1 < id.n && id.p[n + 1] == '\n';
+
+		/* compat: the end of a line is one "?" */
+		log_put(l, str_head(id, is_end ? n : n + 1));
+		id = str_from(id, n + 1);
+	}
+	log_end(l);
+}
+
 void
 ingest_begin(struct ingest *in, const struct ingest_client *client, struct str rcpt)
 {
@@ -88,27 +115,11 @@ ingest_begin(struct ingest *in, const struct ingest_client *client, struct str r
 	if (in->check != NULL)
 		in->start.hooks = &in->check->hooks;
 	in->start.carries_on = client->is_returned;
+	if (c->cleanup_log != NULL)
+		in->start.identified = log_id;
+	in->start.identified_ctx = in;
 	in->filter = mime_filter_new(&c->mime, &in->start);
 	in->convert = ingest_convert_new(in);
-}
-
-void
-ingest_log_id(struct ingest *in)
-{
-	struct str id = mime_filter_message_id(in->filter);
-	struct str resent = mime_filter_resent_message_id(in->filter);
-	struct log *l = in->conf->cleanup_log;
-
-	if (in->has_logged_id || l == NULL)
-		return;
-	in->has_logged_id = true;
-	if (resent.n > 0)
-		log_info(l, "%s: resent-message-id=%.*s", in->qid.text, STR_ARG(resent));
-	log_begin(l, LOG_LEVEL_INFO);
-	log_put(l, ingest_qid(in));
-	log_put(l, STR(": message-id=")); /* compat */
-	log_put(l, id.n > 0 ? id : STR("<>"));
-	log_end(l);
 }
 
 void
@@ -205,9 +216,9 @@ ingest_content(struct ingest *in, struct str piece, struct err *e)
 		rc = ingest_fail(in, RC_TEMP, TEXT_WRITE_ERROR);
 	if (rc != RC_OK && rc != RC_MORE)
 		return err_set(e, rc, "%s", in->why);
-	if (!in->has_logged_id && mime_filter_in_body(in->filter)) {
+	if (!in->is_past_headers && mime_filter_in_body(in->filter)) {
+		in->is_past_headers = true;
 		(void)!ingest_return_refused(in); /* a failure shows at the end */
-		ingest_log_id(in);
 	}
 	in->wants_room = is_slow(in);
 	return in->wants_room ? RC_MORE : RC_OK;
@@ -266,7 +277,6 @@ end_content(struct ingest *in)
 		ingest_tell(in);
 		return;
 	}
-	ingest_log_id(in);
 	ingest_expand_start(in);
 }
 

@@ -59,7 +59,8 @@ struct ingest {
 	struct buf held;
 	uint64_t size_bytes; /* of the stored content */
 	uint64_t sent_bytes; /* of what the client sent */
-	bool has_logged_id, is_too_big;
+	unsigned n_ids;      /* that are in the log */
+	bool is_past_headers, is_too_big;
 
 	/* client->is_returned: why it goes back, "5.7.1 message content rejected"; in
 	 * mem. */
@@ -133,7 +134,6 @@ MUST_USE enum rc ingest_convert_refusal(const struct ingest_convert *v, struct e
 unsigned ingest_convert_facts(const struct ingest_convert *v);
 
 /* ---- ingest_content.c ---- */
-void ingest_log_id(struct ingest *in);
 /* The filter refused the message with `text`. */
 void ingest_log_refused(struct ingest *in, struct str text);
 

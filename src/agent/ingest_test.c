@@ -13,6 +13,7 @@
 #include "agent/submit.h"
 #include "agent/testing.h"
 #include "ipc/channel.h"
+#include "log/log.h"
 #include "loop/loop.h"
 #include "spool/message.h"
 
@@ -494,6 +495,52 @@ a_filter_too_long_for_a_frame_leaves_the_channel_open(void **state)
 	testing_queue_fini(&q);
 }
 
+/* How often `what` is in the log behind `fd`. */
+static size_t
+count_logged(int fd, const char *what)
+{
+	static char text[1 << 16];
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+	size_t found = 0;
+
+	assert_true(n >= 0 && (size_t)n < sizeof(text) - 1);
+	text[n] = '\0';
+	for (const char *at = text; (at = strstr(at, what)) != NULL; at++)
+		found++;
+	return found;
+}
+
+static void
+the_log_has_message_ids_but_no_flood_of_them(void **state)
+{
+	int fd = memfd_create("log", 0);
+	struct testing_queue q;
+	struct told t = { 0 };
+	struct ingest *in;
+
+	(void)state;
+	setup_connected(&q);
+	conf.cleanup_log = log_new("t", "h");
+	log_to_fd(conf.cleanup_log, dup(fd));
+	in = begin(&q, &client);
+	assert_int_equal(
+	    ingest_content(in, STR("Message-Id: <a\r\n b>\r\n"), NULL), RC_OK);
+	for (int i = 0; i < 200; i++)
+		assert_int_equal(
+		    ingest_content(in, STR("Message-Id: <m>\r\n"), NULL), RC_OK);
+	assert_int_equal(ingest_content(in, STR("\r\nbody\r\n"), NULL), RC_OK);
+	commit(in, &t);
+	testing_queue_rounds(&q);
+	assert_int_equal(t.rc, RC_OK);
+	log_flush(conf.cleanup_log);
+	assert_int_equal(count_logged(fd, ": message-id=<a? b>\n"), 1);
+	assert_int_equal(count_logged(fd, ": message-id=<m>\n"), 99);
+	ingest_free(&in);
+	log_free(&conf.cleanup_log);
+	testing_queue_fini(&q);
+	(void)close(fd);
+}
+
 int
 main(void)
 {
@@ -509,6 +556,7 @@ main(void)
 		cmocka_unit_test(no_answer_is_no_yes),
 		cmocka_unit_test(a_discarded_message_needs_no_stage_file),
 		cmocka_unit_test(a_filter_too_long_for_a_frame_leaves_the_channel_open),
+		cmocka_unit_test(the_log_has_message_ids_but_no_flood_of_them),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,8 +20,6 @@ mime_filter_new(const struct mime_conf *conf, const struct mime_start *start)
 	buf_init(&f->line, limit + conf->line_limit + 2 * RECORD_MAX + CR_RUN_MAX);
 	buf_init(&f->field, limit + 2 * RECORD_MAX);
 	buf_init(&f->out, PIECE_MAX + 8 * limit + 65536);
-	buf_init(&f->id, ID_MAX);
-	buf_init(&f->resent_id, ID_MAX);
 	f->scan = mime_scan_new(conf, start->hooks);
 	if (start->reads_received || start->received.n > limit ||
 	    (f->scan != NULL && f->scan->reads_ours)) {
@@ -45,8 +43,6 @@ mime_filter_free(struct mime_filter **fp)
 	buf_fini(&f->line);
 	buf_fini(&f->field);
 	buf_fini(&f->out);
-	buf_fini(&f->id);
-	buf_fini(&f->resent_id);
 	arena_free(&f->scratch);
 	mime_scan_free(&f->scan);
 	free(f);
@@ -57,18 +53,6 @@ unsigned
 mime_filter_facts(const struct mime_filter *f)
 {
 	return f->facts;
-}
-
-struct str
-mime_filter_message_id(const struct mime_filter *f)
-{
-	return buf_view(&f->id);
-}
-
-struct str
-mime_filter_resent_message_id(const struct mime_filter *f)
-{
-	return buf_view(&f->resent_id);
 }
 
 enum rc

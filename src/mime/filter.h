@@ -121,6 +121,12 @@ struct mime_start {
 	struct str date;       /* added when missing */
 	struct str from;       /* value of From: added when missing */
 	struct mime_rewrite rewrite;
+	/* For the log, NULL: nobody wants to know. Each Message-ID: and
+	 * Resent-Message-ID: that passes, and the one that is added: the value without
+	 * blanks before it, CRLF between its lines, valid during the call. At the end of
+	 * the headers "<>", when there was no Message-ID:. */
+	void (*identified)(void *ctx, bool is_resent, struct str id);
+	void *identified_ctx;
 };
 
 struct mime_filter;
@@ -151,10 +157,6 @@ MUST_USE enum rc mime_filter_refusal(const struct mime_filter *f, struct err *e)
 unsigned mime_filter_facts(const struct mime_filter *f); /* enum mime_fact, or-ed */
 /* Parts beyond nesting_limit were not looked into, and so not converted. */
 bool mime_filter_is_too_deep(const struct mime_filter *f);
-/* The first Message-ID: (and Resent-Message-ID:) value for the log, without folding;
- * empty: none so far. The added one counts. Valid as long as the filter. */
-struct str mime_filter_message_id(const struct mime_filter *f);
-struct str mime_filter_resent_message_id(const struct mime_filter *f);
 /* The headers are over; their values are final. */
 bool mime_filter_in_body(const struct mime_filter *f);
 #endif

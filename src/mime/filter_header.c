@@ -43,15 +43,14 @@ is_dropped(const struct mime_filter *f, enum mime_header h, struct str name)
 	return false;
 }
 
+/* Compat: blanks behind it are shown. */
 static void
-keep_id(struct buf *to, struct str value)
+tell_id(const struct mime_filter *f, bool is_resent, struct str value)
 {
-	value = str_trim(value);
-	if (to->n > 0)
-		return;
-	for (size_t i = 0; i < value.n && buf_left(to) > 0; i++)
-		if (value.p[i] != '\r' && value.p[i] != '\n')
-			(void)!buf_put(to, str_n(value.p + i, 1));
+	while (value.n > 0 && ascii_isspace(*value.p))
+		value = str_from(value, 1);
+	if (f->start->identified != NULL)
+		f->start->identified(f->start->identified_ctx, is_resent, value);
 }
 
 /* Long lines of headers are noted where they leave, because fields can change. */
@@ -160,10 +159,8 @@ pass_field(struct mime_filter *f, struct err *e)
 	if (h == MIME_HDR_CONTENT_TRANSFER_ENCODING && !f->conf->ignores_8bit_header &&
 	    str_iis(str_trim(value), "8bit"))
 		f->facts |= MIME_SAYS_8BIT;
-	if (h == MIME_HDR_MESSAGE_ID)
-		keep_id(&f->id, value);
-	if (h == MIME_HDR_RESENT_MESSAGE_ID)
-		keep_id(&f->resent_id, value);
+	if (h == MIME_HDR_MESSAGE_ID || h == MIME_HDR_RESENT_MESSAGE_ID)
+		tell_id(f, h == MIME_HDR_RESENT_MESSAGE_ID, value);
 	if (rc == RC_NONE && !is_dropped(f, h, name) && !mime_convert_drops(f, name))
 		emit_field(f, cut(f, field));
 	return RC_OK;
@@ -243,7 +240,8 @@ complete_headers(struct mime_filter *f)
 		return;
 	if (!(f->seen & id)) {
 		emit_missing(f, is_resent, "Message-Id", f->start->message_id);
-		keep_id(is_resent ? &f->resent_id : &f->id, f->start->message_id);
+		f->seen |= id;
+		tell_id(f, is_resent, f->start->message_id);
 	}
 	if (!(f->seen & date))
 		emit_missing(f, is_resent, "Date", f->start->date);
@@ -276,6 +274,8 @@ end_headers(struct mime_filter *f, bool has_body, bool has_text, struct err *e)
 		if (s != NULL && has_text && f->conf->end_action == MIME_END_REFUSE)
 			s->unseparated_first = !mime_scan_is_refused(s);
 		complete_headers(f);
+		if (!(f->seen & MIME_SEEN(MIME_HDR_MESSAGE_ID)))
+			tell_id(f, false, STR("<>")); /* compat */
 	}
 	/* compat: in parts nothing is put between headers and text. */
 	if (has_body && (is_first || !has_text))

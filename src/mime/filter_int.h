@@ -9,10 +9,9 @@ enum state { ST_FIRST_LINE, ST_HEADER, ST_BODY };
 
 enum {
 	LINE_MAX_CLEAN = 998, /* RFC 5322 2.1.1 */
-	ID_MAX = 1000,
-	PIECE_MAX = 32768, /* of header output handed over at once */
-	RECORD_MAX = 2048, /* line_limit when nobody says otherwise */
-	CR_RUN_MAX = 1024, /* CRs behind a line that may be part of its end */
+	PIECE_MAX = 32768,    /* of header output handed over at once */
+	RECORD_MAX = 2048,    /* line_limit when nobody says otherwise */
+	CR_RUN_MAX = 1024,    /* CRs behind a line that may be part of its end */
 };
 
 /* What a message needs that is looked at line by line; without hooks and strictness there
@@ -56,7 +55,6 @@ struct mime_filter {
 	size_t given;      /* bytes of `out` that the caller has seen */
 	struct str before; /* mime_start.received, when it is read as the input is */
 	bool in_before;
-	struct buf id, resent_id;
 	struct arena *scratch;
 	bool has_too_many_hops;
 	bool skip_line; /* the rest of this header line is beyond the limit */

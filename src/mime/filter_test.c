@@ -36,17 +36,39 @@ struct row {
 	const struct mime_start *start;
 	const char *in, *out;
 	unsigned facts;
-	const char *id;
+	const char *ids; /* that are told, each with LF */
 };
+
+struct told {
+	char text[4000];
+	size_t n;
+};
+
+static void
+tell(void *ctx, bool is_resent, struct str id)
+{
+	struct told *t = ctx;
+	size_t room = sizeof(t->text) - t->n;
+	int n = snprintf(
+	    t->text + t->n, room, "%s%.*s\n", is_resent ? "resent " : "", STR_ARG(id));
+
+	assert_true(n > 0 && (size_t)n < room);
+	t->n += (size_t)n;
+}
 
 /* Feeds `in` in pieces of `step` bytes. */
 static enum rc
 run(const struct row *r, struct str in, size_t step, struct buf *out, unsigned *facts)
 {
-	struct mime_filter *f = mime_filter_new(&conf, r->start);
+	struct told told = { .n = 0 };
+	struct mime_start start = *r->start;
+	struct mime_filter *f;
 	struct str piece, chunk;
 	enum rc rc = RC_MORE;
 
+	start.identified = tell;
+	start.identified_ctx = &told;
+	f = mime_filter_new(&conf, &start);
 	while (in.n > 0 && rc == RC_MORE) {
 		chunk = str_head(in, step);
 		in = str_from(in, step);
@@ -60,8 +82,8 @@ run(const struct row *r, struct str in, size_t step, struct buf *out, unsigned *
 			rc = RC_OK;
 	}
 	*facts = mime_filter_facts(f);
-	if (rc == RC_OK && r->id != NULL && !str_is(mime_filter_message_id(f), r->id))
-		fail_msg("%s: id %.*s", r->title, STR_ARG(mime_filter_message_id(f)));
+	if (rc == RC_OK && r->ids != NULL && !str_is(str_n(told.text, told.n), r->ids))
+		fail_msg("%s: ids %.*s", r->title, (int)told.n, told.text);
 	mime_filter_free(&f);
 	return rc;
 }
@@ -94,58 +116,68 @@ remote_mail(void **state)
 {
 	static const struct row rows[] = {
 		{ "an ordinary message passes", &remote, "Subject: x\r\n\r\nbody\r\n",
-		    RCVD "Subject: x\r\n\r\nbody\r\n", 0, "" },
-		{ "message id is noted", &remote, "Message-ID:\r\n <a@b>\r\n\r\n",
-		    RCVD "Message-ID:\r\n <a@b>\r\n\r\n", 0, "<a@b>" },
-		{ "the first message id counts", &remote,
-		    "Message-ID: <a@b> (c) <d@e>\r\nMessage-Id: <f>\r\n\r\n",
-		    RCVD "Message-ID: <a@b> (c) <d@e>\r\nMessage-Id: <f>\r\n\r\n", 0,
-		    "<a@b> (c) <d@e>" },
-		{ "nothing at all", &remote, "", RCVD, MIME_NO_BODY, "" },
+		    RCVD "Subject: x\r\n\r\nbody\r\n", 0, "<>\n" },
+		{ "message id is told", &remote, "Message-ID:\r\n <a@b>\r\n\r\n",
+		    RCVD "Message-ID:\r\n <a@b>\r\n\r\n", 0, "<a@b>\n" },
+		{ "all message ids are told", &remote,
+		    "Message-ID: <a@b> (c) <d@e> \r\nMessage-Id: <f>\r\n\r\n",
+		    RCVD "Message-ID: <a@b> (c) <d@e> \r\nMessage-Id: <f>\r\n\r\n", 0,
+		    "<a@b> (c) <d@e> \n<f>\n" },
+		{ "an empty message id is none of ours", &remote, "Message-ID: \r\n\r\n",
+		    RCVD "Message-ID: \r\n\r\n", 0, "\n" },
+		{ "resent ids are told where they stand", &remote,
+		    "Resent-Message-ID: <a>\r\nMessage-ID: <b\r\n c>\r\n"
+		    "Resent-Message-ID:\r\n\r\n",
+		    RCVD "Resent-Message-ID: <a>\r\nMessage-ID: <b\r\n c>\r\n"
+			 "Resent-Message-ID:\r\n\r\n",
+		    0, "resent <a>\n<b\r\n c>\nresent \n" },
+		{ "an id in the body is none", &remote, "\r\nMessage-ID: <a>\r\n",
+		    RCVD "\r\nMessage-ID: <a>\r\n", 0, "<>\n" },
+		{ "nothing at all", &remote, "", RCVD, MIME_NO_BODY, "<>\n" },
 		{ "headers only", &remote, "Subject: x\r\n", RCVD "Subject: x\r\n",
-		    MIME_NO_BODY, "" },
-		{ "no headers", &remote, "\r\nbody\r\n", RCVD "\r\nbody\r\n", 0, "" },
+		    MIME_NO_BODY, "<>\n" },
+		{ "no headers", &remote, "\r\nbody\r\n", RCVD "\r\nbody\r\n", 0, "<>\n" },
 		{ "a line that is no header ends them", &remote,
 		    "A: b\r\nno header\r\nTo: x\r\n",
-		    RCVD "A: b\r\n\r\nno header\r\nTo: x\r\n", 0, "" },
+		    RCVD "A: b\r\n\r\nno header\r\nTo: x\r\n", 0, "<>\n" },
 		{ "a name with a blank is no header", &remote, "A: b\r\nNo pe: x\r\n",
-		    RCVD "A: b\r\n\r\nNo pe: x\r\n", 0, "" },
+		    RCVD "A: b\r\n\r\nNo pe: x\r\n", 0, "<>\n" },
 		{ "blanks before the colon go", &remote, "A : b\r\n\r\n",
-		    RCVD "A: b\r\n\r\n", 0, "" },
+		    RCVD "A: b\r\n\r\n", 0, "<>\n" },
 		{ "first line with leading blank", &remote, " x\r\nA: b\r\n",
-		    RCVD "\r\n x\r\nA: b\r\n", 0, "" },
+		    RCVD "\r\n x\r\nA: b\r\n", 0, "<>\n" },
 		{ "mailbox line", &remote, "From a Fri\r\nA: b\r\n\r\n",
-		    RCVD "X-Mailbox-Line: From a Fri\r\nA: b\r\n\r\n", 0, "" },
+		    RCVD "X-Mailbox-Line: From a Fri\r\nA: b\r\n\r\n", 0, "<>\n" },
 		{ "quoted mailbox line", &remote, ">From a Fri\r\n\r\n",
-		    RCVD "X-Mailbox-Line: >From a Fri\r\n\r\n", 0, "" },
+		    RCVD "X-Mailbox-Line: >From a Fri\r\n\r\n", 0, "<>\n" },
 		{ "dropped fields", &remote,
 		    "Bcc: a\r\n b\r\nReturn-Path: <x>\r\nTo: c\r\n\r\n",
-		    RCVD "To: c\r\n\r\n", 0, "" },
+		    RCVD "To: c\r\n\r\n", 0, "<>\n" },
 		{ "last line without end", &remote, "A: b\r\n\r\nx",
-		    RCVD "A: b\r\n\r\nx\r\n", 0, "" },
+		    RCVD "A: b\r\n\r\nx\r\n", 0, "<>\n" },
 		{ "header without end", &remote, "A: b", RCVD "A: b\r\n",
-		    MIME_NO_BODY | MIME_BARE_LF, "" },
+		    MIME_NO_BODY | MIME_BARE_LF, "<>\n" },
 		{ "bare LF becomes CRLF", &remote, "A: b\n\nx\ny\r\n",
-		    RCVD "A: b\r\n\r\nx\r\ny\r\n", MIME_BARE_LF, "" },
+		    RCVD "A: b\r\n\r\nx\r\ny\r\n", MIME_BARE_LF, "<>\n" },
 		{ "stray CRs become blanks", &remote, "A: b\rc\r\n\r\nx\ry\r\r\rz\r\n",
-		    RCVD "A: b c\r\n\r\nx y   z\r\n", MIME_BARE_CR, "" },
+		    RCVD "A: b c\r\n\r\nx y   z\r\n", MIME_BARE_CR, "<>\n" },
 		{ "CRs before an LF are one line end", &remote,
 		    "A: b\r\r\n\r\nx\r\r\r\ny\r\n", RCVD "A: b\r\n\r\nx\r\ny\r\n", 0,
-		    "" },
+		    "<>\n" },
 		{ "CR at the very end", &remote, "A: b\r\n\r\nx\r",
-		    RCVD "A: b\r\n\r\nx\r\n", 0, "" },
+		    RCVD "A: b\r\n\r\nx\r\n", 0, "<>\n" },
 		{ "eight bits", &remote, "A: b\r\n\r\nx\xc3\xa4\r\n",
-		    RCVD "A: b\r\n\r\nx\xc3\xa4\r\n", MIME_8BIT, "" },
+		    RCVD "A: b\r\n\r\nx\xc3\xa4\r\n", MIME_8BIT, "<>\n" },
 		{ "eight bits in a header", &remote, "A: \xff\r\n\r\n",
-		    RCVD "A: \xff\r\n\r\n", MIME_8BIT_HEADER, "" },
+		    RCVD "A: \xff\r\n\r\n", MIME_8BIT_HEADER, "<>\n" },
 		{ "dot lines", &remote, "A: b\r\n\r\nx.\r\n.y\r\n",
-		    RCVD "A: b\r\n\r\nx.\r\n.y\r\n", MIME_DOT_LINE, "" },
+		    RCVD "A: b\r\n\r\nx.\r\n.y\r\n", MIME_DOT_LINE, "<>\n" },
 		{ "dot in the first body line", &remote, ".x\r\n", RCVD "\r\n.x\r\n",
-		    MIME_DOT_LINE, "" },
+		    MIME_DOT_LINE, "<>\n" },
 		{ "two hops", &remote, "RECEIVED: b\r\n\r\n", RCVD "RECEIVED: b\r\n\r\n",
-		    0, "" },
+		    0, "<>\n" },
 		{ "too many hops", &remote, "Received: a\r\nReceived: b\r\n\r\n", NULL, 0,
-		    "" },
+		    "<>\n" },
 	};
 
 	(void)state;
@@ -158,17 +190,18 @@ local_mail(void **state)
 {
 	static const struct row rows[] = {
 		{ "everything is missing", &local, "body\r\n", RCVD FULL "\r\nbody\r\n",
-		    0, "<new@h>" },
+		    0, "<new@h>\n" },
 		{ "nothing is missing", &local,
 		    "Message-Id: <a>\r\nDate: d\r\nFrom: a@b.c\r\n\r\n",
-		    RCVD "Message-Id: <a>\r\nDate: d\r\nFrom: a@b.c\r\n\r\n", 0, "<a>" },
+		    RCVD "Message-Id: <a>\r\nDate: d\r\nFrom: a@b.c\r\n\r\n", 0,
+		    "<a>\n" },
 		{ "resent", &local, "Resent-To: k\r\nBcc: secret\r\n\r\n",
 		    RCVD "Resent-To: k@o.rg\r\nResent-Message-Id: "
 			 "<new@h>\r\nResent-Date: now\r\n"
 			 "Resent-From: s@o\r\n\r\n",
-		    0, "" },
+		    0, "resent <new@h>\n<>\n" },
 		{ "headers only, completed", &local, "Subject: x\r\n",
-		    RCVD "Subject: x\r\n" FULL, MIME_NO_BODY, "<new@h>" },
+		    RCVD "Subject: x\r\n" FULL, MIME_NO_BODY, "<new@h>\n" },
 		{ "addresses are completed and folded", &local,
 		    "To: x, \"Y Z\" <y>, (comment) w@foo, Group: a, b@c.d;, \"odd "
 		    "local\"@h\r\n"
@@ -177,7 +210,7 @@ local_mail(void **state)
 			 "b@c.d;,\r\n"
 			 "\t\"odd local\"@h\r\n"
 			 "Cc: x@full.dom,\r\n  z@other.dom\r\nX: joe\r\n" FULL "\r\n",
-		    0, "<new@h>" },
+		    0, "<new@h>\n" },
 	};
 
 	(void)state;
@@ -190,7 +223,7 @@ long_fields(void **state)
 {
 	char in[3000], *p = in;
 	struct row r = { "a field beyond header_size_limit is cut", &remote, in, in, 0,
-		"" };
+		"<>\n" };
 	char out[3200];
 
 	(void)state;
