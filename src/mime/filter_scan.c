@@ -133,8 +133,29 @@ note_edit(struct mime_filter *f, struct str text, unsigned fact_8bit)
 	}
 }
 
-/* Lines with LF between them, as lines with CRLF between them. Of a header, the second
- * and later ones begin with a blank, whatever a table said (compat). */
+/* Without the CRs at its end; one elsewhere becomes a blank, as those of senders. */
+static enum rc
+put_edited_line(struct buf *to, struct str line)
+{
+	enum rc rc = RC_OK;
+
+	while (line.n > 0 && line.p[line.n - 1] == '\r')
+		line.n--;
+	while (rc == RC_OK) {
+		size_t n = str_find(line, '\r');
+
+		rc = buf_put(to, str_head(line, n));
+		if (n == line.n)
+			break;
+		if (rc == RC_OK)
+			rc = buf_put(to, STR(" "));
+		line = str_from(line, n + 1);
+	}
+	return rc;
+}
+
+/* Lines with LF or CRLF between them, as lines with CRLF between them. Of a header, the
+ * second and later ones begin with a blank, whatever a table said (compat). */
 static enum rc
 put_lines(struct buf *to, struct str s, bool is_header)
 {
@@ -143,7 +164,7 @@ put_lines(struct buf *to, struct str s, bool is_header)
 	while (rc == RC_OK) {
 		size_t n = str_find(s, '\n');
 
-		rc = buf_put(to, str_head(s, n));
+		rc = put_edited_line(to, str_head(s, n));
 		if (n == s.n)
 			break;
 		if (rc == RC_OK)

@@ -325,7 +325,8 @@ play_check(
 	else if (str_starts(text, STR("prep")))
 		*out = (struct mime_edit){ MIME_PREPEND, STR("put: .") };
 	else if (str_starts(text, STR("inject")))
-		*out = (struct mime_edit){ MIME_PREPEND, STR("put: .\nBcc: x\n\ny") };
+		*out = (struct mime_edit){ MIME_PREPEND,
+			STR("put: .\r\nBcc: x\n\r\r\ny\r\rz\r") };
 	else if (str_starts(text, STR("refuse")))
 		return err_set(e, RC_PERM, "550 5.7.1 no");
 	return RC_OK;
@@ -400,8 +401,8 @@ checks(void **state)
 	    "put: .\r\nprep\r\n\r\n2\r\n");
 	play("what a table says does not begin a header, or end it", &checked,
 	    STR("inject: c\r\n\r\ninject\r\n"), "H inject: c|B inject|",
-	    "put: .\r\n\tBcc: x\r\n\t\r\n\ty\r\ninject: c\r\n\r\n"
-	    "put: .\r\nBcc: x\r\n\r\ny\r\ninject\r\n");
+	    "put: .\r\n\tBcc: x\r\n\t\r\n\ty  z\r\ninject: c\r\n\r\n"
+	    "put: .\r\nBcc: x\r\n\r\ny  z\r\ninject\r\n");
 	play("lines are cut", &checked,
 	    STR("\r\n12345678901234567890\r\n12345678901234567890a\r\n"
 		"1234567890123456789012345678901234567890b\r\n\r\n"),

@@ -188,3 +188,18 @@ def test_values_with_line_breaks_add_no_headers_and_no_commands(tmp_path):
             assert mta.send("x2@relay.test").startswith("451")
             mta.wait_empty()
             assert not any("evil" in v for v in sink.verbs)
+
+
+def test_values_of_content_checks_with_line_breaks_become_commands(tmp_path):
+    actions = {"1": "REDIRECT x@relay.test>\r\nRSET\r\nRCPT TO:<evil", "2": "BCC x@relay.test\nevil", "3": "FILTER smtp:relay\n.test",
+               "4": "PREPEND X-One: 1\rX\r\nBcc: evil@relay.test\r"}
+    with TcpTable({f"Subject: {n}": action for n, action in actions.items()}, default="") as t, Sink() as sink:
+        with start(tmp_path, f"header_checks = {t.spec}\n", sink_port=sink.port) as mta:
+            for n in actions:
+                assert mta.send("x@relay.test", body=f"Subject: {n}\r\n\r\nhello\r\n").startswith("250")
+            got = sink.wait(len(actions))
+            mta.wait_empty()
+    assert all(len(m["rcpt"]) == 1 and m["rcpt"][0].startswith("TO:<x@relay.test>") for m in got)
+    assert not any("RSET" in v for v in sink.verbs)
+    assert [m["data"] for m in got if b"X-One: 1 X\r\n\tBcc: evil@relay.test\r\nSubject: 4\r\n" in m["data"]]
+    assert not any(b"\r" in m["data"].replace(b"\r\n", b"") for m in got)
