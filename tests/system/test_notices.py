@@ -49,3 +49,15 @@ def test_no_session_waits_for_its_notice(instance):
             for pid in stopped:
                 os.kill(pid, signal.SIGCONT)
     assert "\n In:  FOO\n Out: 500 5.5.2 Error: command not recognized\n In:  QUIT\n" in notices(m, 1)[0]
+
+
+def test_a_password_is_mailed_to_the_postmaster(instance):
+    m = instance(main=ALIAS + "notify_classes = protocol\n")
+    m.start()
+    with m.client() as c:
+        c.hello()
+        for blank in (" ", "\t", "\v", "\f", "\r"):
+            c.expect(f"AUTH{blank}PLAIN{blank}AGpvZQBzZWNyZXQ=", "50")
+        c.expect("QUIT", "221")
+    text = notices(m, 1)[0]
+    assert text.count("\n In:  AUTH") == 5 and "AGpv" not in text

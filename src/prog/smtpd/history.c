@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #define TRANSCRIPT_MAX ((size_t)32 * 1024)
+#define BLANKS         " \t\v\f\r" /* between the words of a command */
 
 enum rc
 history_load(struct service *s, const struct ingest_conf_request *req, struct err *e)
@@ -53,8 +54,8 @@ is_login(struct str line, struct str *out_shown)
 {
 	struct str rest = line, verb, mechanism = STR("");
 
-	if (!str_token(&rest, " \t", &verb) || !str_iis(verb, "AUTH") ||
-	    !str_token(&rest, " \t", &mechanism) || str_trim(rest).n == 0)
+	if (!str_token(&rest, BLANKS, &verb) || !str_iis(verb, "AUTH") ||
+	    !str_token(&rest, BLANKS, &mechanism) || str_trim(rest).n == 0)
 		return false;
 	*out_shown = str_head(line, (size_t)(mechanism.p - line.p) + mechanism.n);
 	return true;
