@@ -133,7 +133,3 @@ def test_commands_fail_where_inet_interfaces_is_a_name(instance):
     said = m.cmd("hikyaku", "explain", "--client", "192.0.2.1", "--from", "a@b.example", "--to", "x@else.example", check=False).stdout
     assert "Relay access denied" in said
     assert m.cmd("sendmail", "-bs", input="EHLO x\r\nQUIT\r\n").stdout.startswith("220 ")
-    m.cmd("postconf", "inet_interfaces=nowhere.invalid")
-    r = m.cmd("postconf", "mynetworks", check=False)
-    assert r.stderr.endswith("fatal: config variable inet_interfaces: host not found: nowhere.invalid\n")
-    assert m.cmd("sendmail", "u@mbox.test", input="\nfirst\n").returncode == 0  # it asks for no addresses
