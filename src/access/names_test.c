@@ -295,7 +295,7 @@ pauses(void **state)
 }
 
 static void
-traces(void **state)
+check_trace(const char *list)
 {
 	struct access_request q = usual;
 	struct arena *mem = arena_new(1 << 18);
@@ -305,17 +305,16 @@ traces(void **state)
 	static char table[] = "hash:t s@ = defer_if_permit reject\n";
 	struct ask a;
 
-	(void)state;
 	q.wants_trace = true;
 	conf(&c, mem);
-	set(&c, ACCESS_SENDER, "permit_mynetworks check_sender_access hash:t reject",
-	    mem);
+	set(&c, ACCESS_SENDER, list, mem);
 	ask_init(&a, mem, 0);
 	a.now = testing_tables;
 	a.now_ctx = table;
 	assert_int_equal(access_run(&a, &c, ACCESS_SENDER, &q, &st, &v), RC_OK);
 	assert_true(str_is(v.trace->name, "permit_mynetworks"));
 	assert_true(str_is(v.trace->result, "DUNNO"));
+	assert_true(str_is(v.trace->next->name, "check_sender_access"));
 	assert_true(str_is(v.trace->next->arg, "hash:t"));
 	assert_true(str_is(v.trace->next->result,
 	    "if the lists permit: 450 4.7.1 <s+x@d.e.test>: Sender address rejected: "
@@ -324,6 +323,14 @@ traces(void **state)
 	    "554 5.7.1 <s+x@d.e.test>: Sender address rejected: Access denied"));
 	assert_null(v.trace->next->next->next);
 	arena_free(&mem);
+}
+
+static void
+traces(void **state)
+{
+	(void)state;
+	check_trace("permit_mynetworks check_sender_access hash:t reject");
+	check_trace("permit_mynetworks hash:t reject"); /* what a bare table means */
 }
 
 int

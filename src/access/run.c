@@ -153,6 +153,16 @@ run_item(struct access_eval *ev)
 	return run_restriction(ev, r);
 }
 
+/* What the record calls it: a table that stands alone by what it means. */
+static struct str
+name_of(const struct access_eval *ev, const struct access_item *it)
+{
+	const struct access_restriction *r =
+	    it->is_bare ? access_bare_table(ev->stage) : NULL;
+
+	return r != NULL ? str_c(r->name) : it->name;
+}
+
 static enum rc
 run_traced(struct access_eval *ev)
 {
@@ -161,7 +171,7 @@ run_traced(struct access_eval *ev)
 	enum rc rc;
 
 	if (ev->q->wants_trace)
-		t = trace(ev, ev->item->name, ev->item->arg);
+		t = trace(ev, name_of(ev, ev->item), ev->item->arg);
 	rc = run_item(ev);
 	if (t != NULL && rc == RC_OK)
 		trace_result(ev, t, was_waiting);
