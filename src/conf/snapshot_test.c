@@ -200,7 +200,8 @@ test_check(void **state)
 		{ "notify_classes = Bounce, 2bounce policy\n", "", "" },
 		{ "notify_classes = bounce, polcy\n", "",
 		    "/etc/postfix/main.cf: line 1: unknown notify_classes value "
-		    "\"polcy\" in \"bounce, polcy\"" },
+		    "\"polcy\" in \"bounce, polcy\"; there are: "
+		    "bounce 2bounce data delay policy protocol resource software" },
 		{ "inet_protocols = foo\nmynetworks =\n", "",
 		    "unknown inet_protocols value \"foo\" in \"foo\"" },
 	};

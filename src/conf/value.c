@@ -138,8 +138,10 @@ check_words(const struct conf_param *p, struct str name, struct str text, struct
 	while (str_token(&rest, CONF_LIST_SEPARATORS, &word))
 		if (!is_word_of(p->words, word))
 			return err_set(e, RC_PERM,
-			    "unknown %.*s value \"%.*s\" in \"%.*s\"", /* compat */
-			    STR_ARG(name), STR_ARG(word), STR_ARG(text));
+			    /* compat; Postfix does not say which there are */
+			    "unknown %.*s value \"%.*s\" in \"%.*s\"; there are: %.*s",
+			    STR_ARG(name), STR_ARG(word), STR_ARG(text),
+			    STR_ARG(p->words));
 	return RC_OK;
 }
 
