@@ -3,13 +3,15 @@ import contextlib
 import ctypes
 import os
 import re
+import signal
 import socket
+import struct
 import threading
 from pathlib import Path
 
 import pytest
 
-from harness import Instance, Sink, wait_for
+from harness import ROOT, Instance, Sink, wait_for
 from table_peers import TcpTable
 
 BRACES = str.maketrans({"{": "{{", "}": "}}"})
@@ -281,20 +283,44 @@ def test_restrictions_at_once_stay_pending(tmp_path):
 
 # ---- channels ----
 
-def break_channels(pid):
-    """Shuts every connected UNIX-domain socket of a process down, but for the one to master."""
-    control = re.search(rb"control=(\d+)", Path(f"/proc/{pid}/cmdline").read_bytes())[1].decode()
+def control_of(pid):
+    """The number of its channel to master."""
+    return re.search(rb"control=(\d+)", Path(f"/proc/{pid}/cmdline").read_bytes())[1].decode()
+
+
+def socket_of(pid, fd):
+    """A socket that another process has."""
     libc, process = ctypes.CDLL(None, use_errno=True), os.pidfd_open(pid)
     pidfd_getfd = 438
+    ours = libc.syscall(pidfd_getfd, process, int(fd), 0)
+    os.close(process)
+    assert ours >= 0, os.strerror(ctypes.get_errno())
+    return socket.socket(fileno=ours)
+
+
+def break_channels(pid):
+    """Shuts every connected UNIX-domain socket of a process down, but for the one to master."""
     for fd in Path(f"/proc/{pid}/fd").iterdir():
-        if fd.name == control or not os.readlink(fd).startswith("socket:"):
+        if fd.name == control_of(pid) or not os.readlink(fd).startswith("socket:"):
             continue
-        ours = libc.syscall(pidfd_getfd, process, int(fd.name), 0)
-        assert ours >= 0, os.strerror(ctypes.get_errno())
-        with socket.socket(fileno=ours) as s, contextlib.suppress(OSError):
+        with socket_of(pid, fd.name) as s, contextlib.suppress(OSError):
             if s.family == socket.AF_UNIX:
                 s.shutdown(socket.SHUT_RDWR)
-    os.close(process)
+
+
+def sockets_of(pid):
+    found = set()
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            found.add(os.readlink(fd))
+    return {name for name in found if name.startswith("socket:")}
+
+
+def need(role):
+    """The frame in which a worker tells master what it needs."""
+    messages = re.findall(r"^message (\w+)", (ROOT / "src/wire/messages.ipc").read_text(), re.M)
+    body = bytes([messages.index("need") + 1]) + struct.pack(">I", len(role)) + role.encode()
+    return struct.pack(">I", len(body)) + body
 
 
 def test_a_worker_whose_channel_to_queue_breaks_takes_mail_again(tmp_path, inside):
@@ -306,3 +332,17 @@ def test_a_worker_whose_channel_to_queue_breaks_takes_mail_again(tmp_path, insid
         for _ in range(4):  # each of them; who has no channel lets MAIL wait for one
             assert mta.send("u@mbox.test").startswith("250")
         assert (mta.pids("smtpd"), mta.pids("queue")) == before
+
+
+def test_a_worker_that_asks_for_channels_without_end_uses_up_the_descriptors_of_queue(tmp_path, inside):
+    with mta_with(tmp_path, "") as mta:
+        assert mta.send("u@mbox.test").startswith("250")
+        mta.wait_empty()
+        [queue], [smtpd, *_] = mta.pids("queue"), mta.pids("smtpd")
+        before = sockets_of(queue)
+        os.kill(smtpd, signal.SIGSTOP)  # it keeps all that it is given
+        with socket_of(smtpd, control_of(smtpd)) as control:
+            wait_for("a new channel", lambda: (control.sendall(need("submit") * 10), sockets_of(queue) - before)[1])
+        wait_for("one for one", lambda: len(sockets_of(queue)) <= len(before))
+        os.kill(smtpd, signal.SIGCONT)
+        assert mta.pids("queue") == [queue]

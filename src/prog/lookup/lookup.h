@@ -93,6 +93,7 @@ struct peer {
 	const struct worker_service *service; /* a command came in here; NULL: a worker */
 	bool is_writing;                      /* at a proxywrite service */
 	char role[32];                        /* of a worker */
+	uint32_t instance;                    /* ... and which process it is */
 };
 
 struct lookup {
@@ -114,7 +115,8 @@ struct lookup {
 };
 
 /* ---- peer.c ---- */
-void peer_open(struct lookup *l, int fd, struct str role);
+/* A worker's channel: replaces the one that process `instance` had. */
+void peer_open(struct lookup *l, int fd, struct str role, uint32_t instance);
 void doors_open(struct lookup *l);
 void doors_close(struct lookup *l);
 void peer_answer(struct asker *a, enum rc rc, struct str value);

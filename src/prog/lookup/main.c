@@ -81,7 +81,7 @@ on_peer(void *arg, const struct wire_peer *m)
 	int fd = m->channel;
 
 	if (str_is(m->purpose, "lookup"))
-		peer_open(l, fd, m->role);
+		peer_open(l, fd, m->role, m->instance);
 	else
 		os_fd_close(&fd);
 }

@@ -201,11 +201,25 @@ open_channel(struct lookup *l, struct peer *p, int fd)
 	p->ch = ipc_channel_new(l->w.loop, fd, &conf);
 }
 
+/* A process has one channel, whatever it asks master for. */
+static void
+replace(struct lookup *l, uint32_t instance)
+{
+	LIST_EACH_SAFE (it, next, &l->peers) {
+		struct peer *p = CONTAINER_OF(it, struct peer, node);
+
+		if (p->service == NULL && p->instance == instance)
+			peer_free(p);
+	}
+}
+
 void
-peer_open(struct lookup *l, int fd, struct str role)
+peer_open(struct lookup *l, int fd, struct str role, uint32_t instance)
 {
 	struct peer *p = mem_get(sizeof(*p));
 
+	replace(l, instance);
+	p->instance = instance;
 	(void)snprintf(p->role, sizeof(p->role), "%.*s", STR_ARG(role));
 	open_channel(l, p, fd);
 }

@@ -358,6 +358,20 @@ static const struct ipc_handlers handlers = {
 	.on_result = on_result,
 };
 
+/* A process has one channel, whatever it asks master for. */
+static void
+replace(struct queue *q, uint32_t instance)
+{
+	LIST_EACH_SAFE (it, next, &q->agents) {
+		struct agent *g = CONTAINER_OF(it, struct agent, in_queue);
+
+		if (g->instance == instance) {
+			on_close(g, NULL);
+			return;
+		}
+	}
+}
+
 void
 dispatch_attach(struct queue *q, const char *role, uint32_t instance, int fd)
 {
@@ -371,6 +385,7 @@ dispatch_attach(struct queue *q, const char *role, uint32_t instance, int fd)
 		.out_max = 4 * PENDING_MAX,
 		.out_low = PENDING_MAX / 4 };
 
+	replace(q, instance);
 	g->q = q;
 	g->instance = instance;
 	(void)strncpy(g->role, role, sizeof(g->role) - 1);

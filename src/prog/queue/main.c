@@ -166,7 +166,7 @@ on_peer(void *arg, const struct wire_peer *m)
 
 	(void)snprintf(role, sizeof(role), "%.*s", STR_ARG(m->role));
 	if (str_is(m->purpose, "submit")) {
-		submit_attach(q, role, m->channel);
+		submit_attach(q, role, m->instance, m->channel);
 		return;
 	}
 	dispatch_attach(q, role, m->instance, m->channel);

@@ -238,7 +238,8 @@ bool commit_is_stuck(const struct queue *q);
 /* ---- submit.c ---- */
 void submit_init(struct queue *q);
 /* `role`: whose channel it is, as master says. */
-void submit_attach(struct queue *q, const char *role, int fd);
+/* Replaces the channel that process `instance` had. */
+void submit_attach(struct queue *q, const char *role, uint32_t instance, int fd);
 /* After a commit: ids for those that got none when they asked. */
 void submit_grant_waiting(struct queue *q);
 /* The disk fails for longer than clients wait: those who wait are refused now. */

@@ -26,6 +26,7 @@ struct submitter {
 	struct list in_queue;
 	struct queue *q;
 	struct ipc_channel *ch;
+	uint32_t instance; /* which process it is */
 	struct hmap lent;
 	size_t n_waiting;
 	uint32_t n_granted; /* since the last look: nobody gets all there are */
@@ -480,8 +481,20 @@ static const struct ipc_handlers handlers = {
 	.on_flush_site = on_flush_site,
 };
 
+/* A process has one channel, whatever it asks master for. */
+static void
+replace(struct queue *q, uint32_t instance)
+{
+	LIST_EACH_SAFE (it, next, &q->submitters) {
+		struct submitter *s = CONTAINER_OF(it, struct submitter, in_queue);
+
+		if (s->instance == instance)
+			submitter_free(s);
+	}
+}
+
 void
-submit_attach(struct queue *q, const char *role, int fd)
+submit_attach(struct queue *q, const char *role, uint32_t instance, int fd)
 {
 	struct submitter *s = mem_get(sizeof(*s));
 	struct ipc_channel_conf conf = { .me = WIRE_QUEUE,
@@ -490,7 +503,9 @@ submit_attach(struct queue *q, const char *role, int fd)
 		.on_close = on_close,
 		.arg = s };
 
+	replace(q, instance);
 	s->q = q;
+	s->instance = instance;
 	s->may_settle = strcmp(role, "bounce") == 0;
 	hmap_init(&s->lent, q->seed);
 	s->ch = ipc_channel_new(q->w.loop, fd, &conf);
