@@ -55,6 +55,14 @@ def test_warnings_begin_with_the_name_as_it_was_called(conf):
             assert said.startswith(name + ": "), (name, said)
 
 
+@pytest.mark.parametrize("prog", ["postqueue", "postsuper", "postdrop", "postcat"])
+def test_each_letter_of_a_wrong_option_is_complained_of(conf, prog):
+    said = subprocess.run([f"/x/{prog}", "-c", conf, "--help"], executable=BIN / prog, capture_output=True, text=True).stderr
+    name = "/x/postcat" if prog == "postcat" else prog
+    first, second = said.splitlines()
+    assert first == f"{name}: invalid option -- '-'" and second.startswith(f"{name}: fatal: usage: {prog} ")
+
+
 @pytest.mark.parametrize("args,out", [
     (["relayhost"], "relayhost = [$used]:25\n"),
     (["-x", "relayhost"], "relayhost = [y]:25\n"),

@@ -228,7 +228,7 @@ parse(struct postcat *p, int argc, char **argv)
 			break;
 		default:
 			p->is_bad = true;
-			break;
+			return;
 		}
 	}
 	if (!p->body && !p->header && !p->envelope)

@@ -296,6 +296,8 @@ main(int argc, char **argv)
 	const char *dir = NULL;
 	int c;
 
+	if (argc > 0)
+		argv[0] = (char *)(uintptr_t) "postdrop"; /* for getopt's words */
 	while ((c = getopt(argc, argv, "c:rv")) != -1) {
 		if (c == 'c')
 			dir = optarg;

@@ -273,6 +273,8 @@ parse(int argc, char **argv, struct request *r)
 {
 	int c;
 
+	if (argc > 0)
+		argv[0] = (char *)(uintptr_t) "postqueue"; /* for getopt's words */
 	while ((c = getopt(argc, argv, "c:fi:jps:v")) != -1) {
 		switch (c) {
 		case 'c':
@@ -291,7 +293,7 @@ parse(int argc, char **argv, struct request *r)
 			break;
 		default:
 			r->is_bad = true;
-			break;
+			return;
 		}
 	}
 	r->is_bad |= r->verb == 0 || optind < argc;

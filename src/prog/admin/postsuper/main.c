@@ -216,6 +216,8 @@ parse(struct postsuper *p, int argc, char **argv)
 {
 	int c;
 
+	if (argc > 0)
+		argv[0] = (char *)(uintptr_t) "postsuper"; /* for getopt's words */
 	while ((c = getopt(argc, argv, "c:d:e:f:h:H:pr:sSv")) != -1) {
 		switch (c) {
 		case 'c':
@@ -246,7 +248,7 @@ parse(struct postsuper *p, int argc, char **argv)
 			break;
 		default:
 			p->is_bad = true;
-			break;
+			return;
 		}
 	}
 }
