@@ -298,14 +298,20 @@ def socket_of(pid, fd):
     return socket.socket(fileno=ours)
 
 
-def break_channels(pid):
-    """Shuts every connected UNIX-domain socket of a process down, but for the one to master."""
+def channels(pid):
+    """The connected UNIX-domain sockets of a process, one at a time, but for the one to master."""
     for fd in Path(f"/proc/{pid}/fd").iterdir():
         if fd.name == control_of(pid) or not os.readlink(fd).startswith("socket:"):
             continue
-        with socket_of(pid, fd.name) as s, contextlib.suppress(OSError):
+        with socket_of(pid, fd.name) as s:
             if s.family == socket.AF_UNIX:
-                s.shutdown(socket.SHUT_RDWR)
+                yield s
+
+
+def break_channels(pid):
+    for s in channels(pid):
+        with contextlib.suppress(OSError):
+            s.shutdown(socket.SHUT_RDWR)
 
 
 def sockets_of(pid):
@@ -345,4 +351,22 @@ def test_a_worker_that_asks_for_channels_without_end_uses_up_the_descriptors_of_
             wait_for("a new channel", lambda: (control.sendall(need("submit") * 10), sockets_of(queue) - before)[1])
         wait_for("one for one", lambda: len(sockets_of(queue)) <= len(before))
         os.kill(smtpd, signal.SIGCONT)
+        assert mta.pids("queue") == [queue]
+
+
+def test_a_worker_that_sends_its_own_end_is_never_seen_to_leave(tmp_path, inside):
+    with mta_with(tmp_path, "") as mta:
+        assert mta.send("u@mbox.test").startswith("250")
+        mta.wait_empty()
+        [queue] = mta.pids("queue")
+        before = len(sockets_of(queue))
+        workers = [mta.pids("smtpd")[0], mta.pids("smtp")[0]]
+        for pid in workers:
+            for s in channels(pid):
+                with contextlib.suppress(OSError):  # of syslog's
+                    socket.send_fds(s, [b"\0"], [s.fileno()])
+            os.kill(pid, signal.SIGKILL)
+        wait_for("others in their place", lambda: not set(workers) & set(mta.pids()) and len(mta.pids("smtpd")) * len(mta.pids("smtp")) > 0)
+        wait_for("one channel each", lambda: len(sockets_of(queue)) <= before)
+        assert mta.send("u@mbox.test").startswith("250")
         assert mta.pids("queue") == [queue]

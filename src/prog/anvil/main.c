@@ -93,6 +93,7 @@ on_peer(void *arg, const struct wire_peer *m)
 		.peer = WIRE_COUNTED,
 		.on = &handlers,
 		.on_close = on_close,
+		.refuses_fds = true,
 		.arg = p });
 	list_add_tail(&a->peers, &p->node);
 }

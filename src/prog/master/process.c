@@ -213,6 +213,7 @@ process_start(struct slot *s, struct err *e)
 		.peer = WIRE_WORKER,
 		.on = &handlers,
 		.on_close = on_close,
+		.refuses_fds = true,
 		.arg = p };
 	int pair[2];
 	enum rc rc;

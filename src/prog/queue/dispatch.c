@@ -381,6 +381,7 @@ dispatch_attach(struct queue *q, const char *role, uint32_t instance, int fd)
 		.on = &handlers,
 		.on_close = on_close,
 		.on_room = on_room,
+		.refuses_fds = true,
 		.arg = g,
 		.out_max = 4 * PENDING_MAX,
 		.out_low = PENDING_MAX / 4 };

@@ -501,6 +501,7 @@ submit_attach(struct queue *q, const char *role, uint32_t instance, int fd)
 		.peer = WIRE_SUBMITTER,
 		.on = &handlers,
 		.on_close = on_close,
+		.refuses_fds = true,
 		.arg = s };
 
 	replace(q, instance);
