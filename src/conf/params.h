@@ -33,8 +33,9 @@ struct conf_param {
 	int64_t min, max; /* 0: none; strings: of the length */
 	struct str why;   /* accepted: why; not yet: what it waits for, or empty */
 	struct str off; /* not yet: values that ask for nothing, in words; "" is empty */
-	struct str words; /* of a list: its words are among these; empty: any */
-	struct str of;    /* a template: see conf_template_applies() */
+	struct str
+	    words;     /* what a list may have, what a string may be; empty: anything */
+	struct str of; /* a template: see conf_template_applies() */
 	enum conf_type type;
 	enum conf_apply apply;
 	enum conf_status status;

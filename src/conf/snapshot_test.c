@@ -197,6 +197,13 @@ test_check(void **state)
 		    "file /etc/postfix/main.cf: parameter myhostname: bad parameter "
 		    "value: "
 		    "a b" },
+		{ "info_log_address_format = intrnal\n", "",
+		    "/etc/postfix/main.cf: line 1: unknown info_log_address_format value "
+		    "\"intrnal\" in \"intrnal\"; there are: internal external" },
+		{ "reject_tempfail_action = $x\nx = later\n", "",
+		    "/etc/postfix/main.cf: line 1: unknown reject_tempfail_action value "
+		    "\"later\" in \"later\"; there are: defer_if_permit defer" },
+		{ "canonical_classes = header_sender\nmasquerade_classes =\n", "", "" },
 		{ "notify_classes = Bounce, 2bounce policy\n", "", "" },
 		{ "notify_classes = bounce, polcy\n", "",
 		    "/etc/postfix/main.cf: line 1: unknown notify_classes value "

@@ -133,9 +133,10 @@ is_word_of(struct str words, struct str word)
 static enum rc
 check_words(const struct conf_param *p, struct str name, struct str text, struct err *e)
 {
+	const char *ends = p->type == CONF_LIST ? CONF_LIST_SEPARATORS : "";
 	struct str rest = text, word;
 
-	while (str_token(&rest, CONF_LIST_SEPARATORS, &word))
+	while (str_token(&rest, ends, &word))
 		if (!is_word_of(p->words, word))
 			return err_set(e, RC_PERM,
 			    /* compat; Postfix does not say which there are */

@@ -11,6 +11,7 @@ from harness import wait_for
     ("main_cf", "smtpd_timeout = soon\n", r"main\.cf: line \d+: parameter smtpd_timeout: bad time value or unit: soon"),
     ("main_cf", "smtpd_timeout = 0\n", r"invalid smtpd_timeout: 0 \(min 1\)"),
     ("main_cf", "smtpd_helo_required = perhaps\n", r"main\.cf: line \d+: bad boolean configuration: smtpd_helo_required = perhaps"),
+    ("main_cf", "canonical_classes = header_snder\n", r"main\.cf: line \d+: unknown canonical_classes value .*there are: envelope_sender "),
     ("main_cf", "myorigin = $mydomain\nmydomain = $myorigin\n", r"mydomain|myorigin"),
     ("master_cf", "smtp inet n - n - smtpd\n", r"master\.cf: line \d+: |master\.cf, line \d+"),
     ("master_cf", "smtp inet n - n - lots smtpd\n", r"master\.cf.*line \d+.*"),
