@@ -1,8 +1,9 @@
 /* Any bytes as the path of MAIL or RCPT, in every mode: what is accepted is short, has no
- * control characters, splits into its parts, and reading it again gives the same. First
- * byte: the flags. */
+ * control characters, splits into its parts, and reading it again gives the same. The
+ * same bytes as an address that RFC 5321 does not know. First byte: the flags. */
 #include "addr/address.h"
 #include "addr/domain.h"
+#include "addr/loose.h"
 #include "addr/net.h"
 #include <assert.h>
 
@@ -23,6 +24,39 @@ check_path(struct str in, unsigned flags, struct arena *mem)
 	bracketed = arena_printf(mem, "<%.*s>", STR_ARG(p.external));
 	assert(addr_path_parse(bracketed, flags | ADDR_STRICT | ADDR_EMPTY_OK, mem,
 		   &again, NULL) == RC_OK);
+	assert(str_eq(p.external, again.external));
+}
+
+/* As MAIL and RCPT are read, see smtp/path.c. False: it is no address. */
+static bool
+read_loosely(struct str in, unsigned flags, struct arena *mem, struct addr_path *out)
+{
+	struct str address = STR(""), word = in;
+	enum rc rc = RC_OK;
+
+	if (!addr_word_is_plain(in)) {
+		rc = addr_loose_read(in, flags, mem, &address);
+		assert(rc != RC_OK || (address.n > 0 && address.n <= 3 * in.n + 4));
+		address = addr_to_external(addr_to_internal(address, mem), mem);
+		word = arena_printf(mem, "<%.*s>", STR_ARG(address));
+	}
+	return rc == RC_OK &&
+	       addr_path_parse(word, ADDR_UTF8_OK, mem, out, NULL) == RC_OK &&
+	       out->rest.n == 0;
+}
+
+/* What is understood as an address is understood in the same way when it is sent on. */
+static void
+check_loose(struct str in, unsigned flags, struct arena *mem)
+{
+	struct addr_path p, again;
+	struct str word;
+
+	if (in.n > ADDR_MAX || !read_loosely(in, flags, mem, &p) ||
+	    (p.domain.n > 0 && *p.domain.p != '[' && !addr_domain_valid(p.domain)))
+		return;
+	word = arena_printf(mem, "<%.*s>", STR_ARG(p.external));
+	assert(read_loosely(word, 0, mem, &again));
 	assert(str_eq(p.external, again.external));
 }
 
@@ -52,6 +86,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	mem = arena_new(1 << 20);
 	in = str_n(data + 1, size - 1);
 	check_path(in, data[0] & 7, mem);
+	check_loose(in, data[0] & 7, mem);
 	check_forms(in, mem);
 	(void)addr_hostname_valid(in);
 	(void)addr_domain_valid(in);
