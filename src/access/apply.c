@@ -155,20 +155,11 @@ act_discard(struct access_eval *ev, const struct action *x)
 	return RC_OK;
 }
 
-/* What a database says may have any bytes in it; no address and no next hop has these. */
-static bool
-is_line(struct str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] == '\n' || s.p[i] == '\r' || s.p[i] == '\0')
-			return false;
-	return true;
-}
-
+/* What a database says may have any bytes in it. */
 static bool
 is_target(struct str s)
 {
-	return str_find(s, '@') < s.n && is_line(s);
+	return str_find(s, '@') < s.n && str_is_line(s);
 }
 
 static enum rc
@@ -178,7 +169,7 @@ act_filter(struct access_eval *ev, const struct action *x)
 		return RC_OK;
 	if (x->text.n == 0)
 		return warn_entry(ev, x, "has FILTER entry without value");
-	if (str_find(x->text, ':') == x->text.n || !is_line(x->text))
+	if (str_find(x->text, ':') == x->text.n || !str_is_line(x->text))
 		return warn_entry(ev, x, "requires transport:destination");
 	log_effect(ev, x, "filter",
 	    arena_printf(ev->a->mem, "triggers FILTER %.*s", STR_ARG(x->text)));

@@ -159,16 +159,6 @@ add_bcc(struct ingest *in, struct str address)
 	return keep(in, address, &fx->bcc[fx->n_bcc++].address);
 }
 
-/* What a database says may have any bytes in it; no address and no next hop has these. */
-static bool
-is_line(struct str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] == '\n' || s.p[i] == '\r' || s.p[i] == '\0')
-			return false;
-	return true;
-}
-
 /* Actions that change where the message goes. False: no such action. */
 static bool
 route_action(struct ingest_check *c, struct str word, struct str text, bool *is_full)
@@ -176,14 +166,14 @@ route_action(struct ingest_check *c, struct str word, struct str text, bool *is_
 	struct ingest *in = c->in;
 	struct ingest_effects *fx = &in->fx;
 	const char *kind = kind_of(c->part);
-	bool has_at = str_find(text, '@') < text.n && is_line(text);
+	bool has_at = str_find(text, '@') < text.n && str_is_line(text);
 
 	if (str_iis(word, "FILTER")) {
 		if (text.n == 0) {
 			log_warn(in->conf->cleanup_log,
 			    "missing FILTER command argument in %s map",
 			    ingest_check_names[c->part]);
-		} else if (str_find(text, ':') == text.n || !is_line(text)) {
+		} else if (str_find(text, ':') == text.n || !str_is_line(text)) {
 			log_warn(in->conf->cleanup_log,
 			    "bad FILTER command %.*s in %s -- need "
 			    "transport:destination",

@@ -111,6 +111,9 @@ cutting_and_finding(void **state)
 	assert_false(str_cut(STR("user"), '@', &head, &tail));
 	assert_int_equal(str_rfind(STR("user@host@x"), '@'), 9);
 	assert_int_equal(str_rfind(STR("user"), '@'), 4);
+	assert_true(str_is_line(STR("")) && str_is_line(STR("a\tb\x7f")));
+	assert_false(str_is_line(STR("a\n")) || str_is_line(STR("\ra")) ||
+		     str_is_line(str_n("a\0b", 3)));
 	assert_int_equal(str_from(STR("abc"), 7).n, 0);
 	assert_true(str_is(str_trim(STR(" \t x y\r\n")), "x y"));
 	assert_true(

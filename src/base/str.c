@@ -156,6 +156,15 @@ str_rfind(struct str s, char c)
 }
 
 bool
+str_is_line(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] == '\n' || s.p[i] == '\r' || s.p[i] == '\0')
+			return false;
+	return true;
+}
+
+bool
 str_cut(struct str s, char c, struct str *head, struct str *tail)
 {
 	size_t at = str_find(s, c);
