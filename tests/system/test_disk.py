@@ -1,5 +1,5 @@
 """When the disk is full, read-only, or lies: nothing is acknowledged that is not stored, and the server recovers."""
-import contextlib, os, pathlib, re, shutil, signal, subprocess, time
+import contextlib, os, pathlib, re, shutil, signal, socket, struct, subprocess, threading, time
 
 import pytest
 
@@ -161,6 +161,38 @@ def test_eio_from_the_disk_is_never_acknowledged(instance, call):
         m.start()
         there = sorted(r["address"] for q in m.queue() for r in q["recipients"])
         assert there == ["after@relay.test", "before@relay.test"] or there.count("after@relay.test") >= 1 and "refused@relay.test" not in there
+
+
+@pytest.mark.skipif(not SANITIZED, reason="as above")
+def test_a_slow_disk_and_a_server_that_hung_up_burn_time(instance):
+    """The content of a large message is read by a thread; meanwhile the connection it is for breaks."""
+    def server():
+        s = listener.accept()[0]
+        with s, s.makefile("rb") as f:
+            s.sendall(b"220 sink.test\r\n")
+            while (verb := f.readline()[:4]) != b"DATA":
+                s.sendall(b"250 Ok\r\n")
+            s.sendall(b"354 go on\r\n")
+            wait_for("a read", lambda: any("pread64" in t.read_text() for t in traces))
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, contextlib.ExitStack() as stack:
+        m = instance(sink_port=listener.getsockname()[1]).start()
+        agents = m.pids("smtp")
+        traces = [m.dir / f"trace{pid}" for pid in agents]
+        for pid, trace in zip(agents, traces):
+            p = stack.enter_context(subprocess.Popen(["strace", "-f", "-p", str(pid), "-e", "trace=pread64,epoll_wait,epoll_pwait",
+                                                      "-e", "inject=pread64:delay_exit=2s", "-o", str(trace)], stderr=subprocess.PIPE, text=True))
+            stack.callback(p.terminate)
+            if "attached" not in (line := p.stderr.readline()):
+                pytest.skip(f"strace cannot attach: {line}")
+        talk = threading.Thread(target=server)
+        talk.start()
+        assert m.send("x@relay.test", body="Subject: t\r\n\r\n" + ("x" * 70 + "\r\n") * 3000).startswith("250")
+        talk.join()
+        m.wait_log(r"status=deferred \((lost|conversation)")
+        looks = max(t.read_text().count("epoll") for t in traces)
+        assert looks < 200, "it is told again and again of what it cannot look at"
 
 
 @pytest.mark.release_only

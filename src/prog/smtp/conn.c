@@ -519,8 +519,10 @@ on_io(void *arg, unsigned events)
 		connect_result(c);
 		return;
 	}
-	if (c->is_reading) /* piece_read() will look at the socket again */
-		loop_io_want(loop_of(c), &c->io, 0);
+	/* piece_read() will look at the socket again. A server that hung up would be told
+	 * of all the time, however long the disk takes. */
+	if (c->is_reading)
+		loop_io_remove(loop_of(c), &c->io);
 	else if ((events & (LOOP_READ | LOOP_HANGUP)) != 0)
 		on_readable(c);
 	else
