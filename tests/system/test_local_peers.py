@@ -3,7 +3,7 @@ import os, pwd, random, shutil, socket, stat, subprocess
 
 import pytest
 
-from harness import IS_ROOT, as_owner, wait_for
+from harness import IS_ROOT, PATIENCE, as_owner, wait_for
 
 MASTER = "proxywrite unix - - n - 1 proxymap\nlocal-smtp unix n - n - - smtpd\n"
 BLOBS = [b"", b"\0", b"\0\0\0\4\0\0\0\0", b"\0\0\1\0\1half", b"\x7f\xff\xff\xff" + b"x" * 1000, b"\0\1\0\0" + b"\xff" * 65536, b"W" * 5000,
@@ -51,6 +51,15 @@ def descriptors(m):
     return {p: len(os.listdir(f"/proc/{p}/fd")) for p in m.pids()}
 
 
+def settled(m):
+    """What everybody has when nothing is under way: the channels of who was started just now are there."""
+    seen = []
+    while len(seen) < 5 or any(n != seen[-1] for n in seen[-5:]):
+        m.cmd("postqueue", "-p")
+        seen.append(descriptors(m))
+    return seen[-1]
+
+
 def resident(m):
     return sum(int(open(f"/proc/{p}/statm").read().split()[1]) * 4096 for p in m.pids())
 
@@ -61,10 +70,12 @@ def test_garbage_at_a_local_socket_ends_a_process_or_stays_in_it(instance):
     assert {p.name for p in found} >= {"queue", "showq", "qmgr", "flush", "pickup", "proxymap", "proxywrite", "local-smtp"}
     assert m.send("u@mbox.test").startswith("250")
     for path in found:
-        connect(path).close()  # who is started by a knock
-    wait_for("lookup", lambda: m.pids("lookup"))
-    m.cmd("postqueue", "-p")
-    before, memory = descriptors(m), resident(m)
+        connect(path).close()
+    with connect(m.dir / "spool/private/proxymap") as s:  # lookup is started by a knock
+        s.settimeout(PATIENCE)
+        s.sendall(b"\x7f\xff\xff\xff\0")
+        assert s.recv(1) == b""  # it is at work
+    before, memory = settled(m), resident(m)
     for path in found:
         assert as_owner(attack, path) == 0, path
     wait_for("no more descriptors than before", lambda: all(n <= before[p] for p, n in descriptors(m).items()))
