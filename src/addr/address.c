@@ -365,6 +365,55 @@ addr_path_parse(struct str in, unsigned flags, struct arena *mem, struct addr_pa
 	return RC_OK;
 }
 
+/* ---- operators ---- */
+
+size_t
+addr_find_bare(struct str s, char c, bool last)
+{
+	size_t at = s.n;
+	bool quoted = false;
+
+	for (size_t i = 0; i < s.n; i++) {
+		if (s.p[i] == '\\')
+			i++;
+		else if (s.p[i] == '"')
+			quoted = !quoted;
+		else if (!quoted && s.p[i] == c) {
+			at = i;
+			if (!last)
+				break;
+		}
+	}
+	return at;
+}
+
+static struct str
+user_at_site(struct str user, struct str site, struct arena *mem)
+{
+	if (user.n == 0 && site.n > 0)
+		user = STR("\"\"");
+	return arena_printf(mem, "%.*s@%.*s", STR_ARG(user), STR_ARG(site));
+}
+
+struct str
+addr_swap_operators(struct str s, unsigned which, struct arena *mem)
+{
+	size_t at = addr_find_bare(s, '!', false);
+
+	if ((which & ADDR_BANG) != 0 && at < s.n)
+		return user_at_site(str_from(s, at + 1), str_head(s, at), mem);
+	at = addr_find_bare(s, '%', true);
+	if ((which & ADDR_PERCENT) == 0 || at == s.n)
+		return s;
+	while (s.n > 0 && at + 1 == s.n) { /* compat: a%b% is a%b */
+		s = str_head(s, at);
+		at = addr_find_bare(s, '%', true);
+	}
+	if (at == s.n)
+		return user_at_site(s, STR(""), mem);
+	return user_at_site(str_head(s, at), str_from(s, at + 1), mem);
+}
+
 /* ---- extensions, comparison, xtext ---- */
 
 bool

@@ -57,6 +57,21 @@ struct str addr_to_external(struct str internal, struct arena *mem);
 /* A local part alone, with quotes if it has to have them. Same rules. */
 struct str addr_quote_local(struct str local, struct arena *mem);
 
+/* The first (or last) `c` of an external form that is not inside quotes; s.n: none. */
+size_t addr_find_bare(struct str s, char c, bool last);
+
+enum addr_operator {
+	ADDR_BANG = 1,    /* swap_bangpath: site!user */
+	ADDR_PERCENT = 2, /* allow_percent_hack: user%site */
+};
+
+/* What an address without a domain means, user@site, in external form. A site that is not
+ * there leaves "user@", a user that is not there ""@site; `s` itself: no operator.
+ * `which`: bits of enum addr_operator.
+ *
+ * Memory: in `mem`, or `s`; .p NULL: limit. */
+struct str addr_swap_operators(struct str s, unsigned which, struct arena *mem);
+
 /* Splits the internal local part at the first of `delimiters` (recipient_delimiter):
  * "user+ext" gives user, ext. False, and *user = local: no delimiter, or it is the first
  * byte, or the local part is postmaster or mailer-daemon. (double_bounce_sender and

@@ -243,6 +243,39 @@ hostnames(void **state)
 	assert_false(addr_domain_valid(STR("[]")));
 }
 
+static void
+operators(void **state)
+{
+	static const struct {
+		const char *in, *bang, *percent;
+	} rows[] = {
+		{ "a", "a", "a" },
+		{ "a!b!c", "b!c@a", "a!b!c" },
+		{ "a%b%c", "a%b%c", "a%b@c" },
+		{ "a!", "\"\"@a", "a!" },
+		{ "!a", "a@", "!a" },
+		{ "!", "@", "!" },
+		{ "a%b%%", "a%b%%", "a@b" },
+		{ "%a", "%a", "\"\"@a" },
+		{ "a%", "a%", "a@" },
+		{ "%%", "%%", "@" },
+		{ "\"a!b%c\"", "\"a!b%c\"", "\"a!b%c\"" },
+		{ "", "", "" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct str in = str_c(rows[i].in);
+		struct str bang = addr_swap_operators(in, ADDR_BANG, mem);
+		struct str percent = addr_swap_operators(in, ADDR_PERCENT, mem);
+
+		if (!str_is(bang, rows[i].bang) || !str_is(percent, rows[i].percent))
+			fail_msg("%s: %.*s, %.*s", rows[i].in, STR_ARG(bang),
+			    STR_ARG(percent));
+		assert_true(str_eq(addr_swap_operators(in, 0, mem), in));
+	}
+}
+
 int
 main(void)
 {
@@ -250,6 +283,7 @@ main(void)
 		cmocka_unit_test(paths),
 		cmocka_unit_test(forms),
 		cmocka_unit_test(too_long),
+		cmocka_unit_test(operators),
 		cmocka_unit_test(extensions),
 		cmocka_unit_test(xtext),
 		cmocka_unit_test(hostnames),

@@ -196,26 +196,36 @@ is_in_route(const struct loose *l, size_t from, size_t i)
 	return i < l->n && is(l, i, ':');
 }
 
+/* compat: between < and > that are not the word's ends, nothing separates. */
+static bool
+separates(const struct loose *l, size_t from, size_t i)
+{
+	bool is_open = from > 0 && is(l, from - 1, '<');
+
+	return is(l, i, ';') || (is(l, i, ',') && !is_open && !is_in_route(l, from, i));
+}
+
 static void
 find_addresses(struct loose *l)
 {
 	size_t from = 0, found_before = 0; /* the last separator */
 
 	for (size_t i = 0; i < l->n; i++) {
-		bool separates =
-		    is(l, i, ';') || (is(l, i, ',') && !is_in_route(l, from, i));
+		bool ends = separates(l, from, i);
 
-		l->has_more = l->has_more || separates;
+		l->has_more = l->has_more || ends;
 		if (is(l, i, '<')) { /* what was before is a phrase */
 			l->has_more = l->has_more || from < i;
 			l->found = found_before;
 			from = i + 1;
-		} else if (separates || is(l, i, '>')) {
+		} else if (ends || is(l, i, '>')) {
 			address(l, from, i);
 			from = i + 1;
 			found_before = l->found;
 		} else if (i > from && l->tok[i].kind != SIGN &&
-			   l->tok[i - 1].kind != SIGN) { /* a comma is missing */
+			   l->tok[i - 1].kind != SIGN &&
+			   (from == 0 ||
+			       !is(l, from - 1, '<'))) { /* a comma is missing */
 			address(l, from, i);
 			from = i;
 		}
@@ -295,6 +305,18 @@ put_together(struct loose *l, struct str *out)
 	return out->p == NULL ? RC_TEMP : RC_OK;
 }
 
+/* compat: <> around everything, then a source route, go as text. */
+static struct str
+bare_word(struct str word)
+{
+	size_t at;
+
+	if (word.n > 1 && str_starts(word, STR("<")) && str_ends(word, STR(">")))
+		word = str_head(str_from(word, 1), word.n - 2);
+	at = str_find(word, ':');
+	return at < word.n && *word.p == '@' ? str_from(word, at + 1) : word;
+}
+
 enum rc
 addr_loose_read(struct str word, unsigned flags, struct arena *mem, struct str *out)
 {
@@ -303,7 +325,9 @@ addr_loose_read(struct str word, unsigned flags, struct arena *mem, struct str *
 
 	if (l == NULL)
 		return RC_TEMP;
-	*l = (struct loose){ .in = word, .mem = mem };
+	if (str_find(word, '\0') < word.n)
+		return RC_PERM;
+	*l = (struct loose){ .in = bare_word(word), .mem = mem };
 	/* A literal that is not closed gets its bracket: one byte for each "[". */
 	l->room = arena_get(mem, 2 * word.n + 1);
 	if (l->room == NULL)

@@ -17,7 +17,7 @@ bool addr_word_is_plain(struct str word);
  *
  * Memory:  *out lives in `mem`; without <>; set on RC_OK.
  * Returns: RC_NONE: no address, or "": the null address, where that is allowed; RC_PERM:
- *          more than one address, or not strict; RC_TEMP: `mem` is full.
+ *          more than one address, a NUL, or not strict; RC_TEMP: `mem` is full.
  * Limits:  256 tokens, else RC_PERM.
  * Source:  RFC 822 6.1, and what Postfix 3.7 answered (loose_test.c). */
 MUST_USE enum rc addr_loose_read(

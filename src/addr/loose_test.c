@@ -91,6 +91,12 @@ one_address(void **state)
 		{ "<a@good.test@>", "a@good.test" },
 		{ "<a. b@good.test>", "a.b@good.test" },
 		{ "<a .b@good.test>", "a.b@good.test" },
+		{ "<@a b:c@good.test>", "c@good.test" },
+		{ "<@[::1]>", "\":1]\"" },
+		{ "<@a:g:c@good.test;>", "c@good.test" },
+		{ "<@a(x:y)b:c@good.test>", "\"y)b:c\"@good.test" },
+		{ "(c)<a b@good.test>", "ab@good.test" },
+		{ "x<a,b@good.test>", "\"a,b\"@good.test" },
 	};
 
 	(void)state;
@@ -180,6 +186,7 @@ has_limits(void **state)
 	memset(dots, '.', sizeof(dots));
 	assert_int_equal(
 	    addr_loose_read(str_n(dots, sizeof(dots)), 0, mem, &out), RC_PERM);
+	assert_int_equal(addr_loose_read(STR("<\"a\"@b\0.c>"), 0, mem, &out), RC_PERM);
 	memset(dots, '(', sizeof(dots));
 	assert_int_equal(
 	    addr_loose_read(str_n(dots, sizeof(dots)), 0, mem, &out), RC_NONE);

@@ -1,5 +1,6 @@
 /* From parameters to the configuration of an SMTP session. */
 #include "agent/session_conf.h"
+#include "addr/address.h"
 #include "conf/list.h"
 #include "conf/snapshot.h"
 #include "smtp/server.h"
@@ -85,6 +86,10 @@ session_conf_fill(const struct conf_smtpd *c, struct arena *mem,
 		.soft_bounce = c->soft_bounce,
 		.minus_ok = c->allow_min_user,
 		.numeric_ok = c->resolve_numeric_domain,
+		.null_ok = c->resolve_null_domain,
+		.append_dot = c->append_dot_mydomain,
+		.operators = (c->swap_bangpath ? ADDR_BANG : 0U) |
+			     (c->allow_percent_hack ? ADDR_PERCENT : 0U),
 		.no_ipv4 = !has_family(c->inet_protocols, "ipv4"),
 		.no_ipv6 = !has_family(c->inet_protocols, "ipv6"),
 		.log_port = c->smtpd_client_port_logging,

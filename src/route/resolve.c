@@ -29,6 +29,18 @@ no_memory(struct work *w)
 	return err_set(w->e, RC_TEMP, "memory limit");
 }
 
+/* compat: nobody at a domain of ours is whom mail without an address is for. */
+static enum rc
+use_empty_recipient(struct work *w)
+{
+	w->r.recipient = arena_printf(w->a->mem, "%.*s@%.*s",
+	    STR_ARG(w->c->empty_address_recipient), STR_ARG(w->domain));
+	if (w->r.recipient.p == NULL)
+		return no_memory(w);
+	addr_split(w->r.recipient, &w->local, &w->domain);
+	return RC_OK;
+}
+
 /* Takes domains of ours off the end for as long as the rest names another:
  * user%other@here. A quoted local part counts as well, because the mailbox or gateway
  * behind us would see it without quotes (resolve_dequoted_address). */
@@ -46,9 +58,14 @@ strip_own_domains(struct work *w, struct str address)
 						      : local;
 		if (bare.n > 0 && !str_eq(bare, local) && route_has_operator(w->c, bare))
 			local = bare;
-		if (w->domain.n == 0 || !route_has_operator(w->c, local))
+		if (w->domain.n == 0 ||
+		    (!str_is(local, "\"\"") && !route_has_operator(w->c, local)))
 			return RC_OK;
 		rc = route_is_local(w->a, w->c, w->domain);
+		if (str_is(local, "\"\"") && rc != RC_TEMP)
+			return rc == RC_OK     ? use_empty_recipient(w)
+			       : rc == RC_NONE ? RC_OK
+					       : rc;
 		if (rc == RC_NONE) {
 			w->r.is_routed = true;
 			return RC_OK;
@@ -56,6 +73,10 @@ strip_own_domains(struct work *w, struct str address)
 		if (rc != RC_OK)
 			return trouble(w, rc);
 		if (route_rewrite(w->c, local, w->a->mem, &address) != RC_OK)
+			return no_memory(w);
+		if (str_starts(address, STR("@"))) /* compat: nobody there */
+			address = arena_printf(w->a->mem, "\"\"%.*s", STR_ARG(address));
+		if (address.p == NULL)
 			return no_memory(w);
 	}
 	w->r.is_bad = true;

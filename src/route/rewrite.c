@@ -3,33 +3,12 @@
 #include "addr/address.h"
 #include "route/route_int.h"
 
-/* The first (or last) `c` that is not inside quotes; s.n: none. */
-static size_t
-find_bare(struct str s, char c, bool last)
-{
-	size_t at = s.n;
-	bool quoted = false;
-
-	for (size_t i = 0; i < s.n; i++) {
-		if (s.p[i] == '\\')
-			i++;
-		else if (s.p[i] == '"')
-			quoted = !quoted;
-		else if (!quoted && s.p[i] == c) {
-			at = i;
-			if (!last)
-				break;
-		}
-	}
-	return at;
-}
-
 bool
 route_has_operator(const struct route_conf *c, struct str local)
 {
-	return find_bare(local, '@', false) != local.n ||
-	       (c->allow_percent_hack && find_bare(local, '%', false) != local.n) ||
-	       (c->swap_bangpath && find_bare(local, '!', false) != local.n);
+	return addr_find_bare(local, '@', false) != local.n ||
+	       (c->allow_percent_hack && addr_find_bare(local, '%', false) != local.n) ||
+	       (c->swap_bangpath && addr_find_bare(local, '!', false) != local.n);
 }
 
 /* @a,@b:user@c without the route. */
@@ -37,7 +16,7 @@ static struct str
 strip_route(struct str s)
 {
 	while (s.n > 0 && s.p[0] == '@') {
-		size_t at = find_bare(s, ':', false);
+		size_t at = addr_find_bare(s, ':', false);
 
 		if (at == s.n)
 			break;
@@ -50,18 +29,20 @@ strip_route(struct str s)
 static struct str
 add_domain(const struct route_conf *c, struct str s, struct arena *mem)
 {
-	size_t at = find_bare(s, '!', false);
+	unsigned which = (c->swap_bangpath ? ADDR_BANG : 0) |
+			 (c->allow_percent_hack ? ADDR_PERCENT : 0);
+	struct str full = addr_swap_operators(s, which, mem);
 
-	if (c->swap_bangpath && at > 0 && at + 1 < s.n)
-		return arena_printf(mem, "%.*s@%.*s", STR_ARG(str_from(s, at + 1)),
-		    STR_ARG(str_head(s, at)));
-	at = find_bare(s, '%', true);
-	if (c->allow_percent_hack && at > 0 && at + 1 < s.n)
-		return arena_printf(mem, "%.*s@%.*s", STR_ARG(str_head(s, at)),
-		    STR_ARG(str_from(s, at + 1)));
+	if (full.p == NULL || (full.p != s.p && !str_ends(full, STR("@"))))
+		return full;
+	if (full.p != s.p && !c->resolve_null_domain)
+		return full; /* "user@": of no use */
+	if (full.p != s.p)
+		full = full.n > 1 ? str_head(full, full.n - 1) : STR("\"\"");
 	if (c->append_at_myorigin && c->myorigin.n > 0)
-		return arena_printf(mem, "%.*s@%.*s", STR_ARG(s), STR_ARG(c->myorigin));
-	return s;
+		return arena_printf(
+		    mem, "%.*s@%.*s", STR_ARG(full), STR_ARG(c->myorigin));
+	return full;
 }
 
 enum rc
@@ -73,11 +54,11 @@ route_rewrite(
 
 	if (str_is(s, "@"))
 		s = str_head(s, 0);
-	if (s.n > 0 && find_bare(s, '@', true) == s.n)
+	if (s.n > 0 && addr_find_bare(s, '@', true) == s.n)
 		s = add_domain(c, s, mem);
 	if (s.p == NULL && address.n > 0)
 		return RC_TEMP;
-	at = find_bare(s, '@', true);
+	at = addr_find_bare(s, '@', true);
 	domain = str_from(s, at + 1);
 	if (at != s.n && domain.n > 0 && domain.p[0] != '[' && c->append_dot_mydomain &&
 	    c->mydomain.n > 0 && str_find(domain, '.') == domain.n) {

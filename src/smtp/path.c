@@ -93,10 +93,27 @@ no_room(struct smtp_path_bad *bad)
 	return RC_TEMP;
 }
 
+/* compat: "site!user@" is user@site, and "user@" is `user` where that is allowed. */
+static struct str
+without_empty_domain(struct str address, const struct smtp_path_conf *conf)
+{
+	struct str user = str_head(address, address.n > 0 ? address.n - 1 : 0);
+	bool has_operator = ((conf->operators & ADDR_BANG) != 0 &&
+				addr_find_bare(user, '!', false) < user.n) ||
+			    ((conf->operators & ADDR_PERCENT) != 0 &&
+				addr_find_bare(user, '%', false) < user.n);
+
+	if (!str_ends(address, STR("@")) || str_is(user, "\"\"") ||
+	    (!conf->null_ok && !has_operator))
+		return address;
+	return user;
+}
+
 /* What Postfix lets pass and src/addr does not, made
  * "<address>" or, when nobody could read it, "<": `word` itself where it is plain. */
 static enum rc
-make_readable(struct str word, unsigned flags, struct arena *mem, struct str *out)
+make_readable(struct str word, const struct smtp_path_conf *conf, unsigned flags,
+    struct arena *mem, struct str *out)
 {
 	struct str address = STR("");
 	enum rc rc;
@@ -109,6 +126,7 @@ make_readable(struct str word, unsigned flags, struct arena *mem, struct str *ou
 		return rc;
 	/* compat: "a@b" in quotes is a@b. */
 	address = addr_to_external(addr_to_internal(address, mem), mem);
+	address = without_empty_domain(address, conf);
 	*out = rc == RC_PERM ? STR("<") : arena_printf(mem, "<%.*s>", STR_ARG(address));
 	return out->p == NULL ? RC_TEMP : RC_OK;
 }
@@ -118,9 +136,8 @@ struct path_request {
 	const char *key;                /* "FROM:" */
 	unsigned flags;                 /* enum addr_flag */
 	struct str syntax, bad_address; /* replies */
-	bool no_minus;                  /* the address may not begin with it */
-	bool numeric_ok;                /* a@192.0.2.1 */
-	bool utf8_ok;                   /* a domain may have bytes above ASCII */
+	const struct smtp_path_conf *conf;
+	bool utf8_ok; /* a domain may have bytes above ASCII */
 };
 
 /* Every character above ASCII counts as a letter: which of them IDNA allows is for later.
@@ -148,22 +165,37 @@ domain_is_fine(const struct path_request *r, struct str domain)
 
 	if (domain.n == 0)
 		return true;
-	if (r->numeric_ok && addr_ip_parse(domain, &ip) == RC_OK)
+	if (r->conf->numeric_ok && addr_ip_parse(domain, &ip) == RC_OK)
 		return true;
 	if (smtp_path_is_utf8(domain))
 		return r->utf8_ok && utf8_domain_is_fine(domain);
 	return addr_domain_valid(domain);
 }
 
-/* Compat: "[x]" alone is a domain, and has to be one. */
-static bool
-is_broken_literal(const struct addr_path *path)
+/* compat: what an address means has to have a domain that could be one, too: "a%b..c",
+ * and the "1" that is completed to a name. */
+static enum rc
+check_meaning(
+    const struct path_request *r, const struct addr_path *path, struct arena *mem)
 {
-	struct str s = path->local;
+	struct str meant = path->external, local, domain;
 
-	return path->domain.n == 0 && str_starts(s, STR("\"[")) &&
-	       str_ends(s, STR("]\"")) &&
-	       !addr_domain_valid((struct str){ s.p + 1, s.n - 2 });
+	if (path->domain.n == 0)
+		meant = addr_swap_operators(meant, r->conf->operators, mem);
+	if (meant.p == NULL && path->external.n > 0)
+		return RC_TEMP;
+	addr_split(meant, &local, &domain);
+	if (domain.n == 0)
+		return local.n == meant.n || r->conf->null_ok ? RC_OK : RC_PERM;
+	if (r->conf->append_dot && *domain.p != '[' &&
+	    str_find(domain, '.') == domain.n) {
+		domain = arena_printf(mem, "%.*s.x", STR_ARG(domain));
+		if (domain.p == NULL)
+			return RC_TEMP;
+	}
+	if (path->domain.n == 0 && domain.n > 1 && str_ends(domain, STR(".")))
+		domain = str_head(domain, domain.n - 1);
+	return domain_is_fine(r, domain) ? RC_OK : RC_PERM;
 }
 
 /* The address and, in *rest, the parameters behind it. */
@@ -183,7 +215,7 @@ read_path(const struct path_request *r, struct arena *mem, struct str *address,
 	if (first_word(in, &word) != RC_OK)
 		return refuse(bad, r->bad_address);
 	path_text = word;
-	rc = make_readable(word, r->flags, mem, &path_text);
+	rc = make_readable(word, r->conf, r->flags, mem, &path_text);
 	if (rc == RC_OK)
 		rc = addr_path_parse(
 		    path_text, r->flags & ~(unsigned)ADDR_STRICT, mem, &path, NULL);
@@ -195,11 +227,12 @@ read_path(const struct path_request *r, struct arena *mem, struct str *address,
 		str_starts(path.external, STR("\"@"))))
 		rc = RC_PERM;
 	/* Something is glued to the path: "<a@b>SIZE=1". */
-	if (rc == RC_OK && (path.rest.n > 0 || !domain_is_fine(r, path.domain) ||
-			       is_broken_literal(&path)))
-		rc = RC_PERM;
+	if (rc == RC_OK)
+		rc = path.rest.n > 0 ? RC_PERM : check_meaning(r, &path, mem);
+	if (rc == RC_TEMP)
+		return no_room(bad);
 	/* A command could take it for an option. */
-	if (rc == RC_OK && r->no_minus && str_starts(path.external, STR("-")))
+	if (rc == RC_OK && !r->conf->minus_ok && str_starts(path.external, STR("-")))
 		rc = RC_PERM;
 	if (rc != RC_OK) {
 		bad->reply = r->bad_address;
@@ -393,8 +426,7 @@ smtp_path_mail(struct str args, const struct smtp_path_conf *conf, struct arena 
 	struct path_request r = { .args = args,
 		.key = "FROM:",
 		.flags = ADDR_EMPTY_OK | ADDR_UTF8_OK | (conf->strict ? ADDR_STRICT : 0),
-		.no_minus = !conf->minus_ok,
-		.numeric_ok = conf->numeric_ok,
+		.conf = conf,
 		.utf8_ok = asks_for_utf8(args, conf),
 		.syntax = STR("501 5.5.4 Syntax: MAIL FROM:<address>"), /* compat */
 		.bad_address = STR("501 5.1.7 Bad sender address syntax") };
@@ -470,14 +502,14 @@ rcpt_orcpt(struct str v, struct arena *mem, struct smtp_rcpt_args *out,
 	enum rc rc = RC_PERM;
 
 	if (out->orcpt.n == 0 && v.n <= 500 && str_cut(v, ';', &type, &xtext) &&
-	    type.n > 0 && xtext.n > 0)
+	    type.n > 0)
 		rc = decode(xtext, mem, &text);
 	if (rc == RC_TEMP)
 		return no_room(bad);
 	for (size_t i = 0; rc == RC_OK && i < type.n; i++)
 		if (type.p[i] <= ' ' || type.p[i] > '~')
 			rc = RC_PERM;
-	if (rc != RC_OK || text.n == 0)
+	if (rc != RC_OK)
 		return refuse(
 		    bad, STR("501 5.5.4 Error: Bad ORCPT parameter syntax")); /* compat */
 	out->orcpt = arena_printf(mem, "%.*s;%.*s", STR_ARG(type), STR_ARG(text));
@@ -506,8 +538,7 @@ smtp_path_rcpt(struct str args, const struct smtp_path_conf *conf, struct arena 
 	struct path_request r = { .args = args,
 		.key = "TO:",
 		.flags = ADDR_UTF8_OK | (conf->strict ? ADDR_STRICT : 0),
-		.no_minus = !conf->minus_ok,
-		.numeric_ok = conf->numeric_ok,
+		.conf = conf,
 		.utf8_ok = conf->utf8_ok,
 		.syntax = STR("501 5.5.4 Syntax: RCPT TO:<address>"), /* compat */
 		.bad_address = STR("501 5.1.3 Bad recipient address syntax") };
@@ -532,8 +563,10 @@ smtp_path_is_utf8(struct str s)
 }
 
 enum rc
-smtp_path_vrfy(struct str arg, struct arena *mem, struct str *out)
+smtp_path_vrfy(
+    struct str arg, const struct smtp_path_conf *conf, struct arena *mem, struct str *out)
 {
+	struct path_request r = { .conf = conf, .utf8_ok = conf->utf8_ok };
 	struct addr_path path;
 	struct str word;
 	enum rc rc;
@@ -541,9 +574,11 @@ smtp_path_vrfy(struct str arg, struct arena *mem, struct str *out)
 	arg = str_trim(arg);
 	if (first_word(arg, &word) != RC_OK || word.n < arg.n)
 		return RC_PERM;
-	rc = make_readable(word, 0, mem, &word);
+	rc = make_readable(word, conf, 0, mem, &word);
 	if (rc == RC_OK)
 		rc = addr_path_parse(word, ADDR_UTF8_OK, mem, &path, NULL);
+	if (rc == RC_OK)
+		rc = path.rest.n > 0 ? RC_PERM : check_meaning(&r, &path, mem);
 	if (rc == RC_OK)
 		*out = path.external;
 	return rc;

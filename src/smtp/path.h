@@ -32,13 +32,16 @@ struct smtp_rcpt_args {
 };
 
 struct smtp_path_conf {
-	bool strict;     /* strict_rfc821_envelopes */
-	bool has_dsn;    /* RET, ENVID, NOTIFY and ORCPT may be used */
-	bool minus_ok;   /* allow_min_user: an address may begin with "-" */
-	bool numeric_ok; /* resolve_numeric_domain: user@192.0.2.1 is an address */
-	bool has_utf8;   /* SMTPUTF8 may be used as a parameter */
-	bool utf8_ok;    /* RCPT: MAIL had that parameter */
-	bool has_verp;   /* XVERP may be used */
+	bool strict;        /* strict_rfc821_envelopes */
+	bool has_dsn;       /* RET, ENVID, NOTIFY and ORCPT may be used */
+	bool minus_ok;      /* allow_min_user: an address may begin with "-" */
+	bool numeric_ok;    /* resolve_numeric_domain: user@192.0.2.1 is an address */
+	bool null_ok;       /* resolve_null_domain: user@ is one */
+	bool append_dot;    /* append_dot_mydomain: "1" becomes a name of more parts */
+	unsigned operators; /* enum addr_operator: what site!user and user%site mean */
+	bool has_utf8;      /* SMTPUTF8 may be used as a parameter */
+	bool utf8_ok;       /* RCPT: MAIL had that parameter */
+	bool has_verp;      /* XVERP may be used */
 	struct str verp_delimiters, verp_filter; /* default, and what is allowed */
 };
 
@@ -62,7 +65,8 @@ MUST_USE enum rc smtp_path_rcpt(struct str args, const struct smtp_path_conf *co
     struct arena *mem, struct smtp_rcpt_args *out, struct smtp_path_bad *bad);
 
 /* The address of VRFY, which may stand without <>. RC_PERM: not one address. */
-MUST_USE enum rc smtp_path_vrfy(struct str arg, struct arena *mem, struct str *out);
+MUST_USE enum rc smtp_path_vrfy(struct str arg, const struct smtp_path_conf *conf,
+    struct arena *mem, struct str *out);
 
 /* Takes the next word of a command's arguments off `rest`: <...> and "..." are part of a
  * word, and go on to the end when they are not closed. False: there is none. */

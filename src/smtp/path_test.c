@@ -1,6 +1,7 @@
 /* What MAIL and RCPT take, what they refuse, and with which words. The replies were
  * recorded from Postfix. */
 #include "smtp/path.h"
+#include "addr/address.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -54,6 +55,16 @@ static const struct path_case mail_cases[] = {
 	{ "FROM:<a@b_c.test>", "<a@b_c.test>" },
 	{ "FROM:<a@b..test>", "501 5.1.7 Bad sender address syntax" },
 	{ "FROM:<a%b@c.test>", "<a%b@c.test>" },
+	{ "FROM:<a%b>", "<a%b>" },
+	{ "FROM:<a%>", "501 5.1.7 Bad sender address syntax" },
+	{ "FROM:<!a>", "501 5.1.7 Bad sender address syntax" },
+	{ "FROM:<a%b..c>", "<\"a%b..c\">" },
+	{ "FROM:<a%1.2.3.4>", "501 5.1.7 Bad sender address syntax" },
+	{ "FROM:<'a%b.test'>", "501 5.1.7 Bad sender address syntax" },
+	{ "FROM:<a!b@>", "<a!b>" },
+	{ "FROM:<a@>", "501 5.1.7 Bad sender address syntax" },
+	{ "FROM:<a@1>", "501 5.1.7 Bad sender address syntax" },
+	{ "FROM:<[a]>", "<\"[a]\">" },
 	{ "FROM:<a@>", "501 5.1.7 Bad sender address syntax" },
 	{ "FROM:<a>", "<a>" },
 	{ "FROM:<a@b.test> (comment)", "555 5.5.4 Unsupported option: (comment)" },
@@ -121,6 +132,7 @@ static const struct path_case rcpt_cases[] = {
 	{ "TO:<a@b> ORCPT=rfc822;a@b NOTIFY=SUCCESS,failure,DELAY",
 	    "<a@b> orcpt=rfc822;a@b notify=14" },
 	{ "TO:<a@b> ORCPT=rfc822;x+2By@b", "<a@b> orcpt=rfc822;x+y@b" },
+	{ "TO:<a@b> ORCPT=rfc822;", "<a@b> orcpt=rfc822;" },
 	{ "TO:<a@b> ORCPT=foo", "501 5.5.4 Error: Bad ORCPT parameter syntax" },
 	{ "TO:<a@b> ORCPT=rfc822;a+00b", "501 5.5.4 Error: Bad ORCPT parameter syntax" },
 	{ "TO:<a@b> ORCPT=rfc822;a@b ORCPT=rfc822;a@b",
@@ -171,7 +183,8 @@ run_cases(const struct path_case *cases, size_t n_cases, bool is_mail)
 		.has_utf8 = true,
 		.has_verp = true,
 		.verp_delimiters = STR("+="),
-		.verp_filter = STR("-=+") };
+		.verp_filter = STR("-=+"),
+		.operators = ADDR_BANG | ADDR_PERCENT };
 	struct arena *mem = arena_new(1 << 16);
 
 	for (size_t i = 0; i < n_cases; i++) {
@@ -241,6 +254,11 @@ test_off(void **state)
 	assert_int_equal(
 	    smtp_path_mail(STR("FROM:<-a@b> SMTPUTF8"), &conf, mem, &mail, &bad),
 	    RC_PERM);
+	conf.null_ok = conf.append_dot = true;
+	assert_int_equal(smtp_path_rcpt(STR("TO:<a@>"), &conf, mem, &rcpt, &bad), RC_OK);
+	assert_true(str_is(rcpt.address, "a"));
+	assert_int_equal(smtp_path_rcpt(STR("TO:<a@1>"), &conf, mem, &rcpt, &bad), RC_OK);
+	assert_true(str_is(rcpt.address, "a@1"));
 	conf.minus_ok = true;
 	assert_int_equal(
 	    smtp_path_mail(STR("FROM:<-a@b>"), &conf, mem, &mail, &bad), RC_OK);

@@ -38,14 +38,17 @@ struct smtp_server_conf {
 	bool per_request_deadline; /* smtpd_per_request_deadline */
 	int64_t min_data_rate;     /* smtpd_min_data_rate, bytes a second */
 	bool helo_required, disable_vrfy, strict_envelopes, forbid_unauth_pipelining;
-	bool log_port;     /* smtpd_client_port_logging */
-	bool log_internal; /* info_log_address_format = internal */
-	bool needs_tls;    /* smtpd_tls_security_level = encrypt: nothing goes without */
-	bool utf8_ok;      /* smtputf8_enable: bytes above 127 in commands are UTF-8, or
-			      refused */
-	bool strict_utf8;  /* strict_smtputf8: such addresses only with SMTPUTF8 */
-	bool minus_ok;     /* allow_min_user: addresses may begin with "-" */
-	bool numeric_ok;   /* resolve_numeric_domain: user@192.0.2.1 is an address */
+	bool log_port;      /* smtpd_client_port_logging */
+	bool log_internal;  /* info_log_address_format = internal */
+	bool needs_tls;     /* smtpd_tls_security_level = encrypt: nothing goes without */
+	bool utf8_ok;       /* smtputf8_enable: bytes above 127 in commands are UTF-8, or
+			       refused */
+	bool strict_utf8;   /* strict_smtputf8: such addresses only with SMTPUTF8 */
+	bool minus_ok;      /* allow_min_user: addresses may begin with "-" */
+	bool numeric_ok;    /* resolve_numeric_domain: user@192.0.2.1 is an address */
+	bool null_ok;       /* resolve_null_domain: user@ is one */
+	bool append_dot;    /* append_dot_mydomain */
+	unsigned operators; /* enum addr_operator */
 	bool no_ipv4,
 	    no_ipv6;      /* inet_protocols: XCLIENT and XFORWARD may not name such */
 	bool soft_bounce; /* every 5xx reply goes out as 4xx */

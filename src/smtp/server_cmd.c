@@ -29,6 +29,12 @@ srv_ok(struct smtp_server *s, const char *reply)
 
 /* ---- MAIL, RCPT ---- */
 
+static bool
+has_utf8(const struct smtp_server *s)
+{
+	return s->conf->utf8_ok && (s->rights.hide & SMTP_EHLO_UTF8) == 0;
+}
+
 static struct smtp_path_conf
 path_conf(const struct smtp_server *s)
 {
@@ -37,7 +43,10 @@ path_conf(const struct smtp_server *s)
 		.has_dsn = (s->rights.hide & SMTP_EHLO_DSN) == 0,
 		.minus_ok = s->conf->minus_ok,
 		.numeric_ok = s->conf->numeric_ok,
-		.has_utf8 = s->conf->utf8_ok && (s->rights.hide & SMTP_EHLO_UTF8) == 0,
+		.null_ok = s->conf->null_ok,
+		.append_dot = s->conf->append_dot,
+		.operators = s->conf->operators,
+		.has_utf8 = has_utf8(s),
 		.utf8_ok = s->tx.mail.smtputf8,
 		.has_verp = s->rights.may_verp,
 		.verp_delimiters = s->conf->verp_delimiters,
@@ -240,16 +249,15 @@ static struct str
 vrfy_address(struct smtp_server *s, struct str args)
 {
 	size_t at = str_rfind(args, ' ');
-	bool can = s->conf->utf8_ok && (s->rights.hide & SMTP_EHLO_UTF8) == 0;
-
 	s->is_smtputf8 =
-	    can && at < args.n && str_iis(str_from(args, at + 1), "SMTPUTF8");
+	    has_utf8(s) && at < args.n && str_iis(str_from(args, at + 1), "SMTPUTF8");
 	return s->is_smtputf8 ? str_trim(str_head(args, at)) : args;
 }
 
 static void
 cmd_vrfy(struct smtp_server *s, struct str args)
 {
+	struct smtp_path_conf conf;
 	struct str address;
 
 	if (s->conf->disable_vrfy) {
@@ -257,11 +265,14 @@ cmd_vrfy(struct smtp_server *s, struct str args)
 		return;
 	}
 	if (args.n == 0) {
-		srv_fail(s, "501 5.5.4 Syntax: VRFY address [SMTPUTF8]");
+		srv_fail(s, s->conf->utf8_ok ? "501 5.5.4 Syntax: VRFY address [SMTPUTF8]"
+					     : "501 5.5.4 Syntax: VRFY address");
 		return;
 	}
 	args = vrfy_address(s, args);
-	if (smtp_path_vrfy(args, s->scratch, &address) != RC_OK) {
+	conf = path_conf(s);
+	conf.utf8_ok = s->is_smtputf8;
+	if (smtp_path_vrfy(args, &conf, s->scratch, &address) != RC_OK) {
 		bad_path(s, &(struct smtp_path_bad){
 				.reply = STR("501 5.1.3 Bad recipient address syntax"),
 				.text = args });
