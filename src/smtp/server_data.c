@@ -51,6 +51,23 @@ look_for_bare_lf(struct smtp_server *s, struct str piece)
 	}
 }
 
+/* compat: BDAT reads a long line in parts, and counts an end for each. */
+static void
+count_parts(struct smtp_server *s, struct str piece)
+{
+	size_t limit = s->conf->line_limit, line = (size_t)s->tx.size_tail;
+
+	while (limit > 0 && piece.n > 0) {
+		size_t n = str_find(piece, '\n');
+
+		if (n == piece.n)
+			break;
+		s->tx.n_bare += 2 * (int64_t)((line + n) / limit);
+		piece = str_from(piece, n + 1);
+		line = 0;
+	}
+}
+
 /* `piece` is content. Notes what a later line end or size check needs. */
 void
 srv_store(struct smtp_server *s, struct str piece)
@@ -62,6 +79,8 @@ srv_store(struct smtp_server *s, struct str piece)
 	if (s->bdat == BDAT_OK ||
 	    (srv_newline(s) >= SMTP_NEWLINE_REJECT && !s->tx.has_bare_lf))
 		look_for_bare_lf(s, piece);
+	if (s->bdat == BDAT_OK)
+		count_parts(s, piece);
 	s->tx.size += (int64_t)piece.n;
 	s->tx.size_tail =
 	    nl == NULL ? s->tx.size_tail + (int64_t)piece.n : piece.p + piece.n - nl - 1;

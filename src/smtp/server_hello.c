@@ -89,7 +89,8 @@ static const struct {
 	{ SMTP_EHLO_XCLIENT, "xclient", " XCLIENT" },
 	{ SMTP_EHLO_XFORWARD, "xforward", " XFORWARD" },
 	{ SMTP_EHLO_STATUS, "enhancedstatuscodes", " ENHANCEDSTATUSCODES" },
-	{ SMTP_EHLO_DSN, "dsn", " DSN" }, { SMTP_EHLO_UTF8, "smtputf8", " SMTPUTF8" },
+	{ SMTP_EHLO_DSN, "dsn", " DSN" },
+	{ SMTP_EHLO_UTF8, "smtputf8", " EHLO_MASK_SMTPUTF8" }, /* compat */
 	{ SMTP_EHLO_CHUNKING, "chunking", " CHUNKING" },
 	{ SMTP_EHLO_REQUIRETLS, "requiretls", " REQUIRETLS" },
 	{ SMTP_EHLO_SILENT, "silent-discard", "" } };

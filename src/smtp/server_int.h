@@ -92,9 +92,10 @@ struct srv_tx {
 	/* content */
 	enum srv_first first;
 	enum srv_bol bol;
-	char last;                      /* the byte stored last */
-	int64_t size, size_tail;        /* stored; of these behind the last LF */
-	int64_t n_bare;                 /* BDAT: bare LFs among these */
+	char last;               /* the byte stored last */
+	int64_t size, size_tail; /* stored; of these behind the last LF */
+	int64_t n_bare; /* compat: BDAT counts as many bytes more: the CR of a bare
+			   LF, two for each part of a line that is too long */
 	unsigned char n_arrows, n_from; /* BDAT: how much of ">>>From " is held back */
 	bool too_big, has_bare_lf;
 };
