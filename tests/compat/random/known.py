@@ -2,7 +2,7 @@
 import re
 
 # `recipient given as "d.e"@x, d\\.f@x or with a source route`: the original recipient as it was written, or as it is meant.
-ORIGINAL = [r"( ORCPT=rfc822;)(\S+)", r"(, orig_to=<)(.*?)(?=>, relay)", r"^(X-Original-To: )(.*)"]
+ORIGINAL = [r"( ORCPT=rfc822;)(\S+)", r"(, orig_to=<)(.*?)(?=>, relay)", r"^(X-Original-To: )(.*)", r"^(Original-Recipient: rfc822;)(.*)"]
 
 
 def meant(text):

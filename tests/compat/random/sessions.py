@@ -1,7 +1,7 @@
 """Sessions nobody wrote: from a seed, a file of cases as tests/compat/dialogues has them (README.md there says what its lines mean).
 
 One seed is one configuration and some sessions for it. The same seed gives the same text, always. What docs/differences.md says is refused here and
-taken by Postfix (control characters in addresses and codes, ORCPT beyond 500 bytes) is not made; HELP is not in Postfix 3.7."""
+taken by Postfix (control characters in addresses and codes, ENVID beyond 100 bytes, ORCPT beyond 500) is not made; HELP is not in Postfix 3.7."""
 import random
 
 HOSTS = ["good.test", "relay.test", "example.test", "sender.test", "alias.test", "elsewhere.test", "sub.good.test"]
@@ -26,7 +26,7 @@ ROUTES = ["@a.test:", "@a.test,@b.test:", "@:", "@a.test", "@a.test,", "@a.test,
 MAIL_PARAMETERS = ["SIZE=100", "SIZE=0", "SIZE=", "SIZE", "size=5", "SIZE=-1", "SIZE=1x", "SIZE=99999999", "SIZE=50000001", "SIZE=99999999999999999999", "SIZE=+5", "SIZE=007", "SIZE=10 SIZE=20",
                    "BODY=8BITMIME", "BODY=7BIT", "body=8bitmime", "BODY=BINARYMIME", "BODY=", "BODY", "BODY=7BIT BODY=8BITMIME", "RET=FULL", "RET=HDRS", "RET=full", "RET=", "RET", "RET=x", "RET=FULL RET=HDRS",
                    "RET=FULL RET=FULL", "ENVID=abc", "ENVID=", "ENVID=a+20b", "ENVID=a+2", "ENVID=a+zz", "ENVID=+C3+A9", "ENVID=é", "ENVID=a=b", "ENVID=+2B", "ENVID=+2b", "ENVID=" + "e" * 100,
-                   "ENVID=" + "e" * 101, "ENVID=a ENVID=b", "envid=q", "ENVID=a+", "AUTH=<>", "AUTH=a", "AUTH=", "AUTH", "AUTH=a+3Db@c", "AUTH=<a> AUTH=b", "AUTH=a+zz", "SMTPUTF8", "smtputf8", "SMTPUTF8=", "SMTPUTF8=yes",
+                   "ENVID=a ENVID=b", "envid=q", "ENVID=a+", "AUTH=<>", "AUTH=a", "AUTH=", "AUTH", "AUTH=a+3Db@c", "AUTH=<a> AUTH=b", "AUTH=a+zz", "SMTPUTF8", "smtputf8", "SMTPUTF8=", "SMTPUTF8=yes",
                    "SMTPUTF8 SMTPUTF8", "XVERP", "XVERP=+=", "XVERP=", "XVERP=ab", "XVERP=+", "xverp", "NOTIFY=NEVER", "ORCPT=rfc822;a", "FOO", "FOO=bar", "=", "=x", "x", "<b@c>", "\"q\"", "REQUIRETLS", "HOLDFOR=10", "MT-PRIORITY=3", ";", "(c)",
                    "BY=10;R", "ENVID=a,b", "ENVID=\"a b\"", "ENVID=<a b>", "é", "FOO=" + "y" * 500]
 RCPT_PARAMETERS = ["NOTIFY=NEVER", "NOTIFY=SUCCESS", "NOTIFY=FAILURE", "NOTIFY=DELAY", "NOTIFY=SUCCESS,FAILURE,DELAY", "NOTIFY=success,Delay", "NOTIFY=NEVER,SUCCESS", "NOTIFY=", "NOTIFY", "NOTIFY=x", "NOTIFY=,", "NOTIFY=SUCCESS,",
