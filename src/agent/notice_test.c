@@ -3,9 +3,13 @@
 #include "agent/notice.h"
 #include "agent/transcript.h"
 #include "base/buf.h"
+#include "log/log.h"
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #define X10 "xxxxxxxxxx"
@@ -134,6 +138,62 @@ classes(void **state)
 	assert_int_equal(notice_classes(STR("")), 0);
 }
 
+static void
+passwords_are_not_shown(void **state)
+{
+	static const struct {
+		const char *line, *shown;
+	} cases[] = {
+		{ "AUTH PLAIN AGEAYg==", "AUTH PLAIN ..." },
+		{ "auth\tlogin  x y", "auth\tlogin ..." },
+		{ "\vAUTH\fPLAIN\rx", "\vAUTH\fPLAIN ..." },
+		{ "AUTH PLAIN", "AUTH PLAIN" },
+		{ "AUTH PLAIN  ", "AUTH PLAIN  " },
+		{ "AUTH " X70 X70 " x", "AUTH " X70 X10 X10 "xxxxx ..." },
+		{ "AUTHOR x y", "AUTHOR x y" },
+		{ "", "" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char room[TRANSCRIPT_ROOM];
+		struct str shown = transcript_shown(str_c(cases[i].line), room);
+
+		if (!str_is(shown, cases[i].shown))
+			fail_msg("%s: %.*s", cases[i].line, STR_ARG(shown));
+	}
+}
+
+static void
+lines_go_to_the_log(void **state)
+{
+	static const char want[] = "< h[a]: \n> h[a]: 250-one\n> h[a]: 250 two\n"
+				   "> h[a]: MAIL ?\n> h[a]: AUTH X ...\n> h[a]: QUIT\n";
+	struct log *l = log_new("t", "h");
+	int fd = memfd_create("log", 0);
+	char text[1000], *rest = text, *line, got[1000] = "";
+	ssize_t n;
+
+	(void)state;
+	log_to_fd(l, dup(fd));
+	transcript_log(l, TRANSCRIPT_IN, STR("h[a]"), STR(""));
+	transcript_log(l, TRANSCRIPT_OUT, STR("h[a]"), STR("250-one\r\n250 two\r\n"));
+	transcript_log(l, TRANSCRIPT_OUT, STR("h[a]"), STR("MAIL \1\r\nAUTH X y\nQUIT"));
+	log_flush(l);
+	n = pread(fd, text, sizeof(text) - 1, 0);
+	assert_true(n > 0);
+	text[n] = '\0';
+	while ((line = strsep(&rest, "\n")) != NULL && *line != '\0') {
+		line = strstr(line, "]: ");
+		assert_non_null(line);
+		(void)snprintf(
+		    got + strlen(got), sizeof(got) - strlen(got), "%s\n", line + 3);
+	}
+	assert_string_equal(got, want);
+	log_free(&l);
+	(void)close(fd);
+}
+
 int
 main(void)
 {
@@ -144,6 +204,8 @@ main(void)
 		cmocka_unit_test(the_middle_of_a_long_session_is_left_out),
 		cmocka_unit_test(a_line_that_is_too_long_is_lost_alone),
 		cmocka_unit_test(classes),
+		cmocka_unit_test(passwords_are_not_shown),
+		cmocka_unit_test(lines_go_to_the_log),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,11 +3,14 @@
 #include "agent/transcript.h"
 #include "base/buf.h"
 #include "base/utf8.h"
+#include "log/log.h"
+#include <stdio.h>
 #include <stdlib.h>
 
 #define LINE_MAX_ ((size_t)2100) /* of one line; commands have at most 2,048 */
 #define WIDTH     ((size_t)78)   /* compat */
 #define INDENT    ((size_t)4)    /* of what does not fit into a line; compat */
+#define BLANKS    " \t\v\f\r"    /* between the words of a command */
 
 struct transcript {
 	struct buf head, tail;
@@ -191,4 +194,46 @@ transcript_format(const struct transcript *t, struct buf *out)
 	if (rc == RC_OK && t->n_lost > 0)
 		rc = buf_printf(out, " (%zu lines are left out)\r\n", t->n_lost);
 	return rc == RC_OK ? show(&t->tail, out) : rc;
+}
+
+/* ---- at once ---- */
+
+struct str
+transcript_shown(struct str line, char room[TRANSCRIPT_ROOM])
+{
+	struct str rest = line, verb, mechanism = STR("");
+	size_t n;
+
+	if (!str_token(&rest, BLANKS, &verb) || !str_iis(verb, "AUTH") ||
+	    !str_token(&rest, BLANKS, &mechanism) || str_trim(rest).n == 0)
+		return line;
+	n = (size_t)(mechanism.p - line.p) + mechanism.n;
+	(void)snprintf(room, TRANSCRIPT_ROOM, "%.*s ...",
+	    STR_ARG(str_head(line, n < 100 ? n : 100)));
+	return str_c(room);
+}
+
+static void
+log_one(struct log *l, enum transcript_side side, struct str peer, struct str line)
+{
+	char room[TRANSCRIPT_ROOM];
+
+	log_begin(l, LOG_LEVEL_INFO);
+	log_put(l, side == TRANSCRIPT_IN ? STR("< ") : STR("> "));
+	log_put(l, peer);
+	log_put(l, STR(": "));
+	log_put(l, transcript_shown(str_head(line, LINE_MAX_), room));
+	log_end(l);
+}
+
+void
+transcript_log(
+    struct log *l, enum transcript_side side, struct str peer, struct str lines)
+{
+	struct str line;
+
+	if (lines.n == 0) /* the client sent an empty one */
+		log_one(l, side, peer, lines);
+	while (next_line(&lines, &line))
+		log_one(l, side, peer, line);
 }

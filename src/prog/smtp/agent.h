@@ -22,6 +22,7 @@
 #include "loop/loop.h"
 #include "net/endpoint.h"
 #include "net/resolver.h"
+#include "route/list.h"
 #include "smtp/client.h"
 
 struct decide;
@@ -60,7 +61,9 @@ struct service {
 	struct addr_ip bind4, bind6; /* family 0: none */
 	struct conf_addresses own;   /* addresses that mean a loop */
 	struct notice_conf *notices; /* notify_classes */
-	struct decide *decide;  /* for notices on their way in; NULL: there are none */
+	struct route_list debugged;  /* debug_peer_list */
+	struct decide *decide;  /* for notices on their way in, and debug_peer_list; NULL:
+				 * there are none */
 	struct failure missing; /* why all its mail waits; text empty: it does not */
 };
 
@@ -110,8 +113,10 @@ void missing_find(struct service *s);
 
 struct conn;
 struct job;
-/* notify_classes; before confinement. */
+/* notify_classes, debug_peer_list; before confinement. */
 MUST_USE enum rc history_load(struct service *s, struct err *e);
+/* A new connection: whether what is said there goes to the log. */
+void history_open(struct conn *c);
 /* The connection begins a message; what both sides say; the message's end. */
 void history_begin(struct conn *c, const struct job *j);
 void history_heard(struct conn *c, struct str bytes);
@@ -184,6 +189,7 @@ struct conn {
 	enum rc piece_rc;
 
 	struct transcript *history; /* of this message; NULL: nobody asks for it */
+	bool is_debugged;           /* what is said goes to the log */
 
 	/* pool.c */
 	struct hmap_node by_site, by_endpoint;

@@ -146,6 +146,7 @@ begin_session(struct conn *c)
 
 	(void)snprintf(port, sizeof(port), "%u", net_endpoint_port(&c->to));
 	peer.port = str_c(port);
+	history_open(c);
 	c->born_us = now_of(c);
 	c->session =
 	    smtp_client_new(net_endpoint_port(&c->to) == SMTP_PORT ? &c->service->client25

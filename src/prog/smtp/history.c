@@ -1,7 +1,8 @@
-/* What our client and a server said to each other, for the postmaster: kept while the
+/* What our client and a server said to each other. For the postmaster: kept while the
  * class "protocol" of notify_classes asks for it, one message at a time; told when the
  * server refused what no server should. Without that class this costs nothing, and we
- * cannot submit mail. */
+ * cannot submit mail. For the log: said at once of servers in debug_peer_list, and of all
+ * with -v in master.cf. */
 #include "agent/notice.h"
 #include "agent/decide.h"
 #include "agent/submit.h"
@@ -13,6 +14,7 @@
 #include <stdio.h>
 
 #define TRANSCRIPT_MAX ((size_t)32 * 1024)
+#define LIST_MEM       ((size_t)1 << 20) /* of one search in debug_peer_list */
 
 /* ---- start ---- */
 
@@ -56,8 +58,8 @@ load_way_in(struct service *s, struct err *e)
 	return notice_conf_load(s->notices, &req, w->mem, e);
 }
 
-enum rc
-history_load(struct service *s, struct err *e)
+static enum rc
+load_notices(struct service *s, struct err *e)
 {
 	const struct conf_smtp *c = &s->conf;
 
@@ -73,6 +75,71 @@ history_load(struct service *s, struct err *e)
 	if (s->agent->submit == NULL)
 		connect_queue(s->agent);
 	return load_way_in(s, e);
+}
+
+/* debug_peer_list; usually there is none. */
+static enum rc
+load_debugged(struct service *s, struct err *e)
+{
+	const struct conf_smtp *c = &s->conf;
+	bool has_parents =
+	    route_parent_matches(c->parent_domain_matches_subdomains, "debug_peer_list");
+	enum rc rc = RC_OK;
+
+	if (str_trim(c->debug_peer_list).n == 0)
+		return RC_OK;
+	if (s->decide == NULL)
+		rc = decide_new(
+		    &(struct decide_request){ .snapshot = s->agent->worker->snapshot,
+			.service = s->entry->entry,
+			.log = s->entry->log,
+			.only_search = true },
+		    &s->decide, e);
+	if (rc == RC_OK)
+		rc = decide_open_list(s->decide, c->debug_peer_list,
+		    has_parents ? ROUTE_LIST_PARENTS : ROUTE_LIST_DOMAIN, &s->debugged,
+		    e);
+	return rc == RC_OK ? rc : err_in(e, rc, "parameter debug_peer_list");
+}
+
+enum rc
+history_load(struct service *s, struct err *e)
+{
+	enum rc rc = load_notices(s, e);
+
+	return rc == RC_OK ? load_debugged(s, e) : rc;
+}
+
+/* ---- the log ---- */
+
+/* No connection waits for it: tables that are not at hand do not count. */
+static bool
+is_listed(const struct conn *c)
+{
+	const struct service *s = c->service;
+	struct arena *mem;
+	struct str what;
+	struct ask a;
+	enum rc rc;
+
+	if (s->debugged.n == 0)
+		return false;
+	mem = arena_new(LIST_MEM);
+	decide_begin(s->decide, &a, mem, loop_now_us(s->agent->loop));
+	rc = route_list_client(&a, &s->debugged, c->name, c->addr);
+	if (rc == RC_MORE || rc == RC_TEMP) {
+		what = rc == RC_MORE ? a.wanted.source : ask_trouble(&a, mem);
+		log_warn(s->entry->log, "debug_peer_list: %.*s: table lookup problem",
+		    STR_ARG(what)); /* compat */
+	}
+	arena_free(&mem);
+	return rc == RC_OK;
+}
+
+void
+history_open(struct conn *c)
+{
+	c->is_debugged = log_verbose(c->service->entry->log) > 0 || is_listed(c);
 }
 
 /* ---- one message ---- */
@@ -92,6 +159,8 @@ history_begin(struct conn *c, const struct job *j)
 void
 history_heard(struct conn *c, struct str bytes)
 {
+	if (c->is_debugged && bytes.n > 0)
+		transcript_log(c->service->entry->log, TRANSCRIPT_IN, c->relay, bytes);
 	if (c->history != NULL && bytes.n > 0)
 		transcript_add(c->history, TRANSCRIPT_IN, bytes);
 }
@@ -99,6 +168,9 @@ history_heard(struct conn *c, struct str bytes)
 void
 history_said(struct conn *c, const struct smtp_cx *fx)
 {
+	if (c->is_debugged && !fx->is_content)
+		transcript_log(
+		    c->service->entry->log, TRANSCRIPT_OUT, c->relay, fx->data);
 	if (c->history != NULL && !fx->is_content)
 		transcript_add(c->history, TRANSCRIPT_OUT, fx->data);
 }

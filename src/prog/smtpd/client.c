@@ -71,6 +71,7 @@ run_rights(void *arg, struct ask *a)
 		{ &l->verp, &id->rights.may_verp },
 		{ &l->bare_lf, &id->rights.may_bare_lf },
 		{ &l->unlimited, &id->is_unlimited },
+		{ &l->debugged, &id->is_debugged },
 	};
 
 	id->has_trouble = false;
@@ -124,6 +125,8 @@ begin(struct conn *c, enum rc rc)
 	take_identity(c);
 	c->is_unlimited = id->is_unlimited || id->rights.may_xclient;
 	c->may_xforward = id->rights.may_xforward;
+	/* compat: XCLIENT changes nothing of it. */
+	c->is_debugged = id->is_debugged || log_verbose(s->entry->log) > 0;
 	c->is_stressed = s->max_sessions > 0 && s->n_sessions >= s->max_sessions;
 	c->session = smtp_server_new(&s->server[c->is_stressed], &client, &id->rights,
 	    loop_now_us(s->smtpd->loop));

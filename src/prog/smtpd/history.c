@@ -1,15 +1,16 @@
-/* What the sides of a session said to each other, for the postmaster: kept while a class
+/* What the sides of a session said to each other. For the postmaster: kept while a class
  * of notify_classes may ask for it; told at the end of the session, and before at EHLO,
- * RSET or the end of a message when smtpd_history_flush_threshold lines are there.
+ * RSET or the end of a message when smtpd_history_flush_threshold lines are there. For
+ * the log: said at once of clients in debug_peer_list, and of all with -v in master.cf.
  *
  * Kept from the first command on: a client that has only been greeted costs nothing. */
 #include "agent/notice.h"
 #include "agent/transcript.h"
+#include "log/log.h"
 #include "prog/smtpd/smtpd.h"
 #include <stdio.h>
 
 #define TRANSCRIPT_MAX ((size_t)32 * 1024)
-#define BLANKS         " \t\v\f\r" /* between the words of a command */
 
 enum rc
 history_load(struct service *s, const struct ingest_conf_request *req, struct err *e)
@@ -24,7 +25,8 @@ history_load(struct service *s, const struct ingest_conf_request *req, struct er
 		.bounce_recipient = c->bounce_notice_recipient,
 		.sender = c->double_bounce_sender,
 		.mail_name = c->mail_name };
-	s->server[0].has_listener = s->server[1].has_listener = n->classes != 0;
+	s->server[0].has_listener = s->server[1].has_listener =
+	    n->classes != 0 || s->lists.debugged.n > 0 || log_verbose(s->entry->log) > 0;
 	return notice_conf_load(n, req, w->mem, e);
 }
 
@@ -48,37 +50,44 @@ get(struct conn *c)
 	return c->history;
 }
 
-/* A password in base64 is no news for a mailbox. */
-static bool
-is_login(struct str line, struct str *out_shown)
+/* "N[A]", with the port when that is logged. */
+static struct str
+peer_of(const struct conn *c, char room[600])
 {
-	struct str rest = line, verb, mechanism = STR("");
+	const struct smtp_server_conf *conf = &c->service->server[0];
+	const struct smtp_client_id *id = smtp_server_view(c->session).client;
 
-	if (!str_token(&rest, BLANKS, &verb) || !str_iis(verb, "AUTH") ||
-	    !str_token(&rest, BLANKS, &mechanism) || str_trim(rest).n == 0)
-		return false;
-	*out_shown = str_head(line, (size_t)(mechanism.p - line.p) + mechanism.n);
-	return true;
+	(void)snprintf(room, 600, "%.*s[%.*s]%s%.*s", STR_ARG(str_head(id->name, 300)),
+	    STR_ARG(id->addr), conf->log_port ? ":" : "",
+	    STR_ARG(conf->log_port ? id->port : STR("")));
+	return str_c(room);
+}
+
+static void
+debug(const struct conn *c, enum transcript_side side, struct str lines)
+{
+	char peer[600];
+
+	transcript_log(c->service->entry->log, side, peer_of(c, peer), lines);
 }
 
 void
 history_heard(struct conn *c, struct str line)
 {
-	char shown[200];
-	struct str rest;
+	char shown[TRANSCRIPT_ROOM];
 
-	if (!is_login(line, &rest)) {
-		transcript_add(get(c), TRANSCRIPT_IN, line);
-		return;
-	}
-	(void)snprintf(shown, sizeof(shown), "%.*s ...", STR_ARG(str_head(rest, 100)));
-	transcript_add(get(c), TRANSCRIPT_IN, str_c(shown));
+	if (c->is_debugged)
+		debug(c, TRANSCRIPT_IN, line);
+	if (c->service->notices->classes != 0)
+		transcript_add(get(c), TRANSCRIPT_IN, transcript_shown(line, shown));
 }
 
 void
 history_said(struct conn *c, struct str reply)
 {
-	if (!c->service->server[0].has_listener)
+	if (c->is_debugged)
+		debug(c, TRANSCRIPT_OUT, reply);
+	if (c->service->notices->classes == 0)
 		return;
 	if (c->history == NULL && str_starts(reply, STR("220 ")))
 		c->owes_banner = true;
@@ -102,11 +111,7 @@ history_chapter(struct conn *c, size_t threshold)
 
 	if (c->history == NULL || transcript_lines(c->history) <= threshold)
 		return;
-	(void)snprintf(peer, sizeof(peer), "%.*s[%.*s]%s%.*s",
-	    STR_ARG(str_head(v.client->name, 300)), STR_ARG(v.client->addr),
-	    s->server[0].log_port ? ":" : "",
-	    STR_ARG(s->server[0].log_port ? v.client->port : STR("")));
-	text.peer = str_c(peer);
+	text.peer = peer_of(c, peer);
 	notices_send(s->smtpd->notices, s->notices, &text);
 	smtp_server_pardon(c->session);
 	transcript_free(&c->history);

@@ -78,6 +78,11 @@ open_lists(struct service *s, struct err *e)
 		{ "smtpd_client_event_limit_exceptions",
 		    c->smtpd_client_event_limit_exceptions, &l->unlimited,
 		    ROUTE_LIST_DOMAIN },
+		{ "debug_peer_list", c->debug_peer_list, &l->debugged,
+		    route_parent_matches(
+			c->parent_domain_matches_subdomains, "debug_peer_list")
+			? ROUTE_LIST_PARENTS
+			: ROUTE_LIST_DOMAIN },
 		{ "smtpd_forbidden_commands", c->smtpd_forbidden_commands, &l->forbidden,
 		    ROUTE_LIST_STRING },
 	};

@@ -79,6 +79,7 @@ struct service_lists {
 	struct route_list bare_lf;   /* smtpd_forbid_bare_newline_exclusions */
 	struct route_list unlimited; /* smtpd_client_event_limit_exceptions */
 	struct route_list forbidden; /* smtpd_forbidden_commands */
+	struct route_list debugged;  /* debug_peer_list */
 	struct ask_tables ehlo;      /* smtpd_discard_ehlo_keyword_address_maps */
 	struct ask_tables command_filter, reject_filter, reject_footer;
 };
@@ -159,7 +160,7 @@ struct identity {
 	char name[256], reverse_name[256], addr[ADDR_IP_TEXT_MAX], port[8];
 	enum rc name_rc, reverse_rc;
 	struct smtp_client_rights rights;
-	bool is_unlimited;
+	bool is_unlimited, is_debugged;
 	bool has_trouble; /* a table failed */
 };
 
@@ -202,6 +203,7 @@ struct conn {
 	bool is_unlimited; /* no limit is for it */
 	bool may_xforward; /* as it was when it connected */
 	bool is_stressed;
+	bool is_debugged; /* what is said goes to the log */
 	bool owes_banner; /* the greeting is to be the first line of `history` */
 	bool is_refused;  /* the proxy's header was none */
 	bool is_known_local, is_local; /* its headers are completed */
@@ -292,10 +294,10 @@ void answer_waiting(struct smtpd *d);
 void reply_send(struct conn *c, struct str reply);
 
 /* ---- history.c ---- */
-/* notify_classes: whom the service tells of what. Before confinement. */
+/* notify_classes: whom the service tells of what; debug_peer_list. Before confinement. */
 MUST_USE enum rc history_load(
     struct service *s, const struct ingest_conf_request *req, struct err *e);
-/* A line of the client; a reply as it goes out. */
+/* A line of the client; a reply as it goes out: kept, logged, or neither. */
 void history_heard(struct conn *c, struct str line);
 void history_said(struct conn *c, struct str reply);
 /* If there are more than `threshold` lines: tells the postmaster what he wants to hear,
