@@ -135,7 +135,7 @@ def test_a_large_message_through_a_slow_filter(filtered):
 
 
 def test_nobody_listens(tmp_path):
-    with Instance(tmp_path, f"smtpd_proxy_filter = inet:localhost:{free_port()}\n") as mta:
+    with Instance(tmp_path, f"smtpd_proxy_filter = inet:localhost:{free_port()}\nnotify_classes =\n") as mta:
         with mta.client() as c:
             c.hello()
             c.expect("MAIL FROM:<a@example.test>", 250)
