@@ -15,6 +15,7 @@ cl_data_start(struct smtp_client *c)
 	c->at_line_start = true;
 	c->ends_with_cr = false;
 	c->column = 0;
+	c->has_broken = false;
 	/* A line that is broken may go on with a dot. */
 	c->has_dots = c->job->has_dots || c->converts;
 	cl_emit(c, SMTP_CX_CONTENT, STR(""));
@@ -108,19 +109,35 @@ take_run(struct smtp_client *c)
 	return run;
 }
 
-static struct str
-next_run(struct smtp_client *c)
+static bool
+must_break(const struct smtp_client *c)
 {
 	size_t limit = c->conf->line_limit;
 
+	return c->job->has_long_lines && limit > 0 && c->column >= limit &&
+	       c->piece.p[0] != '\r' && c->piece.p[0] != '\n';
+}
+
+/* Once for a message. Compat. */
+static void
+tell_broken(struct smtp_client *c, struct smtp_cx *out)
+{
+	c->has_broken = true;
+	*out = (struct smtp_cx){ .type = SMTP_CX_LOG };
+	out->data = cl_textf(c, "%.*s: breaking line > %zu bytes with <CR><LF>SPACE",
+	    STR_ARG(c->job->queue_id), c->conf->line_limit);
+}
+
+static struct str
+next_run(struct smtp_client *c)
+{
 	if (c->at_line_start && c->has_dots && c->piece.p[0] == '.') {
 		c->at_line_start = false;
 		return STR(".");
 	}
 	/* compat: the rest of a line that is too long goes on a line that begins with a
 	 * blank. */
-	if (c->job->has_long_lines && limit > 0 && c->column >= limit &&
-	    c->piece.p[0] != '\r' && c->piece.p[0] != '\n') {
+	if (must_break(c)) {
 		c->column = 1;
 		return STR("\r\n ");
 	}
@@ -133,6 +150,10 @@ cl_data_next(struct smtp_client *c, struct smtp_cx *out)
 	if (c->state != CL_BODY || c->wants_piece)
 		return false;
 	*out = (struct smtp_cx){ .type = SMTP_CX_SEND, .is_content = true };
+	if (c->piece.n > 0 && !c->has_broken && must_break(c)) {
+		tell_broken(c, out);
+		return true;
+	}
 	if (c->piece.n > 0) {
 		out->data = next_run(c);
 		return true;

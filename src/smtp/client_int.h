@@ -71,7 +71,8 @@ struct smtp_client {
 
 	/* The content. */
 	struct str piece; /* what is left of the present one */
-	bool is_last_piece, wants_piece, ends_with_cr, at_line_start, has_dots;
+	bool is_last_piece, wants_piece, ends_with_cr, at_line_start, has_dots,
+	    has_broken;
 	size_t column;
 
 	/* The reply that is coming in. */
