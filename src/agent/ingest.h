@@ -105,6 +105,7 @@ struct ingest_envelope {
 	struct str envid;
 	uint8_t ret;    /* enum dsn_ret */
 	bool body_8bit; /* BODY=8BITMIME was given */
+	bool body_7bit; /* BODY=7BIT was */
 	bool hold;
 	bool discard; /* thrown away, and the client hears 250 */
 	bool smtputf8;

@@ -107,11 +107,12 @@ facts(const struct ingest *in, const struct ingest_envelope *env)
 		{ MIME_DOT_LINE, MESSAGE_HAS_DOT_LINES },
 		{ MIME_NUL, MESSAGE_HAS_NUL },
 		{ MIME_BARE_LF, MESSAGE_HAS_BARE_LF },
-		{ MIME_VERSION, MESSAGE_IS_MIME },
+		{ MIME_HAS_PARTS, MESSAGE_HAS_PARTS },
 	};
 	unsigned noted =
 	    mime_filter_facts(in->filter) | ingest_convert_facts(in->convert);
 	uint32_t out = (env->body_8bit ? MESSAGE_SAID_8BITMIME : 0U) |
+		       (env->body_7bit ? MESSAGE_SAID_7BIT : 0U) |
 		       (env->smtputf8 ? MESSAGE_SMTPUTF8 : 0U) |
 		       (env->is_probe ? MESSAGE_IS_PROBE : 0U) |
 		       (env->is_report ? MESSAGE_IS_REPORT : 0U) |

@@ -25,7 +25,7 @@ enum mime_fact {
 	MIME_BARE_LF = 1 << 5,     /* an LF without CR before it */
 	MIME_NUL = 1 << 6,
 	MIME_NO_BODY = 1 << 7,   /* no empty line behind the headers */
-	MIME_VERSION = 1 << 8,   /* MIME-Version: is there */
+	MIME_HAS_PARTS = 1 << 8, /* Content-Type: is that of something with parts */
 	MIME_SAYS_8BIT = 1 << 9, /* Content-Transfer-Encoding: 8bit, of the message */
 };
 

@@ -125,6 +125,21 @@ emit_rewritten(struct mime_filter *f, enum mime_header h, struct str name,
 	return rc;
 }
 
+/* Whether it says that it is 8-bit, or its parts may. */
+static void
+note_encoding(
+    struct mime_filter *f, enum mime_header h, struct str field, struct str value)
+{
+	if (h == MIME_HDR_CONTENT_TRANSFER_ENCODING &&
+	    (str_iis(value, "8bit") || str_iis(value, "binary")))
+		f->facts |= MIME_SAYS_8BIT;
+	if (h == MIME_HDR_CONTENT_MIME && !f->conf->is_flat &&
+	    str_istarts(field, STR("content-type:")) &&
+	    (str_istarts(value, STR("multipart/")) ||
+		str_istarts(value, STR("message/"))))
+		f->facts |= MIME_HAS_PARTS;
+}
+
 /* A header of the message on its way out. RC_MORE: nothing has happened yet. */
 static enum rc
 pass_field(struct mime_filter *f, struct err *e)
@@ -154,11 +169,8 @@ pass_field(struct mime_filter *f, struct err *e)
 		if (!f->start->carries_on)
 			return err_set(e, RC_PERM, MIME_TOO_MANY_HOPS);
 	}
-	if (h == MIME_HDR_MIME_VERSION)
-		f->facts |= MIME_VERSION;
-	if (h == MIME_HDR_CONTENT_TRANSFER_ENCODING && !f->conf->ignores_8bit_header &&
-	    str_iis(str_trim(value), "8bit"))
-		f->facts |= MIME_SAYS_8BIT;
+	if (!f->conf->ignores_8bit_header)
+		note_encoding(f, h, field, str_trim(value));
 	if (h == MIME_HDR_MESSAGE_ID || h == MIME_HDR_RESENT_MESSAGE_ID)
 		tell_id(f, h == MIME_HDR_RESENT_MESSAGE_ID, value);
 	if (rc == RC_NONE && !is_dropped(f, h, name) && !mime_convert_drops(f, name))
@@ -306,9 +318,10 @@ append_to_field(struct mime_filter *f, struct str line, bool is_more)
 		return RC_OK;
 	do {
 		struct str record = str_head(line, RECORD_MAX);
+		size_t n = str_find(record, '\0'); /* compat: and cut there */
 
 		if (rc == RC_OK)
-			rc = buf_put(&f->field, record);
+			rc = buf_put(&f->field, str_head(record, n));
 		line = str_from(line, record.n);
 	} while (line.n > 0 && f->field.n < f->conf->header_size_limit && rc == RC_OK);
 	return rc;

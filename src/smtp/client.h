@@ -63,6 +63,7 @@ struct smtp_client_job {
 	enum smtp_ret ret;
 	int64_t size_bytes;  /* of the content; 0: not known */
 	bool is_8bit;        /* it is announced as BODY=8BITMIME, or else converted */
+	bool says_7bit;      /* else it is announced as BODY=7BIT */
 	bool has_dots;       /* some line may begin with a dot: content is scanned */
 	bool has_long_lines; /* some line may be longer than conf->line_limit */
 	/* It came with SMTPUTF8, and has_utf8_header: some header is not ASCII. What

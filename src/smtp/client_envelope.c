@@ -32,6 +32,16 @@ needs_7bit(const struct smtp_client *c)
 	       !c->conf->keeps_8bit;
 }
 
+static const char *
+body_parameter(const struct smtp_client *c)
+{
+	if ((c->caps & SMTP_CAP_8BITMIME) == 0)
+		return "";
+	if (c->job->is_8bit)
+		return " BODY=8BITMIME";
+	return c->job->says_7bit ? " BODY=7BIT" : "";
+}
+
 static void
 send_mail(struct smtp_client *c)
 {
@@ -49,8 +59,7 @@ send_mail(struct smtp_client *c)
 			(void)snprintf(envid, sizeof(envid), " ENVID=%.*s", STR_ARG(x));
 	}
 	cl_sendf(c, "MAIL FROM:<%.*s>%s%s%s%s%s\r\n", STR_ARG(j->sender), size,
-	    (c->caps & SMTP_CAP_8BITMIME) != 0 && j->is_8bit ? " BODY=8BITMIME" : "",
-	    envid,
+	    body_parameter(c), envid,
 	    (c->caps & SMTP_CAP_DSN) == 0 || j->ret == SMTP_RET_NONE ? ""
 	    : j->ret == SMTP_RET_FULL                                ? " RET=FULL"
 								     : " RET=HDRS",

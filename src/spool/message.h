@@ -23,8 +23,8 @@ enum message_fact {
 	MESSAGE_HAS_LONG_LINES = 4, /* longer than 998 bytes without CRLF */
 	MESSAGE_HAS_DOT_LINES = 8,  /* a line begins with ".": SMTP must double it */
 	MESSAGE_HAS_NUL = 16,
-	MESSAGE_IS_MIME = 32,       /* MIME-Version is there */
-	MESSAGE_SAID_8BITMIME = 64, /* BODY=8BITMIME */
+	MESSAGE_HAS_PARTS = 32,     /* of which each may say that it is 8-bit */
+	MESSAGE_SAID_8BITMIME = 64, /* BODY=8BITMIME, or its header says so */
 	/* Said SMTPUTF8, or smtputf8_autodetect_classes found it: what follows may need a
 	 * server that offers it. */
 	MESSAGE_SMTPUTF8 = 128,
@@ -37,6 +37,7 @@ enum message_fact {
 	 * with the latter nothing is delivered. */
 	MESSAGE_IS_REPORT = 4096,
 	MESSAGE_VERIFY_ONLY = 8192,
+	MESSAGE_SAID_7BIT = 16384, /* BODY=7BIT */
 };
 
 struct spool_rcpt {

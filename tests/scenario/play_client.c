@@ -175,6 +175,8 @@ set_job(struct player *p, struct str args)
 			j->ret = str_is(value, "full") ? SMTP_RET_FULL : SMTP_RET_HDRS;
 		else if (str_is(name, "8bit"))
 			j->is_8bit = true;
+		else if (str_is(name, "7bit"))
+			j->says_7bit = true;
 		else if (str_is(name, "utf8"))
 			j->is_utf8 = true;
 		else if (str_is(name, "utf8-header"))

@@ -181,6 +181,7 @@ take_head(struct item *it, const struct maildrop_record *r)
 		return true;
 	case 'B':
 		it->env.body_8bit = str_iis(r->text, "8BITMIME");
+		it->env.body_7bit = str_iis(r->text, "7BIT");
 		return true;
 	case 'G':
 		it->is_gateway = true;

@@ -21,14 +21,15 @@ is_last_host(const struct job *j)
 	       (j->is_final_site || j->next_site >= j->n_sites);
 }
 
-/* compat: what the client announced, or what a MIME message has; all our own notices. */
+/* compat: what the client or the content announced; all our own notices. What its parts
+ * say nobody has read: that something is 8-bit is taken for it. */
 static bool
 announces_8bit(uint32_t facts)
 {
-	const uint32_t mime = MESSAGE_HAS_8BIT | MESSAGE_IS_MIME;
+	const uint32_t parts = MESSAGE_HAS_8BIT | MESSAGE_HAS_PARTS;
 
 	return (facts & (MESSAGE_SAID_8BITMIME | MESSAGE_IS_NOTICE)) != 0 ||
-	       (facts & mime) == mime;
+	       (facts & parts) == parts;
 }
 
 const struct smtp_client_job *
@@ -52,6 +53,7 @@ job_attempt(struct job *j)
 		.ret = (enum smtp_ret)m->ret,
 		.size_bytes = (int64_t)m->size,
 		.is_8bit = announces_8bit(m->facts),
+		.says_7bit = (m->facts & MESSAGE_SAID_7BIT) != 0,
 		.is_utf8 = (m->facts & MESSAGE_SMTPUTF8) != 0 &&
 			   j->service->conf.smtputf8_enable,
 		.has_utf8_header = (m->facts & MESSAGE_HAS_8BIT_HEADER) != 0,

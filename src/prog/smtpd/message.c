@@ -295,6 +295,7 @@ message_commit(struct conn *c)
 		.envid = v.mail->envid,
 		.ret = (uint8_t)v.mail->ret,
 		.body_8bit = v.mail->body == SMTP_BODY_8BITMIME,
+		.body_7bit = v.mail->body == SMTP_BODY_7BIT,
 		.hold = m->hold,
 		.discard = m->discard,
 		.smtputf8 = v.mail->smtputf8,
