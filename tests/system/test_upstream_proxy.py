@@ -135,3 +135,16 @@ backend mta
     finally:
         proxy.terminate()
         proxy.wait(10)
+
+
+def test_a_client_resets_while_its_name_is_asked_for_and_the_process_dies(tmp_path, inside):
+    """Whoever was just named by the proxy has no session yet."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as dns, Instance(tmp_path, "smtpd_upstream_proxy_protocol = haproxy\n") as m:
+        dns.bind(("127.0.0.1", 53))
+        with socket.create_connection(("127.0.0.1", m.port)) as s:
+            s.sendall(b"PROXY TCP4 192.0.2.7 127.0.0.1 4711 25\r\n")
+            question, resolver = dns.recvfrom(1000)
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+        dns.sendto(question[:2] + b"\x81\x83" + question[4:], resolver)  # no such name
+        m.wait_log(r"disconnect from unknown\[192\.0\.2\.7\]")
+        assert not m.sanitizer_reports()

@@ -198,7 +198,8 @@ end_proxy(struct conn *c)
 
 	c->is_greeting_proxy = false;
 	loop_timer_cancel(l, &c->timer);
-	loop_io_want(l, &c->io, 0);
+	/* Until there is a session nothing can be told that the client hung up. */
+	loop_io_remove(l, &c->io);
 	client_find(c);
 }
 
