@@ -369,6 +369,10 @@ names(void **state)
 		{ "reject_unknown_helo_hostname", { .helo = "half.test" }, "dunno" },
 		{ "reject_unknown_helo_hostname", { .helo = "no.test" },
 		    "450 4.7.1 <no.test>: Helo command rejected: Host not found" },
+		{ "reject_unknown_helo_hostname", { .helo = "a..good.test" },
+		    "450 4.7.1 <a..good.test>: Helo command rejected: Host not found" },
+		{ "reject_unknown_helo_hostname", { .helo = ".good.test" },
+		    "450 4.7.1 <.good.test>: Helo command rejected: Host not found" },
 		{ "reject_unknown_helo_hostname", { .helo = "broken.test" },
 		    "450 4.7.1 <broken.test>: Helo command rejected: Malformed DNS "
 		    "server reply" },

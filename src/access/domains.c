@@ -41,6 +41,16 @@ find_name(struct access_eval *ev, struct str name, const char *what, enum found 
 	return RC_OK;
 }
 
+static bool
+has_empty_label(struct str name)
+{
+	for (size_t i = 0; i < name.n; i++)
+		if (name.p[i] == '.' &&
+		    (i == 0 || i + 1 == name.n || name.p[i + 1] == '.'))
+			return true;
+	return false;
+}
+
 enum rc
 access_unknown_helo(struct access_eval *ev)
 {
@@ -54,7 +64,7 @@ access_unknown_helo(struct access_eval *ev)
 
 	if (ev->q->helo.n > 0 && ev->q->helo.p[0] == '[')
 		return access_invalid_helo(ev); /* compat */
-	if (str_ends(ev->q->helo, STR("."))) /* compat: the DNS is not asked for such */
+	if (has_empty_label(ev->q->helo)) /* compat: the DNS is not asked for such */
 		found = FOUND_NOT;
 	else
 		rc = find_name(ev, ev->q->helo, "address or MX", &found);
