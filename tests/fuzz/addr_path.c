@@ -1,6 +1,7 @@
 /* Any bytes as the path of MAIL or RCPT, in every mode: what is accepted is short, has no
  * control characters, splits into its parts, and reading it again gives the same. The
- * same bytes as an address that RFC 5321 does not know. First byte: the flags. */
+ * same bytes as an address that RFC 5321 does not know, and as user%site. First byte: the
+ * flags. */
 #include "addr/address.h"
 #include "addr/domain.h"
 #include "addr/loose.h"
@@ -61,6 +62,16 @@ check_loose(struct str in, unsigned flags, struct arena *mem)
 }
 
 static void
+check_operators(struct str in, unsigned which, struct arena *mem)
+{
+	struct str out = addr_swap_operators(in, which, mem);
+
+	assert(out.p == NULL || out.n <= in.n + 3); /* "" and @ */
+	assert(str_eq(out, in) || addr_find_bare(in, '!', false) < in.n ||
+	       addr_find_bare(in, '%', false) < in.n);
+}
+
+static void
 check_forms(struct str in, struct arena *mem)
 {
 	struct str external = addr_to_external(in, mem), back, user, ext;
@@ -87,6 +98,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	in = str_n(data + 1, size - 1);
 	check_path(in, data[0] & 7, mem);
 	check_loose(in, data[0] & 7, mem);
+	check_operators(in, data[0] & 3, mem);
 	check_forms(in, mem);
 	(void)addr_hostname_valid(in);
 	(void)addr_domain_valid(in);
