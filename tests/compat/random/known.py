@@ -15,7 +15,8 @@ def meant(text):
 def line(text):
     for pattern in ORIGINAL:
         text = re.sub(pattern, lambda m: m[1] + meant(m[2]), text)
-    return text
+    # The dot at the end was all that made it another address.
+    return re.sub(r"to=<([^>]*)>, orig_to=<(.*?)>(?=, relay)", lambda m: f"to=<{m[1]}>" if meant(m[1]) == m[2] else m[0], text)
 
 
 def explained(value):
