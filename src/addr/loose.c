@@ -320,11 +320,10 @@ bare_word(struct str word)
 enum rc
 addr_loose_read(struct str word, unsigned flags, struct arena *mem, struct str *out)
 {
-	struct loose *l = arena_get(mem, sizeof(*l));
+	/* Not in `mem`: a header may have thousands of addresses. */
+	struct loose own, *l = &own;
 	enum rc rc = RC_OK;
 
-	if (l == NULL)
-		return RC_TEMP;
 	if (str_find(word, '\0') < word.n)
 		return RC_PERM;
 	*l = (struct loose){ .in = bare_word(word), .mem = mem };

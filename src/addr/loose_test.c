@@ -195,12 +195,27 @@ has_limits(void **state)
 	arena_free(&mem);
 }
 
+static void
+many_addresses_of_a_header_are_more_than_memory_allows(void **state)
+{
+	struct arena *mem = arena_new(1 << 20);
+	struct str out;
+
+	(void)state;
+	for (int i = 0; i < 4000; i++)
+		assert_int_equal(
+		    addr_loose_read(STR("\"a b\"@c.test"), 0, mem, &out), RC_OK);
+	arena_free(&mem);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(one_address),
 		cmocka_unit_test(several_or_none), cmocka_unit_test(strict_words),
-		cmocka_unit_test(plain_words), cmocka_unit_test(has_limits) };
+		cmocka_unit_test(plain_words), cmocka_unit_test(has_limits),
+		cmocka_unit_test(
+		    many_addresses_of_a_header_are_more_than_memory_allows) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
