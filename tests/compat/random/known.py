@@ -15,6 +15,9 @@ def meant(text):
 def line(text):
     for pattern in ORIGINAL:
         text = re.sub(pattern, lambda m: m[1] + meant(m[2]), text)
+    # `user@example.com.`, `user@example.com@`: what is taken off first.
+    text = re.sub(r"(@[^<>@\s]*[^.<>@\s])\.>", r"\1>", text)
+    text = re.sub(r"([^<>@\s])@>", r"\1>", text)
     # The dot at the end was all that made it another address.
     return re.sub(r"to=<([^>]*)>, orig_to=<(.*?)>(?=, relay)", lambda m: f"to=<{m[1]}>" if meant(m[1]) == m[2] else m[0], text)
 
