@@ -133,7 +133,7 @@ def test_sessions_go_on_while_an_alias_is_looked_up(instance, sink):
 ])
 def test_a_table_in_trouble_costs_a_451_and_no_mail(instance, sink, parameter, reply):
     with TcpTable(default=TROUBLE) as table:
-        m = start(instance, sink, f"{parameter} = {table.spec}\nsmtpd_reject_unlisted_recipient = no\nsmtpd_reject_unlisted_sender = no\n")
+        m = start(instance, sink, f"{parameter} = {table.spec}\nsmtpd_reject_unlisted_recipient = no\nsmtpd_reject_unlisted_sender = no\nnotify_classes =\n")
         assert m.send("x@elsewhere.test") == reply
         m.wait_log(rf"cleanup\[\d+\]: warning: \w+: {parameter} map lookup problem")
         assert m.queue() == [] and sink.messages == []

@@ -185,7 +185,7 @@ def test_etrn_sends_what_waits_for_a_domain(tmp_path):
     with Sink(lambda verb, arg: "451 4.0.0 later" if verb == "RCPT" and refuses[0] else None) as sink:
         with mta_with(tmp_path, f"relay_domains = relay.test\nsmtpd_etrn_restrictions = check_etrn_access inline:{{{{secret.test=REJECT no}}}}\nrelay_transport = smtp:[127.0.0.1]:{sink.port}\n", sink_port=sink.port) as mta:
             assert mta.send("x@relay.test").startswith("250")
-            mta.wait_log(r"status=deferred")
+            wait_for("deferred mail", lambda: [m["queue_name"] for m in mta.queue()] == ["deferred"])
             refuses[0] = False
             with mta.client() as c:
                 c.hello()
