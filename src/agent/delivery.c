@@ -1,6 +1,7 @@
 /* Jobs in, outcomes out. A job is copied once, from the channel's buffer into its own
  * arena, and lives until its result is sent; it outlives the channel that brought it. */
 #include "agent/delivery.h"
+#include "agent/again.h"
 #include "agent/log_address.h"
 #include "agent/worker.h"
 #include "base/list.h"
@@ -18,9 +19,7 @@
 #define JOB_ARENA_MAX  ((size_t)32 << 20)
 #define NOTIFY_SUCCESS 2   /* RFC 3461, see wire/messages.ipc */
 #define SPARE_MAX      256 /* job structures kept for the next */
-/* Without a channel: after so long the first question for another, and the last pause. */
-#define ASK_FIRST_US (US_PER_SEC / 2)
-#define ASK_LAST_US  (60 * US_PER_SEC)
+#define ASK_FIRST_US   (US_PER_SEC / 2)
 
 struct channel {
 	struct list node;
@@ -43,11 +42,8 @@ struct delivery {
 	struct list channels, orphans, spares;
 	unsigned n_open, n_spares;
 	bool is_draining;
-	struct loop_timer ask;
-	int64_t pause_us, attached_us;
+	struct again again; /* never asks while draining */
 };
-
-static void on_ask(void *arg);
 
 const char *
 delivery_what_name(enum delivery_what what)
@@ -66,6 +62,12 @@ delivery_what_name(enum delivery_what what)
 	return "?";
 }
 
+static void
+need_channel(void *arg)
+{
+	worker_need(arg, STR("delivery"));
+}
+
 struct delivery *
 delivery_new(const struct delivery_request *req)
 {
@@ -75,8 +77,9 @@ delivery_new(const struct delivery_request *req)
 	list_init(&d->channels);
 	list_init(&d->orphans);
 	list_init(&d->spares);
-	d->pause_us = ASK_FIRST_US;
-	loop_timer_init(&d->ask, on_ask, d);
+	again_init(&d->again, req->loop, ASK_FIRST_US);
+	d->again.ask = req->worker == NULL ? NULL : need_channel;
+	d->again.arg = req->worker;
 	return d;
 }
 
@@ -274,27 +277,6 @@ check_idle(struct delivery *d)
 		d->req.ops->idle(d->req.ctx);
 }
 
-/* A queue that is started anew brings its own channel; one that lives on, while ours was
- * closed for want of a descriptor, does not. Less and less often, as in submit.c. */
-static void
-ask_later(struct delivery *d)
-{
-	if (d->req.worker == NULL || d->is_draining || !list_is_empty(&d->channels))
-		return;
-	loop_timer_set(d->req.loop, &d->ask, loop_now_us(d->req.loop) + d->pause_us);
-	d->pause_us = d->pause_us < ASK_LAST_US / 2 ? 2 * d->pause_us : ASK_LAST_US;
-}
-
-static void
-on_ask(void *arg)
-{
-	struct delivery *d = arg;
-
-	if (!d->is_draining)
-		worker_need(d->req.worker, STR("delivery"));
-	ask_later(d);
-}
-
 static void
 on_close(void *arg, const char *why)
 {
@@ -305,9 +287,10 @@ on_close(void *arg, const char *why)
 		log_warn(d->req.log, "delivery channel: %s", why);
 	drop_channel(ch);
 	check_idle(d);
-	if (loop_now_us(d->req.loop) - d->attached_us >= ASK_LAST_US)
-		d->pause_us = ASK_FIRST_US;
-	ask_later(d);
+	/* A queue that is started anew brings its own channel; one that lives on, while
+	 * ours was closed for want of a descriptor, does not. */
+	if (!d->is_draining && list_is_empty(&d->channels))
+		again_lost(&d->again);
 }
 
 void
@@ -321,8 +304,7 @@ delivery_attach(struct delivery *d, int fd)
 		.on_close = on_close,
 		.arg = ch };
 
-	loop_timer_cancel(d->req.loop, &d->ask);
-	d->attached_us = loop_now_us(d->req.loop);
+	again_found(&d->again);
 	ch->d = d;
 	list_init(&ch->jobs);
 	ch->ipc = ipc_channel_new(d->req.loop, fd, &conf);
@@ -335,6 +317,7 @@ void
 delivery_drain(struct delivery *d)
 {
 	d->is_draining = true;
+	again_cancel(&d->again);
 	LIST_EACH (it, &d->channels)
 		ipc_send_leaving(CONTAINER_OF(it, struct channel, node)->ipc,
 		    &(struct wire_leaving){ 0 });
@@ -363,7 +346,7 @@ delivery_free(struct delivery **dp)
 
 	if (d == NULL)
 		return;
-	loop_timer_cancel(d->req.loop, &d->ask);
+	again_cancel(&d->again);
 	while ((node = list_first(&d->channels)) != NULL)
 		drop_channel(CONTAINER_OF(node, struct channel, node));
 	free_jobs(&d->orphans);

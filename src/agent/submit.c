@@ -2,6 +2,7 @@
  * that queue has not answered; survives queue: every new channel is a new epoch, and what
  * belonged to the old one is answered RC_TEMP. */
 #include "agent/submit.h"
+#include "agent/again.h"
 #include "agent/verify_client.h"
 #include <stdlib.h>
 #include "base/hmap.h"
@@ -18,7 +19,6 @@
 enum { PENDING_OUT_MAX = 24 << 20 };
 
 #define ASK_FIRST_US (US_PER_SEC / 10)
-#define ASK_LAST_US  (60 * US_PER_SEC)
 
 /* Of strings, as src/wire/messages.ipc has them. */
 enum {
@@ -65,14 +65,8 @@ struct submit {
 	uint64_t free_bytes;
 	void (*ready)(void *arg);
 	void *ready_arg;
-	/* A lost channel: when to ask for another. */
-	void (*need)(void *arg);
-	void *need_arg;
-	struct loop_timer ask;
-	int64_t pause_us, connected_us;
+	struct again again;
 };
-
-static void on_ask(void *arg);
 
 struct submit *
 submit_new(struct loop *loop, struct log *log)
@@ -84,8 +78,7 @@ submit_new(struct loop *loop, struct log *log)
 	hmap_init(&s->requests, seed);
 	s->loop = loop;
 	s->log = log;
-	s->pause_us = ASK_FIRST_US;
-	loop_timer_init(&s->ask, on_ask, s);
+	again_init(&s->again, loop, ASK_FIRST_US);
 	return s;
 }
 
@@ -467,27 +460,8 @@ submit_flush_site(struct submit *s, struct str domain, submit_flush_fn *done, vo
 void
 submit_on_lost(struct submit *s, void (*need)(void *arg), void *arg)
 {
-	s->need = need;
-	s->need_arg = arg;
-}
-
-/* Less and less often: a channel that breaks at once, again and again, is no use. */
-static void
-ask_later(struct submit *s)
-{
-	if (s->need == NULL)
-		return;
-	loop_timer_set(s->loop, &s->ask, loop_now_us(s->loop) + s->pause_us);
-	s->pause_us = s->pause_us < ASK_LAST_US / 2 ? 2 * s->pause_us : ASK_LAST_US;
-}
-
-static void
-on_ask(void *arg)
-{
-	struct submit *s = arg;
-
-	s->need(s->need_arg);
-	ask_later(s);
+	s->again.ask = need;
+	s->again.arg = arg;
 }
 
 static void
@@ -508,10 +482,8 @@ on_close(void *arg, const char *why)
 
 	if (why != NULL)
 		log_warn(s->log, "submission channel: %s", why);
-	if (loop_now_us(s->loop) - s->connected_us >= ASK_LAST_US)
-		s->pause_us = ASK_FIRST_US;
 	disconnect(s);
-	ask_later(s);
+	again_lost(&s->again);
 }
 
 void
@@ -535,8 +507,7 @@ submit_connect(struct submit *s, int channel_fd)
 	};
 
 	disconnect(s);
-	loop_timer_cancel(s->loop, &s->ask);
-	s->connected_us = loop_now_us(s->loop);
+	again_found(&s->again);
 	s->epoch++;
 	s->ch = ipc_channel_new(s->loop, channel_fd, &conf);
 }
@@ -551,7 +522,7 @@ submit_free(struct submit **sp)
 		return;
 	if (s->ch != NULL)
 		ipc_channel_free(&s->ch);
-	loop_timer_cancel(s->loop, &s->ask);
+	again_cancel(&s->again);
 	while ((n = hmap_drain(&s->requests)) != NULL)
 		free(CONTAINER_OF(n, struct request, by_number));
 	hmap_fini(&s->requests);
