@@ -1,5 +1,6 @@
 /* Notices to the postmaster. compat: the headers, the words and the blank lines. */
 #include "agent/notice.h"
+#include "agent/submit.h"
 #include "agent/transcript.h"
 #include "base/buf.h"
 #include "base/list.h"
@@ -8,20 +9,24 @@
 #include "loop/loop.h"
 #include <stdlib.h>
 
-#define OPEN_MAX 50
-#define TEXT_MAX ((size_t)256 * 1024)
+#define OPEN_MAX    50
+#define TEXT_MAX    ((size_t)256 * 1024)
+#define PATIENCE_US (20 * US_PER_SEC) /* with a queue that is being started */
 
 struct notices {
 	struct notices_request req;
-	struct list open;
+	struct list waiting; /* for the queue; the oldest first */
+	struct loop_timer patience;
 	size_t n_open;
 	size_t n_lost; /* since there was room */
 };
 
 struct notice {
 	struct notices *all;
-	struct log *log;
-	struct list node;
+	const struct notice_conf *conf;
+	struct list node; /* in all->waiting, or in none */
+	int64_t until_us; /* it waits no longer */
+	struct buf text;
 	struct ingest *in;
 	struct ingest_client client;
 	struct ingest_rcpt to;
@@ -72,22 +77,6 @@ notice_is_from(const struct notice_conf *c, struct str sender)
 	return str_ieq(sender, c->sender) || str_ieq(sender, c->full_sender);
 }
 
-struct notices *
-notices_new(const struct notices_request *req)
-{
-	struct notices *n = mem_get(sizeof(*n));
-
-	n->req = *req;
-	list_init(&n->open);
-	return n;
-}
-
-size_t
-notices_open(const struct notices *n)
-{
-	return n->n_open;
-}
-
 /* ---- one notice ---- */
 
 static void
@@ -97,6 +86,7 @@ free_notice(struct notice *n)
 
 	ingest_free(&n->in);
 	list_remove(&n->node);
+	buf_fini(&n->text);
 	free(n);
 	all->n_open--;
 	if (all->n_open == 0 && all->req.idle != NULL)
@@ -115,7 +105,7 @@ on_stored(void *arg, enum rc rc, struct str text)
 	struct notice *n = arg;
 
 	if (rc != RC_OK)
-		complain(n->log, text);
+		complain(n->conf->ingest.log, text);
 	free_notice(n);
 }
 
@@ -147,20 +137,101 @@ write_text(struct notices *all, const struct notice_conf *c, const struct notice
 }
 
 static void
-store(struct notice *n, const struct notice_conf *c, struct str text)
+store(struct notice *n)
 {
+	struct notices *all = n->all;
 	struct ingest_envelope env = {
-		.sender = c->sender, .rcpts = &n->to, .n_rcpts = 1
+		.sender = n->conf->sender, .rcpts = &n->to, .n_rcpts = 1
 	};
+	struct err e = { 0 };
 
+	if (ingest_new(all->req.submit, all->req.loop, &n->conf->ingest, &n->in, &e) !=
+	    RC_OK) {
+		on_stored(n, RC_TEMP, str_c(e.text));
+		return;
+	}
 	n->client = (struct ingest_client){ .origin = STR("notice"),
 		.via = MIME_VIA_SELF,
 		.is_local = true,
 		.recipient = n->to.address };
 	ingest_begin(n->in, &n->client, STR(""));
 	/* A failure is sticky; all is used even when it has to wait. */
-	(void)!ingest_content(n->in, text, NULL);
+	(void)!ingest_content(n->in, buf_view(&n->text), NULL);
 	ingest_commit(n->in, &env, on_stored, n);
+}
+
+/* ---- those that wait for the queue ---- */
+
+static struct notice *
+oldest(const struct notices *all)
+{
+	struct list *node = list_first(&all->waiting);
+
+	return node != NULL ? CONTAINER_OF(node, struct notice, node) : NULL;
+}
+
+/* A session may end before its process has heard of a queue that is being started. */
+static void
+store_or_wait(struct notice *n)
+{
+	struct notices *all = n->all;
+
+	if (submit_can_store(all->req.submit, 0, NULL) != RC_MORE) {
+		store(n);
+		return;
+	}
+	n->until_us = loop_now_us(all->req.loop) + PATIENCE_US;
+	if (list_is_empty(&all->waiting))
+		loop_timer_set(all->req.loop, &all->patience, n->until_us);
+	list_add_tail(&all->waiting, &n->node);
+}
+
+static void
+on_impatient(void *arg)
+{
+	struct notices *all = arg;
+	struct notice *n;
+	struct err e = { 0 };
+
+	while ((n = oldest(all)) != NULL && n->until_us <= loop_now_us(all->req.loop)) {
+		(void)!submit_can_store(all->req.submit, 0, &e);
+		on_stored(n, RC_TEMP, str_c(e.text));
+	}
+	if (n != NULL)
+		loop_timer_set(all->req.loop, &all->patience, n->until_us);
+}
+
+void
+notices_recheck(struct notices *all)
+{
+	struct notice *n;
+
+	while ((n = oldest(all)) != NULL &&
+	       submit_can_store(all->req.submit, 0, NULL) != RC_MORE) {
+		list_remove(&n->node);
+		store(n);
+	}
+	if (n == NULL)
+		loop_timer_cancel(all->req.loop, &all->patience);
+}
+
+/* ---- all of a process ---- */
+
+struct notices *
+notices_new(const struct notices_request *req)
+{
+	struct notices *n = mem_get(sizeof(*n));
+
+	n->req = *req;
+	list_init(&n->waiting);
+	loop_timer_init(&n->patience, on_impatient, n);
+	return n;
+}
+
+size_t
+notices_open(const struct notices *n)
+{
+	return n->n_open;
 }
 
 static bool
@@ -175,26 +246,6 @@ has_room(struct notices *all, struct log *log)
 	return false;
 }
 
-static void
-begin(struct notices *all, const struct notice_conf *c, struct str to, struct str text)
-{
-	struct notice *n = mem_get(sizeof(*n));
-	struct err e = { 0 };
-
-	n->all = all;
-	n->log = c->ingest.log;
-	n->to = (struct ingest_rcpt){ .address = to };
-	list_init(&n->node);
-	list_add_tail(&all->open, &n->node);
-	all->n_open++;
-	if (ingest_new(all->req.submit, all->req.loop, &c->ingest, &n->in, &e) == RC_OK) {
-		store(n, c, text);
-		return;
-	}
-	complain(n->log, str_c(e.text));
-	free_notice(n);
-}
-
 void
 notices_send(
     struct notices *all, const struct notice_conf *c, const struct notice_text *t)
@@ -202,14 +253,19 @@ notices_send(
 	/* compat: who hears of bounces; the text names the other one all the same */
 	struct str to = (t->trouble & SMTP_TROUBLE_BOUNCE) != 0 ? c->bounce_recipient
 								: c->error_recipient;
-	struct buf text;
+	struct notice *n;
 
 	if ((t->trouble & c->classes) == 0 || !has_room(all, c->ingest.log))
 		return;
-	buf_init(&text, TEXT_MAX);
-	if (write_text(all, c, t, &text) == RC_OK)
-		begin(all, c, to, buf_view(&text));
+	n = mem_get(sizeof(*n));
+	n->all = all;
+	n->conf = c;
+	n->to = (struct ingest_rcpt){ .address = to };
+	list_init(&n->node);
+	buf_init(&n->text, TEXT_MAX);
+	all->n_open++;
+	if (write_text(all, c, t, &n->text) == RC_OK)
+		store_or_wait(n);
 	else
-		complain(c->ingest.log, STR("the transcript is too long"));
-	buf_fini(&text);
+		on_stored(n, RC_TEMP, STR("the transcript is too long"));
 }

@@ -43,6 +43,8 @@ struct notices_request {
 /* Those of a process that are on their way. */
 struct notices *notices_new(const struct notices_request *req);
 size_t notices_open(const struct notices *n);
+/* Whoever listens to submit_on_ready() calls this then: those that wait go on. */
+void notices_recheck(struct notices *n);
 
 struct notice_text {
 	unsigned trouble;   /* of the session: what of it is told decides who is told */
@@ -54,7 +56,8 @@ struct notice_text {
 	const struct transcript *transcript;
 };
 
-/* Sends what *t says, when its trouble is in the classes of *c: returns at once.
+/* Sends what *t says, when its trouble is in the classes of *c (which stays): returns at
+ * once. It waits 20 s for a queue that is being started.
  * Limits: 50 on their way; more are lost, and the log says so. */
 void notices_send(
     struct notices *n, const struct notice_conf *c, const struct notice_text *t);

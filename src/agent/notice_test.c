@@ -1,16 +1,20 @@
 /* The transcript of a session as the postmaster reads it, and the classes of notices. The
  * lines were recorded from Postfix. */
 #include "agent/notice.h"
-#include "agent/transcript.h"
-#include "base/buf.h"
-#include "log/log.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "agent/submit.h"
+#include "agent/testing.h"
+#include "agent/transcript.h"
+#include "base/buf.h"
+#include "ipc/channel.h"
+#include "log/log.h"
 
 #define X10 "xxxxxxxxxx"
 #define X70 X10 X10 X10 X10 X10 X10 X10
@@ -194,6 +198,63 @@ lines_go_to_the_log(void **state)
 	(void)close(fd);
 }
 
+static void
+recheck(void *all)
+{
+	notices_recheck(all);
+}
+
+/* A process that has just begun has no ids yet; nor has one whose queue is started again.
+ */
+static void
+a_notice_waits_for_the_queue(void **state)
+{
+	struct testing_queue q;
+	struct notices *all;
+	struct notice_conf conf = { .classes = SMTP_TROUBLE_PROTOCOL,
+		.error_recipient = STR("boss@o.rg"),
+		.bounce_recipient = STR("nobody@o.rg"),
+		.sender = STR("double-bounce"),
+		.mail_name = STR("Postfix") };
+	struct transcript *said = transcript_new(1000);
+	struct notice_text text = { .trouble = SMTP_TROUBLE_PROTOCOL,
+		.who = "SMTP server",
+		.peer = STR("h[a]"),
+		.transcript = said };
+
+	(void)state;
+	testing_queue_init(&q);
+	conf.ingest = (struct ingest_conf){ .log = q.log,
+		.cleanup_log = q.log,
+		.mime = { .header_size_limit = 1000 },
+		.rewrite = { .at_myorigin = STR("o.rg") },
+		.myorigin = STR("o.rg"),
+		.message_size_limit = 1000000 };
+	all =
+	    notices_new(&(struct notices_request){ .submit = q.submit, .loop = q.loop });
+	submit_on_ready(q.submit, recheck, all);
+	transcript_add(said, TRANSCRIPT_IN, STR("FOO"));
+	notices_send(all, &conf, &text);
+	notices_send(all, &conf, &text);
+	testing_queue_rounds(&q);
+	assert_int_equal(notices_open(all), 2);
+	testing_queue_connect(&q, 1);
+	testing_queue_rounds(&q);
+	assert_int_equal(notices_open(all), 0);
+	assert_int_equal(q.n_puts, 2);
+	assert_true(testing_queue_was_told(&q, " to=boss@o.rg,"));
+	/* Not to a queue that has no room: nothing is to be gained by waiting. */
+	ipc_send_state(q.ch, &(struct wire_state){ .can_store = false });
+	testing_queue_rounds(&q);
+	notices_send(all, &conf, &text);
+	testing_queue_rounds(&q);
+	assert_int_equal(notices_open(all), 0);
+	assert_int_equal(q.n_puts, 2);
+	free(all);
+	transcript_free(&said);
+	testing_queue_fini(&q);
+}
+
 int
 main(void)
 {
@@ -206,6 +267,7 @@ main(void)
 		cmocka_unit_test(classes),
 		cmocka_unit_test(passwords_are_not_shown),
 		cmocka_unit_test(lines_go_to_the_log),
+		cmocka_unit_test(a_notice_waits_for_the_queue),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,9 +28,16 @@ on_idle(void *arg)
 }
 
 static void
+on_queue_ready(void *arg)
+{
+	notices_recheck(((struct agent *)arg)->notices);
+}
+
+static void
 connect_queue(struct agent *a)
 {
 	a->submit = submit_new(a->loop, a->log);
+	submit_on_ready(a->submit, on_queue_ready, a);
 	submit_on_lost(a->submit, worker_need_queue, a->worker);
 	a->notices = notices_new(&(struct notices_request){
 	    .submit = a->submit, .loop = a->loop, .idle = on_idle, .arg = a });

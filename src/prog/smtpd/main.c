@@ -138,6 +138,15 @@ on_recheck(void *arg)
 }
 
 static void
+on_queue_ready(void *arg)
+{
+	struct smtpd *d = arg;
+
+	answer_waiting(d);
+	notices_recheck(d->notices);
+}
+
+static void
 on_notices_idle(void *arg)
 {
 	end_if_drained(arg);
@@ -256,7 +265,7 @@ init(struct smtpd *d, struct worker *w, struct err *e)
 	d->rates = rates_new(&(struct rates_conf){
 	    .loop = w->loop, .log = w->log, .need = need_anvil, .arg = w });
 	d->submit = submit_new(w->loop, w->log);
-	submit_on_ready(d->submit, on_recheck, d);
+	submit_on_ready(d->submit, on_queue_ready, d);
 	submit_on_lost(d->submit, worker_need_queue, w);
 	d->notices = notices_new(&(struct notices_request){
 	    .submit = d->submit, .loop = w->loop, .idle = on_notices_idle, .arg = d });
