@@ -289,28 +289,33 @@ def control_of(pid):
 
 
 def socket_of(pid, fd):
-    """A socket that another process has."""
+    """A socket that another process has. OSError: it has closed it, or it is something else."""
     libc, process = ctypes.CDLL(None, use_errno=True), os.pidfd_open(pid)
     pidfd_getfd = 438
     ours = libc.syscall(pidfd_getfd, process, int(fd), 0)
     os.close(process)
-    assert ours >= 0, os.strerror(ctypes.get_errno())
-    return socket.socket(fileno=ours)
+    if ours < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    try:
+        return socket.socket(fileno=ours)
+    except OSError:
+        os.close(ours)
+        raise
 
 
 def channels(pid):
-    """The connected UNIX-domain sockets of a process, one at a time, but for the one to master."""
-    for fd in Path(f"/proc/{pid}/fd").iterdir():
-        if fd.name == control_of(pid) or not os.readlink(fd).startswith("socket:"):
-            continue
-        with socket_of(pid, fd.name) as s:
-            if s.family == socket.AF_UNIX:
-                yield s
+    """The connected UNIX-domain sockets of a process, but for the one to master. It goes on meanwhile: what it closes is none."""
+    found = []
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(OSError):
+            if fd != control_of(pid):
+                found.append(socket_of(pid, fd))
+    return [s for s in found if s.family == socket.AF_UNIX]
 
 
 def break_channels(pid):
     for s in channels(pid):
-        with contextlib.suppress(OSError):
+        with s, contextlib.suppress(OSError):
             s.shutdown(socket.SHUT_RDWR)
 
 
