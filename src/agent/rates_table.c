@@ -61,12 +61,15 @@ rates_table_new(const uint64_t seed[2], int64_t unit_us)
 void
 rates_table_free(struct rates_table **tp)
 {
-	struct hmap_node *n;
+	struct hmap_node *n, *next;
+	size_t at = 0;
 
 	if (*tp == NULL)
 		return;
-	while ((n = hmap_drain(&(*tp)->clients)) != NULL)
+	for (n = hmap_walk(&(*tp)->clients, &at, NULL); n != NULL; n = next) {
+		next = hmap_walk(&(*tp)->clients, &at, n);
 		free(CONTAINER_OF(n, struct client, node));
+	}
 	hmap_fini(&(*tp)->clients);
 	free(*tp);
 	*tp = NULL;
@@ -116,13 +119,27 @@ set_idle(struct rates_table *t, struct client *c, int64_t now_us)
 	list_add_tail(&t->idle, &c->idle);
 }
 
+/* Room for one more. Of a full table the client that has done nothing for the longest
+ * time goes: new ones are the ones that limits are for, and who has a connection stays,
+ * for his connections are still to be counted off. */
+static bool
+make_room(struct rates_table *t, int64_t now_us)
+{
+	rates_table_expire(t, now_us);
+	if (t->clients.n < RATES_CLIENTS_MAX)
+		return true;
+	if (list_is_empty(&t->idle))
+		return false;
+	forget(t, CONTAINER_OF(list_first(&t->idle), struct client, idle));
+	return true;
+}
+
 static struct client *
 add(struct rates_table *t, struct str ident, int64_t now_us)
 {
 	struct client *c;
 
-	rates_table_expire(t, now_us);
-	if (t->clients.n >= RATES_CLIENTS_MAX)
+	if (!make_room(t, now_us))
 		return NULL;
 	c = mem_get(sizeof(*c) + ident.n);
 	memcpy(c->ident, ident.p, ident.n);
@@ -200,13 +217,15 @@ void
 rates_owner_free(struct rates_owner **op, int64_t now_us)
 {
 	struct rates_owner *o = *op;
-	struct hmap_node *n;
+	struct hmap_node *n, *next;
+	size_t at = 0;
 
 	if (o == NULL)
 		return;
-	while ((n = hmap_drain(&o->holdings)) != NULL) {
+	for (n = hmap_walk(&o->holdings, &at, NULL); n != NULL; n = next) {
 		struct holding *h = CONTAINER_OF(n, struct holding, node);
 
+		next = hmap_walk(&o->holdings, &at, n);
 		let_go(o->t, h->client, h->n, now_us);
 		free(h);
 	}

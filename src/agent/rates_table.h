@@ -17,7 +17,8 @@ enum rates_event {
 };
 #define RATES_N RATES_DISCONNECT /* those that have a rate */
 
-/* Clients are at most so many; events of one more are not counted (RC_TEMP). */
+/* Clients are at most so many. One more takes the place of the one without connections
+ * that has been idle longest; while all have some, it is not counted (RC_TEMP). */
 #define RATES_CLIENTS_MAX ((size_t)200 * 1000)
 
 struct rates_table;
@@ -42,7 +43,7 @@ struct rates_seen {
 	int64_t now_us, wall_us; /* wall_us: for the statistics */
 };
 /* Counts one event.
- * Returns: RC_TEMP: too many clients; *out is zero. */
+ * Returns: RC_TEMP: too many clients, all of them connected; *out is zero. */
 MUST_USE enum rc rates_table_count(
     struct rates_owner *o, const struct rates_seen *s, struct rates_count *out);
 /* Forgets the clients that have no connection and whose time unit is over. */

@@ -94,24 +94,57 @@ test_report(void **state)
 	rates_table_free(&t);
 }
 
+/* The table has no room left: clients 0 and 2 … have a connection, client 1 has not. */
 static void
-test_full(void **state)
+fill(struct rates_owner *o, enum rates_event of_client_1)
+{
+	char ident[30];
+
+	for (size_t i = 0; i < RATES_CLIENTS_MAX; i++) {
+		(void)snprintf(ident, sizeof(ident), "smtp:%zu", i);
+		(void)count(o, i == 1 ? of_client_1 : RATES_CONNECT, ident, 1);
+	}
+}
+
+static void
+the_longest_idle_client_makes_room(void **state)
 {
 	struct rates_table *t = rates_table_new(seed, UNIT);
 	struct rates_owner *o = rates_owner_new(t);
-	struct rates_seen s = { .event = RATES_MAIL, .now_us = US_PER_SEC };
-	struct rates_count n;
-	char ident[30];
 
 	(void)state;
-	for (size_t i = 0; i <= RATES_CLIENTS_MAX; i++) {
-		(void)snprintf(ident, sizeof(ident), "smtp:%zu", i);
-		s.ident = str_c(ident);
-		assert_int_equal(rates_table_count(o, &s, &n),
-		    i < RATES_CLIENTS_MAX ? RC_OK : RC_TEMP);
-	}
-	/* A unit later there is room again. */
-	s.now_us += UNIT + 1;
+	fill(o, RATES_MAIL);
+	(void)count(o, RATES_DISCONNECT, "smtp:7", 2);
+	assert_string_equal(count(o, RATES_MAIL, "smtp:new", 3), "0 1");
+	assert_int_equal(rates_table_clients(t), RATES_CLIENTS_MAX);
+	/* It was client 1 that went; 7, idle for less long, is still known. */
+	assert_string_equal(count(o, RATES_CONNECT, "smtp:7", 4), "1 2");
+	assert_string_equal(count(o, RATES_MAIL, "smtp:new", 4), "0 2");
+	assert_string_equal(count(o, RATES_MAIL, "smtp:1", 5), "0 1");
+	/* For that the new one went; those with a connection never do. */
+	assert_string_equal(count(o, RATES_CONNECT, "smtp:0", 6), "2 2");
+	assert_int_equal(rates_table_clients(t), RATES_CLIENTS_MAX);
+	rates_owner_free(&o, 6 * US_PER_SEC);
+	rates_table_free(&t);
+}
+
+static void
+a_full_table_of_connections_counts_no_more(void **state)
+{
+	struct rates_table *t = rates_table_new(seed, UNIT);
+	struct rates_owner *o = rates_owner_new(t);
+	struct rates_seen s = { .event = RATES_MAIL, .ident = STR("smtp:new") };
+	struct rates_count n;
+
+	(void)state;
+	fill(o, RATES_CONNECT);
+	s.now_us = 2 * US_PER_SEC;
+	assert_int_equal(rates_table_count(o, &s, &n), RC_TEMP);
+	assert_string_equal(count(o, RATES_CONNECT, "smtp:1", 3), "2 2");
+	/* All are gone: there is room. */
+	rates_owner_free(&o, 3 * US_PER_SEC);
+	o = rates_owner_new(t);
+	s.now_us += 2 * US_PER_SEC + UNIT;
 	assert_int_equal(rates_table_count(o, &s, &n), RC_OK);
 	assert_int_equal(rates_table_clients(t), 1);
 	rates_owner_free(&o, s.now_us);
@@ -124,7 +157,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_counts),
 		cmocka_unit_test(test_report),
-		cmocka_unit_test(test_full),
+		cmocka_unit_test(the_longest_idle_client_makes_room),
+		cmocka_unit_test(a_full_table_of_connections_counts_no_more),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
