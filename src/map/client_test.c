@@ -1,6 +1,5 @@
 #include "map/client.h"
 #include "map/reply.h"
-#include "os/clock.h"
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,11 +16,12 @@
 /* A server that says `text`, in pieces of `piece` bytes with `pause_us` between, on each
  * connection until that ends, as often as it is asked. */
 struct server {
-	char path[100];
+	char dir[40], path[100];
 	int fd;
 	const char *text;
 	size_t piece;
 	int pause_us;
+	int64_t timeout_us; /* for who asks; 0: more than the slowest machine needs */
 	bool never_ends, hangs_up;
 	int connections;
 	pthread_t thread;
@@ -66,9 +66,10 @@ start(struct server *s)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 
-	(void)snprintf(s->path, sizeof(s->path), "/tmp/hk-client-test.%d", (int)getpid());
+	(void)strcpy(s->dir, "/tmp/hk-client-XXXXXX");
+	assert_non_null(mkdtemp(s->dir));
+	(void)snprintf(s->path, sizeof(s->path), "%s/socket", s->dir);
 	memcpy(sa.sun_path, s->path, sizeof(s->path));
-	(void)unlink(s->path);
 	s->piece = s->piece == 0 ? SIZE_MAX / 2 : s->piece;
 	s->fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	assert_int_equal(bind(s->fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
@@ -83,6 +84,7 @@ stop(struct server *s)
 	(void)pthread_join(s->thread, NULL);
 	(void)close(s->fd);
 	(void)unlink(s->path);
+	(void)rmdir(s->dir);
 }
 
 static enum rc
@@ -92,7 +94,7 @@ take_line(void *ctx, struct str in, size_t *out_used, struct err *e)
 	return map_reply_line(in, REPLY_MAX, ctx, out_used);
 }
 
-/* Asks `times` times, each within 200 ms; what the last says. */
+/* Asks `times` times; what the last says. */
 static enum rc
 ask(const struct server *s, int times, struct str *out, enum map_client_fault *out_fault)
 {
@@ -103,10 +105,9 @@ ask(const struct server *s, int times, struct str *out, enum map_client_fault *o
 		.how = &how, .type = "t", .reply_max = REPLY_MAX
 	};
 	const struct map_exchange x = { .request = STR("get\n"),
-		.timeout_us = 200 * US_PER_MS,
+		.timeout_us = s->timeout_us > 0 ? s->timeout_us : 60 * US_PER_SEC,
 		.reply = take_line,
 		.ctx = out };
-	int64_t begin = os_clock_mono_us();
 	struct map_client c;
 	struct err e = { 0 };
 	enum rc rc = RC_NONE;
@@ -117,7 +118,6 @@ ask(const struct server *s, int times, struct str *out, enum map_client_fault *o
 	for (int i = 0; i < times; i++)
 		rc = map_client_ask(&c, &x, out_fault, &e);
 	assert_true(c.in.cap <= 64 * 1024);
-	assert_true(os_clock_mono_us() - begin < times * 5 * US_PER_SEC);
 	assert_true((c.fd >= 0) == (rc == RC_OK) || s->hangs_up ||
 		    strlen(s->text) > REPLY_MAX || out->n + 1 < strlen(s->text));
 	map_client_fini(&c);
@@ -164,6 +164,8 @@ check_hostile(struct server s, enum map_client_fault want)
 	enum map_client_fault fault;
 	struct str out = STR("");
 
+	if (want == MAP_CLIENT_TIME)
+		s.timeout_us = 200 * US_PER_MS;
 	start(&s);
 	assert_int_equal(ask(&s, 2, &out, &fault), RC_TEMP);
 	stop(&s);
