@@ -81,6 +81,7 @@ def record_group(group, folder, port, script):
         try:
             replies = [send(port, data, group.get("said", "")) for _, data in group["messages"]]
             log = pathlib.Path(folder) / "log/maillog"
+            time.sleep(1)  # what cleanup has just stored
             settle(lambda: subprocess.run([script, "cmd", str(folder), "postqueue", "-p"], capture_output=True, text=True).stdout)
             return gather(log.read_text(errors="replace"), replies, sink, etc)
         finally:
@@ -89,12 +90,7 @@ def record_group(group, folder, port, script):
 
 def settle(list_queue):
     """Until nothing is on its way any more: what stays in the queue is held or deferred."""
-    end = time.monotonic() + 20
-    while time.monotonic() < end:
-        text = list_queue()
-        if not re.search(r"(?m)^\w+\*", text) and (time.monotonic() > end - 19):
-            return
-        time.sleep(0.1)
+    harness.wait_for("a quiet queue", lambda: not re.search(r"(?m)^\w+\*", list_queue()))
 
 
 def record(only):
