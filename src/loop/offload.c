@@ -1,7 +1,8 @@
 /* The pool for calls that block: threads take works from a list under a mutex and put
  * them into another; an eventfd wakes the loop.
  *
- * Threads start when first needed, i.e. after the sandbox was entered, and inherit it. */
+ * Threads start when first needed, i.e. after the sandbox was entered, and inherit it.
+ * Nobody is woken under the mutex: he would find it locked and sleep once more. */
 #include "loop/loop_int.h"
 #include <pthread.h>
 #include <stdlib.h>
@@ -64,9 +65,11 @@ thread_main(void *arg)
 		check(pthread_mutex_lock(&p->lock));
 		was_empty = list_is_empty(&p->done);
 		list_add_tail(&p->done, node);
+		check(pthread_mutex_unlock(&p->lock));
 		if (was_empty &&
 		    write(p->io.fd, &one, sizeof(one)) != (ssize_t)sizeof(one))
 			abort();
+		check(pthread_mutex_lock(&p->lock));
 	}
 	check(pthread_mutex_unlock(&p->lock));
 	return NULL;
@@ -116,11 +119,24 @@ pool_new(struct loop *l)
 	return p;
 }
 
+/* The first thread is a must; without further ones work only waits longer. */
+static void
+add_thread(struct loop_pool *p, unsigned most)
+{
+	if (p->n_threads == most)
+		return;
+	if (pthread_create(&p->threads[p->n_threads], NULL, thread_main, p) == 0)
+		p->n_threads++;
+	else if (p->n_threads == 0)
+		abort();
+}
+
 void
 loop_offload(struct loop *l, void (*work)(void *arg), void (*done)(void *arg), void *arg)
 {
 	struct work *w = mem_get(sizeof(*w));
 	struct loop_pool *p;
+	bool has_idle;
 
 	if (l->pool == NULL)
 		l->pool = pool_new(l);
@@ -130,20 +146,12 @@ loop_offload(struct loop *l, void (*work)(void *arg), void (*done)(void *arg), v
 	p->n_open++;
 	check(pthread_mutex_lock(&p->lock));
 	list_add_tail(&p->todo, &w->node);
-	if (p->n_idle > 0) {
-		check(pthread_cond_signal(&p->wake));
-	} else if (p->n_threads < l->n_threads) {
-		/* The first thread is a must; without further ones work only waits
-		 * longer. */
-		int error =
-		    pthread_create(&p->threads[p->n_threads], NULL, thread_main, p);
-
-		if (error == 0)
-			p->n_threads++;
-		else if (p->n_threads == 0)
-			abort();
-	}
+	has_idle = p->n_idle > 0;
+	if (!has_idle)
+		add_thread(p, l->n_threads);
 	check(pthread_mutex_unlock(&p->lock));
+	if (has_idle)
+		check(pthread_cond_signal(&p->wake));
 }
 
 void
