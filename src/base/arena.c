@@ -94,8 +94,9 @@ add_chunk(struct arena *a, size_t need)
 	return c;
 }
 
-void *
-arena_get(struct arena *a, size_t size)
+/* As arena_get(), and holds what it may. */
+static char *
+take(struct arena *a, size_t size)
 {
 	struct chunk *c = a->chunks;
 	char *p;
@@ -111,7 +112,16 @@ arena_get(struct arena *a, size_t size)
 	c->used += size;
 	a->used += size;
 	assert(a->used <= a->limit);
-	memset(p, 0, size);
+	return p;
+}
+
+void *
+arena_get(struct arena *a, size_t size)
+{
+	char *p = take(a, size);
+
+	if (p != NULL)
+		memset(p, 0, size);
 	return p;
 }
 
@@ -126,12 +136,13 @@ arena_array(struct arena *a, size_t n, size_t size)
 struct str
 arena_str(struct arena *a, struct str s)
 {
-	char *p = s.n == SIZE_MAX ? NULL : arena_get(a, s.n + 1);
+	char *p = s.n == SIZE_MAX ? NULL : take(a, s.n + 1);
 
 	if (p == NULL)
 		return (struct str){ NULL, 0 };
 	if (s.n > 0)
 		memcpy(p, s.p, s.n);
+	p[s.n] = '\0';
 	return (struct str){ p, s.n };
 }
 
@@ -144,18 +155,23 @@ arena_cstr(struct arena *a, struct str s)
 struct str
 arena_printf(struct arena *a, const char *fmt, ...)
 {
+	struct chunk *c = a->chunks;
+	/* Mostly it finds room in the chunk, which take() then hands out. */
+	size_t room = c == NULL ? 0 : c->cap - c->used;
+	char *tried = room == 0 ? NULL : (char *)c->data + c->used, *p;
 	va_list ap;
-	char *p;
 	int n;
 
 	va_start(ap, fmt);
-	n = vsnprintf(NULL, 0, fmt, ap);
+	n = vsnprintf(tried, room, fmt, ap);
 	va_end(ap);
-	if (n < 0 || (p = arena_get(a, (size_t)n + 1)) == NULL)
+	if (n < 0 || (p = take(a, (size_t)n + 1)) == NULL)
 		return (struct str){ NULL, 0 };
-	va_start(ap, fmt);
-	(void)vsnprintf(p, (size_t)n + 1, fmt, ap);
-	va_end(ap);
+	if (p != tried) {
+		va_start(ap, fmt);
+		(void)vsnprintf(p, (size_t)n + 1, fmt, ap);
+		va_end(ap);
+	}
 	return (struct str){ p, (size_t)n };
 }
 

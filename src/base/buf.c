@@ -88,24 +88,27 @@ buf_put(struct buf *b, struct str s)
 enum rc
 buf_printf(struct buf *b, const char *fmt, ...)
 {
+	size_t room = b->cap - b->start - b->n;
+	char *to = room == 0 ? NULL : b->p + b->start + b->n;
 	va_list ap;
-	char *to;
 	int n;
 
 	va_start(ap, fmt);
-	n = vsnprintf(NULL, 0, fmt, ap);
+	n = vsnprintf(to, room, fmt, ap);
 	va_end(ap);
 	if (n < 0 || (size_t)n > buf_left(b))
 		return RC_TEMP;
-	/* One byte more than is counted, for the NUL that vsnprintf always writes. */
-	if ((size_t)n + 1 > b->cap - b->start - b->n) {
-		if (b->start > 0) {
-			memmove(b->p, b->p + b->start, b->n);
-			b->start = 0;
-		}
-		if ((size_t)n + 1 > b->cap - b->n)
-			grow(b, b->n + (size_t)n + 1);
+	if ((size_t)n < room) {
+		b->n += (size_t)n;
+		return RC_OK;
 	}
+	/* One byte more than is counted, for the NUL that vsnprintf always writes. */
+	if (b->start > 0) {
+		memmove(b->p, b->p + b->start, b->n);
+		b->start = 0;
+	}
+	if ((size_t)n + 1 > b->cap - b->n)
+		grow(b, b->n + (size_t)n + 1);
 	to = b->p + b->start + b->n;
 	va_start(ap, fmt);
 	(void)vsnprintf(to, (size_t)n + 1, fmt, ap);
