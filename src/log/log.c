@@ -1,8 +1,8 @@
 /* Log lines: made in a buffer, written once a round.
  *
  * Invariants: `pending` holds whole lines as they go to a file, each ended by '\n'; for
- * syslog the same buffer is cut into datagrams at the line ends. The time stamp is made
- * anew once a second. */
+ * syslog the same buffer is cut into datagrams at the line ends. What lines begin with is
+ * made anew once a second. */
 #include "log/log.h"
 #include <errno.h>
 #include <stdarg.h>
@@ -23,6 +23,7 @@ enum {
 	PENDING_MAX = 4 << 20, /* what may wait while the sink is slow or unknown */
 	FLUSH_AT = 64 << 10,   /* a round that logs this much writes in between */
 	DATAGRAMS_AT_ONCE = 32,
+	HEAD_REST = 64, /* of what a line begins with: date, process, punctuation */
 };
 
 enum kind { KIND_NONE, KIND_FD, KIND_SYSLOG };
@@ -48,6 +49,9 @@ struct log {
 	char *tag;
 	int verbose;
 	enum log_level level; /* of the line being made */
+	struct buf head;      /* "Nov 22 00:34:58 host tag[pid]: " for `head_kind` */
+	int64_t head_s;
+	enum kind head_kind;
 };
 
 static const char *const level_words[] = { [LOG_LEVEL_INFO] = "",
@@ -60,6 +64,14 @@ static const int level_syslog[] = { [LOG_LEVEL_INFO] = LOG_INFO,
 	[LOG_LEVEL_ERROR] = LOG_ERR,
 	[LOG_LEVEL_FATAL] = LOG_CRIT,
 	[LOG_LEVEL_PANIC] = LOG_CRIT };
+
+static void
+set_tag(struct log *l, const char *tag)
+{
+	l->tag = mem_strdup(tag);
+	buf_init(&l->head, strlen(tag) + sizeof(l->sink->host) + HEAD_REST);
+	l->head_s = -1;
+}
 
 struct log *
 log_new(const char *tag, const char *host)
@@ -75,7 +87,7 @@ log_new(const char *tag, const char *host)
 	buf_init(&s->line, LOG_LINE_MAX);
 	(void)snprintf(s->host, sizeof(s->host), "%s", host);
 	l->sink = s;
-	l->tag = mem_strdup(tag);
+	set_tag(l, tag);
 	return l;
 }
 
@@ -85,7 +97,7 @@ log_with_tag(struct log *l, const char *tag)
 	struct log *other = mem_get(sizeof(*other));
 
 	other->sink = l->sink;
-	other->tag = mem_strdup(tag);
+	set_tag(other, tag);
 	other->verbose = l->verbose;
 	l->sink->n_handles++;
 	return other;
@@ -106,6 +118,7 @@ log_free(struct log **pl)
 		buf_fini(&l->sink->line);
 		free(l->sink);
 	}
+	buf_fini(&l->head);
 	free(l->tag);
 	free(l);
 }
@@ -373,18 +386,33 @@ log_putf(struct log *l, const char *fmt, ...)
 	va_end(ap);
 }
 
+/* The syslog daemon knows the host. */
 static enum rc
-put_head(const struct log *l)
+make_head(struct log *l)
 {
 	struct sink *s = l->sink;
+	bool has_host = s->kind != KIND_SYSLOG;
 
 	make_stamp(s);
-	if (s->kind == KIND_SYSLOG)
-		return buf_printf(&s->pending,
-		    "<%d>%s %s[%d]: ", s->facility | level_syslog[l->level], s->stamp,
-		    l->tag, (int)s->pid);
-	return buf_printf(
-	    &s->pending, "%s %s %s[%d]: ", s->stamp, s->host, l->tag, (int)s->pid);
+	if (l->head_s == s->stamp_s && l->head_kind == s->kind)
+		return RC_OK;
+	l->head_s = s->stamp_s;
+	l->head_kind = s->kind;
+	buf_reset(&l->head);
+	return buf_printf(&l->head, "%s %s%s%s[%d]: ", s->stamp, has_host ? s->host : "",
+	    has_host ? " " : "", l->tag, (int)s->pid);
+}
+
+static enum rc
+put_head(struct log *l)
+{
+	struct sink *s = l->sink;
+	enum rc rc = make_head(l);
+
+	if (rc == RC_OK && s->kind == KIND_SYSLOG)
+		rc =
+		    buf_printf(&s->pending, "<%d>", s->facility | level_syslog[l->level]);
+	return rc == RC_OK ? buf_put(&s->pending, buf_view(&l->head)) : rc;
 }
 
 static void
