@@ -84,6 +84,8 @@ struct str str_trim(struct str s); /* blanks, tabs, CR, LF off both ends */
 /* Where `c` is; s.n when it is not there. */
 size_t str_find(struct str s, char c);
 size_t str_rfind(struct str s, char c);
+/* Where `a` stands with `b` behind it; s.n: nowhere. Fast when `b` is rare. */
+size_t str_find_pair(struct str s, char a, char b);
 /* Whether there is neither LF, CR nor NUL in it: no address and no next hop has these. */
 bool str_is_line(struct str s);
 /* Splits at the first `c`: true, and *head / *tail without it; false: not there. */

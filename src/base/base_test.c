@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include "base/arena.h"
 #include "base/buf.h"
@@ -111,6 +112,11 @@ cutting_and_finding(void **state)
 	assert_false(str_cut(STR("user"), '@', &head, &tail));
 	assert_int_equal(str_rfind(STR("user@host@x"), '@'), 9);
 	assert_int_equal(str_rfind(STR("user"), '@'), 4);
+	assert_int_equal(str_find_pair(STR("..a.\n.\n."), '\n', '.'), 4);
+	assert_int_equal(str_find_pair(STR(".a\n"), '\n', '.'), 3);
+	assert_int_equal(str_find_pair(STR("."), '\n', '.'), 1);
+	assert_int_equal(str_find_pair(STR(""), '\n', '.'), 0);
+	assert_int_equal(str_find_pair(STR("xaa"), 'a', 'a'), 1);
 	assert_true(str_is_line(STR("")) && str_is_line(STR("a\tb\x7f")));
 	assert_false(str_is_line(STR("a\n")) || str_is_line(STR("\ra")) ||
 		     str_is_line(str_n("a\0b", 3)));
@@ -146,8 +152,16 @@ an_arena_ends_at_its_limit(void **state)
 	assert_string_equal(copy.p, "hello");
 	copy = arena_printf(a, "%d-%s", 7, "x");
 	assert_string_equal(copy.p, "7-x");
+	for (int i = 0; i < 10; i++) { /* one of them does not fit the chunk */
+		char want[64];
+
+		(void)snprintf(want, sizeof(want), "%060d", i);
+		copy = arena_printf(a, "%060d", i);
+		assert_true(str_is(copy, want) && copy.p[copy.n] == '\0');
+	}
 	while (arena_get(a, 64) != NULL)
 		;
+	assert_null(arena_printf(a, "%064d", 1).p);
 	assert_true(arena_used(a) > 900 && arena_used(a) <= 1000);
 	arena_reset(a);
 	assert_int_equal(arena_used(a), 0);
@@ -193,6 +207,15 @@ a_buffer_takes_all_or_nothing(void **state)
 	buf_release(&b);
 	assert_null(b.p);
 	assert_int_equal(buf_left(&b), 10);
+	buf_fini(&b);
+	buf_init(&b, 1000); /* grows while it prints, with and without a gap in front */
+	assert_int_equal(buf_printf(&b, "%0200d", 1), RC_OK);
+	buf_consume(&b, 199);
+	assert_int_equal(buf_printf(&b, "%0100d", 2), RC_OK);
+	assert_int_equal(buf_printf(&b, "%0300d", 3), RC_OK);
+	assert_int_equal(b.n, 401);
+	assert_true(b.p[b.start] == '1' && b.p[b.start + 100] == '2' &&
+		    b.p[b.start + 400] == '3');
 	buf_fini(&b);
 }
 

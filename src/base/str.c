@@ -147,6 +147,20 @@ str_find(struct str s, char c)
 }
 
 size_t
+str_find_pair(struct str s, char a, char b)
+{
+	size_t at = 1;
+
+	while (at < s.n) {
+		at += str_find(str_from(s, at), b);
+		if (at < s.n && s.p[at - 1] == a)
+			return at - 1;
+		at++;
+	}
+	return s.n;
+}
+
+size_t
 str_rfind(struct str s, char c)
 {
 	for (size_t i = s.n; i > 0; i--)

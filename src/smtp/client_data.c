@@ -62,13 +62,12 @@ static size_t
 run_length(const struct smtp_client *c)
 {
 	size_t limit = c->conf->line_limit, at = 0, column = c->column;
-	const char *dot;
 
 	if (!c->job->has_long_lines || limit == 0) {
 		if (!c->has_dots)
 			return c->piece.n;
-		dot = memmem(c->piece.p, c->piece.n, "\n.", 2);
-		return dot == NULL ? c->piece.n : (size_t)(dot - c->piece.p) + 1;
+		at = str_find_pair(c->piece, '\n', '.');
+		return at == c->piece.n ? at : at + 1;
 	}
 	while (at < c->piece.n) {
 		size_t line = str_find(str_from(c->piece, at), '\n');

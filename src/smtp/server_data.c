@@ -241,7 +241,6 @@ size_t
 srv_data_recv(struct smtp_server *s, struct str in)
 {
 	bool is_all = in.n >= smtp_server_need(s);
-	const char *p;
 
 	if (s->tx.first == FIRST_CHECK) {
 		if (check_first(s, in, is_all) == RC_MORE)
@@ -254,9 +253,7 @@ srv_data_recv(struct smtp_server *s, struct str in)
 	if (s->tx.bol != BOL_NO && in.p[0] == '.')
 		return dot_recv(s, in, is_all);
 	/* Everything up to the next line that begins with a dot. */
-	p = memmem(in.p, in.n, "\n.", 2);
-	if (p != NULL)
-		in = str_head(in, (size_t)(p - in.p) + 1);
+	in = str_head(in, str_find_pair(in, '\n', '.') + 1);
 	srv_store(s, in);
 	return in.n;
 }
