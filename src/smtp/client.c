@@ -22,17 +22,36 @@ cl_emit(struct smtp_client *c, enum smtp_cx_type type, struct str data)
 
 static struct str text_va(struct smtp_client *c, const char *fmt, va_list ap)
     PRINTF(2, 0);
+static struct str long_text_va(struct smtp_client *c, const char *fmt, va_list ap)
+    PRINTF(2, 0);
 
 static struct str
-text_va(struct smtp_client *c, const char *fmt, va_list ap)
+long_text_va(struct smtp_client *c, const char *fmt, va_list ap)
 {
 	char text[REPLY_LIMIT + 4200];
-	struct str s;
 	int n = vsnprintf(text, sizeof(text), fmt, ap);
 
 	assert(n >= 0);
-	s = str_head((struct str){ text, (size_t)n }, sizeof(text) - 1);
-	s = arena_str(c->fx_mem, s);
+	return arena_str(
+	    c->fx_mem, str_head((struct str){ text, (size_t)n }, sizeof(text) - 1));
+}
+
+/* The room for the longest is made only for those that need it: it is zeroed each time.
+ */
+static struct str
+text_va(struct smtp_client *c, const char *fmt, va_list ap)
+{
+	char text[256];
+	struct str s;
+	va_list again;
+	int n;
+
+	va_copy(again, ap);
+	n = vsnprintf(text, sizeof(text), fmt, ap);
+	assert(n >= 0);
+	s = (size_t)n < sizeof(text) ? arena_str(c->fx_mem, str_n(text, (size_t)n))
+				     : long_text_va(c, fmt, again);
+	va_end(again);
 	return s.p == NULL ? STR("") : s;
 }
 
