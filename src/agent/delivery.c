@@ -41,7 +41,7 @@ struct delivery {
 	struct delivery_request req;
 	struct list channels, orphans, spares;
 	unsigned n_open, n_spares;
-	bool is_draining;
+	bool is_draining, has_abandoned;
 	struct again again; /* never asks while draining */
 };
 
@@ -271,7 +271,13 @@ drop_channel(struct channel *ch)
 static void
 check_idle(struct delivery *d)
 {
-	if (!d->is_draining || d->n_open > 0 || !list_is_empty(&d->channels))
+	if (!d->is_draining || d->n_open > 0)
+		return;
+	/* queue waits for what it will not hear. */
+	if (d->has_abandoned)
+		LIST_EACH (it, &d->channels)
+			ipc_channel_finish(CONTAINER_OF(it, struct channel, node)->ipc);
+	if (!list_is_empty(&d->channels))
 		return;
 	if (d->req.ops->idle != NULL)
 		d->req.ops->idle(d->req.ctx);
@@ -510,6 +516,24 @@ delivery_done(struct delivery *d, struct delivery_job *job, enum delivery_site s
 	assert(j->n_done == j->m.n_rcpts);
 	if (j->channel != NULL)
 		ipc_send_result(j->channel->ipc, &r);
+	give_back(d, j);
+	d->n_open--;
+	check_idle(d);
+}
+
+bool
+delivery_is_begun(struct delivery_job *job)
+{
+	return CONTAINER_OF(job, struct job, pub)->n_done > 0;
+}
+
+void
+delivery_abandon(struct delivery *d, struct delivery_job *job)
+{
+	struct job *j = CONTAINER_OF(job, struct job, pub);
+
+	assert(d->is_draining && j->n_done == 0);
+	d->has_abandoned = true;
 	give_back(d, j);
 	d->n_open--;
 	check_idle(d);

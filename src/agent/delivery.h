@@ -102,6 +102,10 @@ void delivery_outcome_rest(
  */
 void delivery_done(struct delivery *d, struct delivery_job *job, enum delivery_site site,
     struct str site_dsn, struct str site_text);
+/* While draining: frees a job of which no recipient has an outcome. Nothing is said;
+ * queue takes it back as it was when the last job has ended and the channel closes. */
+void delivery_abandon(struct delivery *d, struct delivery_job *job);
+bool delivery_is_begun(struct delivery_job *job); /* some recipient has one */
 
 /* The times of a log line, wall clock. */
 struct delivery_times {

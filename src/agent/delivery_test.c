@@ -45,6 +45,7 @@ struct scene {
 	struct delivery *d;
 	struct ipc_channel *queue;
 	unsigned n_results, n_idle, n_leaving;
+	bool is_closed; /* by the agent */
 	char result[400];
 };
 
@@ -101,8 +102,8 @@ on_leaving(void *arg, const struct wire_leaving *m)
 static void
 on_close(void *arg, const char *why)
 {
-	(void)arg;
 	(void)why;
+	((struct scene *)arg)->is_closed = true;
 }
 
 /* What stands in the log behind "]: ", one line a line. */
@@ -233,7 +234,8 @@ start_slow(void *ctx, struct delivery_job *job)
 static struct ipc_channel *
 connect_queue(struct slow *w, struct loop *l)
 {
-	static const struct ipc_handlers on = { .on_result = on_result };
+	static const struct ipc_handlers on = { .on_result = on_result,
+		.on_leaving = on_leaving };
 	const struct ipc_channel_conf conf = { .me = WIRE_QUEUE,
 		.peer = WIRE_AGENT,
 		.on = &on,
@@ -306,11 +308,68 @@ what_is_under_way_is_not_begun_again_for_the_next_queue(void **state)
 	loop_free(&l);
 }
 
+static void
+a_job_that_is_abandoned_goes_back_without_a_word(void **state)
+{
+	static const struct delivery_ops ops = { .start = start_slow };
+	const struct wire_rcpt rcpt = { .index = 7, .address = STR("a@x") };
+	struct wire_job job = { .job = 3,
+		.qid = STR("ABC"),
+		.service = STR("smtp"),
+		.rcpts = &rcpt,
+		.n_rcpts = 1,
+		.content = STR("hello"),
+		.size = 5,
+		.file = -1 };
+	const struct delivery_outcome sent = {
+		.what = DELIVERY_SENT, .dsn = STR("2.0.0"), .text = STR("250 ok")
+	};
+	struct slow w = { 0 };
+	struct loop *l = loop_new();
+	struct log *log = log_new("postfix/smtp", "h");
+	struct delivery_job *first;
+
+	(void)state;
+	w.s.d = delivery_new(
+	    &(struct delivery_request){ .loop = l, .log = log, .ops = &ops, .ctx = &w });
+	w.s.queue = connect_queue(&w, l);
+	ipc_send_job(w.s.queue, &job);
+	for (int i = 0; i < 10; i++)
+		loop_round(l, 0);
+	first = w.open;
+	job.job = 4;
+	ipc_send_job(w.s.queue, &job);
+	for (int i = 0; i < 10; i++)
+		loop_round(l, 0);
+	assert_int_equal(w.n_started, 2);
+	delivery_drain(w.s.d);
+	assert_false(delivery_is_begun(first));
+	delivery_abandon(w.s.d, first);
+	for (int i = 0; i < 10; i++)
+		loop_round(l, 0);
+	/* The other one is still under way; its result is heard before the channel
+	 * closes. */
+	assert_false(w.s.is_closed);
+	delivery_outcome_rest(w.s.d, w.open, &sent);
+	assert_true(delivery_is_begun(w.open));
+	delivery_done(w.s.d, w.open, DELIVERY_SITE_OK, STR(""), STR(""));
+	for (int i = 0; i < 10; i++)
+		loop_round(l, 0);
+	assert_int_equal(w.s.n_results, 1);
+	assert_string_equal(w.s.result, "7 1 2.0.0 250 ok|");
+	assert_true(w.s.is_closed);
+	ipc_channel_free(&w.s.queue);
+	delivery_free(&w.s.d);
+	log_free(&log);
+	loop_free(&l);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_under_way_is_not_begun_again_for_the_next_queue),
+		cmocka_unit_test(a_job_that_is_abandoned_goes_back_without_a_word),
 		cmocka_unit_test(delays),
 		cmocka_unit_test(job_and_result),
 	};

@@ -316,6 +316,27 @@ on_result(void *arg, const struct wire_result *m)
 
 /* ---- agents ---- */
 
+/* It left in order, without having begun these: they are as if they had never been given
+ * to it. */
+static void
+take_back(struct agent *g)
+{
+	struct queue *q = g->q;
+
+	LIST_EACH_SAFE (it, next, &g->jobs) {
+		struct job *j = CONTAINER_OF(it, struct job, in_agent);
+
+		if (j->kind != JOB_DELIVER)
+			continue;
+		j->agent = NULL;
+		j->since_us = loop_now_us(q->w.loop);
+		g->n_jobs--;
+		list_remove(&j->in_agent);
+		list_add_tail(&q->parked, &j->in_agent);
+	}
+	unpark(q);
+}
+
 static void
 on_close(void *arg, const char *why)
 {
@@ -323,11 +344,13 @@ on_close(void *arg, const char *why)
 	struct queue *q = g->q;
 	struct list *first;
 
+	list_remove(&g->in_queue);
+	if (why == NULL && g->is_leaving)
+		take_back(g);
 	if (why != NULL)
 		log_warn(q->log, "delivery channel to %s: %s", g->role, why);
 	else if (g->n_jobs > 0)
 		log_warn(q->log, "%s ended with %zu open deliveries", g->role, g->n_jobs);
-	list_remove(&g->in_queue);
 	/* Only these deliveries suffer: the others of its kind go on, and master starts a
 	 * new one. What killed it gets a pause before it is tried again. */
 	while ((first = list_first(&g->jobs)) != NULL)
@@ -335,6 +358,7 @@ on_close(void *arg, const char *why)
 		    SCHED_SITE_UNKNOWN);
 	ipc_channel_free(&g->ch);
 	free(g);
+	queue_check_stop(q);
 }
 
 static void

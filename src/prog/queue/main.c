@@ -179,6 +179,16 @@ on_trigger(void *arg, struct str service)
 	activate_wake(arg);
 }
 
+/* Some delivery is under way. Those that nobody has taken wait for the next start. */
+static bool
+has_deliveries(const struct queue *q)
+{
+	LIST_EACH (it, &q->agents)
+		if (CONTAINER_OF(it, struct agent, in_queue)->n_jobs > 0)
+			return true;
+	return false;
+}
+
 void
 queue_check_stop(struct queue *q)
 {
@@ -187,7 +197,7 @@ queue_check_stop(struct queue *q)
 	if (!q->is_stopping)
 		return;
 	/* A disk that does not work costs what deliveries said: they are tried again. */
-	if ((is_written && q->jobs.n == 0) ||
+	if ((is_written && !has_deliveries(q)) ||
 	    (q->is_hurried && (is_written || commit_is_stuck(q))))
 		loop_stop(q->w.loop);
 }

@@ -204,6 +204,7 @@ agent_init(struct agent *a, struct worker *w, struct err *e)
 	a->log = w->log;
 	a->random = os_random_u64();
 	list_init(&a->conns);
+	list_init(&a->asking);
 	pool_init(&a->pool);
 	/* Without it ports have numbers and the names that are built in. */
 	(void)!os_fd_load(
@@ -256,6 +257,15 @@ agent_begin(struct agent *a, struct err *e)
 	req.delay_resolution = (int)conf.delay_logging_resolution_limit;
 	a->delivery = delivery_new(&req);
 	return RC_OK;
+}
+
+void
+agent_stop(struct agent *a)
+{
+	a->is_stopping = true;
+	agent_drain(a);
+	while (!list_is_empty(&a->asking))
+		job_stop(CONTAINER_OF(list_first(&a->asking), struct job, in_asking));
 }
 
 void

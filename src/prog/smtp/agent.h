@@ -83,11 +83,13 @@ struct agent {
 	struct str services_text; /* of /etc/services */
 	size_t n_services;
 	struct pool pool;
-	struct list conns; /* all of them */
+	struct list conns;  /* all of them */
+	struct list asking; /* jobs that wait for the DNS */
 	size_t n_conns;
 	uint64_t random; /* state of agent_random() */
 	bool is_draining;
-	bool is_idle; /* draining: no job is open any more */
+	bool is_stopping; /* the DNS is not waited for any more */
+	bool is_idle;     /* draining: no job is open any more */
 	/* When a service tells the postmaster of errors in the protocol, else NULL. */
 	struct submit *submit;
 	struct notices *notices;
@@ -99,6 +101,8 @@ MUST_USE enum rc agent_init(struct agent *a, struct worker *w, struct err *e);
 MUST_USE enum rc agent_begin(struct agent *a, struct err *e);
 /* No new jobs; the loop stops when the open ones are done. */
 void agent_drain(struct agent *a);
+/* The same, and deliveries that still look for their server are left to the queue. */
+void agent_stop(struct agent *a);
 /* The service of that name; NULL: none. */
 struct service *agent_service(struct agent *a, struct str name);
 uint64_t agent_random(void *agent);
@@ -232,8 +236,9 @@ struct job {
 	struct str *sites; /* next hops: the request's own, then fallback relays */
 	size_t n_sites, n_primary, next_site;
 	struct target_query *asking;
-	uint16_t port;      /* of the present site */
-	bool is_final_site; /* no other next hop is tried */
+	struct list in_asking; /* agent.asking, meanwhile */
+	uint16_t port;         /* of the present site */
+	bool is_final_site;    /* no other next hop is tried */
 
 	struct dns_host *hosts; /* of the present site */
 	size_t n_hosts, host_at;
@@ -257,6 +262,8 @@ struct job {
 #define JOB_RCPT_DONE UINT32_MAX
 
 void job_start(void *ctx, struct delivery_job *dj);
+/* We are being stopped while it waits for the DNS; it is gone after the call. */
+void job_stop(struct job *j);
 /* What to deliver on the connection that stands: all that is left. */
 const struct smtp_client_job *job_attempt(struct job *j);
 /* MAIL was sent: the session counts. */

@@ -284,11 +284,23 @@ on_target(void *arg, const struct target *t)
 	struct job *j = arg;
 
 	j->asking = NULL;
+	list_remove(&j->in_asking);
 	use_target(j, t);
 	next_host(j);
 }
 
-/* False: the hosts are not known yet, on_target() goes on. */
+void
+job_stop(struct job *j)
+{
+	target_cancel(&j->asking);
+	list_remove(&j->in_asking);
+	if (delivery_is_begun(j->dj))
+		finish(j); /* what the others got must not be sent again */
+	else
+		delivery_abandon(j->service->agent->delivery, j->dj);
+}
+
+/* False: the hosts are not known yet, on_target() goes on; or the job is gone. */
 static bool
 begin_site(struct job *j)
 {
@@ -311,6 +323,9 @@ begin_site(struct job *j)
 		return true;
 	}
 	j->asking = target_find(j->service, &dest, dj->mem, on_target, j);
+	list_add_tail(&j->service->agent->asking, &j->in_asking);
+	if (j->service->agent->is_stopping)
+		job_stop(j);
 	return false;
 }
 
@@ -361,6 +376,7 @@ job_new(struct agent *a, struct delivery_job *dj)
 	if (j == NULL)
 		return NULL;
 	j->dj = dj;
+	list_init(&j->in_asking);
 	j->service = agent_service(a, dj->m->service);
 	j->left = arena_array(dj->mem, n + 1, sizeof(*j->left));
 	j->rcpts = arena_array(dj->mem, n + 1, sizeof(*j->rcpts));

@@ -32,7 +32,15 @@ on_drain(void *arg)
 	agent_drain(arg);
 }
 
-static const struct worker_ops ops = { .on_peer = on_peer, .on_drain = on_drain };
+static void
+on_stop(void *arg)
+{
+	agent_stop(arg);
+}
+
+static const struct worker_ops ops = {
+	.on_peer = on_peer, .on_drain = on_drain, .on_stop = on_stop
+};
 
 static void
 fail(struct worker *w, const struct err *e)

@@ -7,6 +7,7 @@
 #include "prog/smtpd/smtpd.h"
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -161,11 +162,32 @@ conn_question_close(struct conn *c)
 	c->question = NULL;
 }
 
+/* We are being stopped, and the answer would have to be waited for: a name server that is
+ * silent must not keep us. The client comes back. */
+static void
+refuse_to_wait(struct conn *c)
+{
+	struct smtp_answer a = { .rc = RC_TEMP, .log_quiet = true };
+	char reply[400];
+
+	if (!smtp_server_is_asking(c->session) || c->question == NULL ||
+	    !decide_run_is_waiting(&c->decision))
+		return;
+	decide_run_cancel(&c->decision);
+	(void)snprintf(reply, sizeof(reply),
+	    "421 4.3.2 %.*s Error: service is shutting down",
+	    STR_ARG(str_head(c->service->conf.myhostname, 255)));
+	a.reply = str_c(reply);
+	conn_answer(c, &a);
+}
+
 static void
 ask(struct conn *c, const struct smtp_fx *fx)
 {
 	conn_question_open(c, fx);
 	answer_question(c, fx);
+	if (c->service->smtpd->is_stopping)
+		refuse_to_wait(c);
 	if (c->question == c->service->smtpd->question) {
 		/* It waits: the next connection needs the room. */
 		c->question = mem_get(sizeof(*c->question));
@@ -208,6 +230,14 @@ conn_decide(struct conn *c, decide_fn *run, void (*done)(struct conn *c, enum rc
 	rc = decide_run_start(&c->decision, d->scratch);
 	if (rc != RC_MORE)
 		done(c, rc);
+}
+
+void
+conn_stop(struct conn *c)
+{
+	refuse_to_wait(c);
+	if (!smtp_server_is_asking(c->session))
+		conn_run(c);
 }
 
 void

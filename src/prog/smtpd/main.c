@@ -66,7 +66,9 @@ hurry(struct smtpd *d)
 			continue;
 		}
 		smtp_server_drain(c->session, loop_now_us(d->loop));
-		if (!smtp_server_is_asking(c->session))
+		if (d->is_stopping)
+			conn_stop(c);
+		else if (!smtp_server_is_asking(c->session))
 			conn_run(c);
 	}
 }
@@ -101,6 +103,7 @@ on_stop(void *arg)
 {
 	struct smtpd *d = arg;
 
+	d->is_stopping = true;
 	stop_listening(d);
 	loop_timer_cancel(d->loop, &d->impatient);
 	loop_timer_init(&d->impatient, on_give_up, d);

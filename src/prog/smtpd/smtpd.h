@@ -58,6 +58,7 @@ struct smtpd {
 	struct loop_timer recheck;   /* of those */
 	size_t n_conns, max_conns;   /* for as many there are descriptors */
 	bool is_draining, is_short;  /* … and that was said */
+	bool is_stopping;            /* nobody is waited for any more */
 	struct loop_timer impatient; /* draining took long enough */
 	char *block;                 /* READ_SIZE bytes that were just read */
 	struct buf out;              /* what the running connection has to say */
@@ -252,6 +253,9 @@ void conn_decide(
 struct conn_more *conn_more(struct conn *c);
 /* The peer is cut off without a word (HANGUP). */
 void conn_hang_up(struct conn *c);
+/* We end: a question that waits for somebody else is answered with 421. The disk and the
+ * filter are waited for. May free the connection. */
+void conn_stop(struct conn *c);
 void conn_free(struct conn *c);
 
 /* ---- client.c ---- */
