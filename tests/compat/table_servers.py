@@ -1,6 +1,6 @@
 """Servers of socketmap:, tcp: and memcache: tables whose answers depend on the key alone, good ones and bad ones.
 
-With Server(PROTOCOL) as s: s.port, s.stop(), s.start() (the same port again), s.connections (how many there were)."""
+With Server(PROTOCOL) as s: s.port, s.stop(), s.start() (the same port again), s.connections and s.answered (how many there were)."""
 import os, re, socket, threading, time
 
 LONG = b"x" * 5000
@@ -91,12 +91,19 @@ def memcache(f, seen):
     return True, b"NOT_FOUND\r\n" if words[1] == b"none" else b"SERVER_ERROR no\r\n" if words[1] == b"temp" else b"DELETED\r\n"
 
 
+def hang_up(s):
+    try:
+        s.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
+
+
 class Server:
     """answer(f, seen) -> (is there a request, the bytes to send or None); or serve(socket): all by itself."""
 
     def __init__(self, answer=None, serve=None, path=None):
         self.answer, self.by_itself, self.path, self.port = answer, serve, path, 0
-        self.seen, self.open, self.connections = [], [], 0
+        self.seen, self.open, self.connections, self.answered = [], [], 0, 0
 
     def start(self):
         self.listener = socket.socket(socket.AF_UNIX if self.path else socket.AF_INET, socket.SOCK_STREAM)
@@ -109,7 +116,8 @@ class Server:
             self.listener.bind(("127.0.0.1", self.port))
             self.port = self.listener.getsockname()[1]
         self.listener.listen(200)
-        threading.Thread(target=self.accept, args=[self.listener], daemon=True).start()
+        self.thread = threading.Thread(target=self.accept, args=[self.listener], daemon=True)
+        self.thread.start()
         return self
 
     def accept(self, listener):
@@ -133,22 +141,19 @@ class Server:
                 if not there or reply is None:
                     return
                 c.sendall(reply)
+                self.answered += 1
         except (OSError, ValueError):  # it went away, or stop() closed it
             pass
         finally:
-            try:
-                c.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+            hang_up(c)
             c.close()
 
     def stop(self):
-        for s in [self.listener, *self.open]:
-            try:
-                s.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-            s.close()
+        hang_up(self.listener)
+        self.thread.join()  # before its descriptor is another listener's
+        self.listener.close()
+        for s in self.open:
+            hang_up(s)  # its thread closes it
         self.open = []
 
     def __enter__(self):

@@ -10,18 +10,19 @@ IS_ROOT = os.geteuid() == 0
 INSIDE = os.environ.get("HIKYAKU_INSIDE") == "1"
 PEERS = ROOT / "build" / "peers"
 SANITIZED = "release" not in BUILD.name
-PATIENCE = 30 if SANITIZED else 15  # seconds to wait for something that should happen at once
+PATIENCE = 60  # seconds to wait for something that should happen at once, on a machine that has no time for us
 
 
 def wait_for(what, condition, seconds=PATIENCE):
-    """Polls until condition() is true; its value. Fails with `what`."""
+    """Polls until condition() is true; its value. Fails with `what`, which may be a function that says it then."""
     end = time.monotonic() + seconds
     while True:
+        is_over = time.monotonic() > end  # there is one look behind the end, however long we were not running
         value = condition()
         if value:
             return value
-        if time.monotonic() > end:
-            raise AssertionError(f"not within {seconds} s: {what}")
+        if is_over:
+            raise AssertionError(f"not within {seconds} s: {what() if callable(what) else what}")
         time.sleep(0.02)
 
 
@@ -58,9 +59,34 @@ def write_settled(path, text):
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """One that nobody else is given: below those that the kernel takes for connections, and each one once."""
+    while True:
+        free_port.last = 10000 + (free_port.last + 1 - 10000) % 20000
+        with contextlib.suppress(OSError), socket.socket() as s:
+            s.bind(("127.0.0.1", free_port.last))
+            return free_port.last
+
+
+free_port.last = 10000 + os.getpid() * 97 % 20000
+
+
+def process_status(pid, name):
+    """A line of /proc/PID/status, without its name."""
+    return re.search(rf"^{name}:\s*(.*)", pathlib.Path(f"/proc/{pid}/status").read_text(), re.M)[1]
+
+
+def process_memory(pid, name):
+    """Bytes: VmRSS, VmHWM, RssAnon."""
+    return int(process_status(pid, name).split()[0]) << 10
+
+
+def open_files(pid):
+    """What the descriptors of a process are: number to name. It goes on meanwhile: what it closes is not among them."""
+    found = {}
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            found[int(fd)] = os.readlink(f"/proc/{pid}/fd/{fd}")
+    return found
 
 
 MAIN = """\
@@ -155,7 +181,7 @@ class Instance:
         self.master_cf.write_text(MASTER.format(port=self.port) + master.format(dir=self.dir, port=self.port))
 
     # ---- commands
-    def cmd(self, prog, *args, check=True, input=None, timeout=60, env=None):
+    def cmd(self, prog, *args, check=True, input=None, timeout=2 * PATIENCE, env=None):
         flag = "-C" if prog in ("sendmail", "mailq", "newaliases") else "-c"
         env = env or (self.env if prog == "postfix" else None)
         r = subprocess.run([str(BIN / prog), flag, str(self.dir / "etc"), *map(str, args)], input=input, capture_output=True,
@@ -233,7 +259,7 @@ class Instance:
             return ""
 
     def wait_log(self, pattern, seconds=PATIENCE, count=1):
-        return wait_for(f"log line {pattern!r}\n{self.log()[-3000:]}",
+        return wait_for(lambda: f"log line {pattern!r}\n{self.log()[-3000:]}",
                         lambda: (lambda m: m if len(m) >= count else None)(list(re.finditer(pattern, self.log()))), seconds)[0]
 
     def sanitizer_reports(self):
@@ -251,11 +277,28 @@ class Instance:
         import json
         return [json.loads(l) for l in self.cmd("postqueue", "-j").stdout.splitlines() if l.strip()]
 
+    def wait_deferred(self, n):
+        """The queue holds n messages, and none of them is being tried: whoever flushes it now flushes all."""
+        wait_for(lambda: f"{n} deferred messages: {self.queue()}", lambda: [q["queue_name"] for q in self.queue()] == ["deferred"] * n)
+
     def wait_empty(self, seconds=PATIENCE):
         wait_for("an empty queue", lambda: "Mail queue is empty" in self.cmd("postqueue", "-p").stdout, seconds)
 
     def client(self, **kw):
         return Client(self.port, **kw)
+
+    def wait_all(self, what, ask, role="smtpd"):
+        """Until ask(), which is one session, was true in each of the workers that there are now."""
+        wait_for("the end of earlier sessions", lambda: (lambda log: log.count(": connect from ") == log.count(": disconnect from "))(self.log()))
+        good = set()
+
+        def one():
+            mark = len(self.log())
+            is_good = ask()
+            pid = wait_for("the end of the session", lambda: re.search(rf"/{role}\[(\d+)\]: disconnect from ", self.log()[mark:]))[1]
+            (good.add if is_good else good.discard)(int(pid))
+            return good >= set(self.pids(role))
+        wait_for(what, one)
 
     def greeted(self, sender="a@example.test"):
         """A client that is about to name recipients."""
@@ -346,6 +389,14 @@ class Client:
             return False
 
 
+def stop_accepting(listener, thread):
+    """The thread ends before the descriptor is free: it would go on with the next listener that has the same number."""
+    with contextlib.suppress(OSError):
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join()
+    listener.close()
+
+
 class Sink:
     """An SMTP server that records messages and refuses what it is told to refuse.
 
@@ -360,9 +411,7 @@ class Sink:
         self.thread.start()
 
     def close(self):
-        with contextlib.suppress(OSError):
-            self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
+        stop_accepting(self.listener, self.thread)
 
     def __enter__(self):
         return self
@@ -439,7 +488,7 @@ class Sink:
             s.close()
 
     def wait(self, n, seconds=PATIENCE):
-        wait_for(f"{n} messages at the sink (has {len(self.messages)})", lambda: len(self.messages) >= n, seconds)
+        wait_for(lambda: f"{n} messages at the sink (has {len(self.messages)})", lambda: len(self.messages) >= n, seconds)
         return self.messages
 
 

@@ -3,9 +3,10 @@ import pathlib, socket, subprocess, sys, threading, urllib.parse
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "compat"))
 import table_servers
-from harness import BIN, wait_for
+from harness import BIN, PATIENCE, wait_for
 
 TROUBLE = object()
+ANSWER = b""
 
 
 def never(key):
@@ -47,12 +48,12 @@ class TcpTable(table_servers.Server):
 
 
 def relay(port, seen):
-    """Serves connections by passing all on to `port`; seen: what came from clients."""
+    """Serves connections by passing all on to `port`; seen: what came from clients, and ANSWER when something went back to them."""
     def pump(a, b, note):
         try:
             while data := a.recv(65536):
-                note(data)
                 b.sendall(data)
+                note(data)
         except OSError:
             pass
         for s in (a, b):
@@ -63,7 +64,7 @@ def relay(port, seen):
 
     def serve(c):
         with socket.create_connection(("127.0.0.1", port)) as to:
-            back = threading.Thread(target=pump, args=[to, c, lambda _: None])
+            back = threading.Thread(target=pump, args=[to, c, lambda _: seen.append(ANSWER)])
             back.start()
             pump(c, to, seen.append)
             back.join()
@@ -76,7 +77,7 @@ def postmap(folder, spec, key):
     return [str(BIN / "postmap"), "-c", str(folder), "-q", key, spec]
 
 
-def ask(folder, spec, key, seconds=60):
+def ask(folder, spec, key, seconds=2 * PATIENCE):
     """The exit status, what was found, what was said."""
     r = subprocess.run(postmap(folder, spec, key), capture_output=True, text=True, errors="replace", timeout=seconds)
     return r.returncode, r.stdout, r.stderr
@@ -89,12 +90,16 @@ class Asker:
         self.p = subprocess.Popen(postmap(folder, spec, "-"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def ask(self, key, seen):
-        """Returns when the key was seen on the wire."""
+        """Returns when the key was seen on the wire, and its answer: who then kills the server cuts nothing off."""
         n = len(seen)
         self.p.stdin.write(key + "\n")
         self.p.stdin.flush()
-        wait_for(f"{key} is asked for", lambda: any(key.encode() in data for data in seen[n:]))
+
+        def is_answered():
+            asked = next((i for i, data in enumerate(seen) if i >= n and key.encode() in data), None)
+            return asked is not None and ANSWER in seen[asked + 1:]
+        wait_for(f"the answer to {key}", is_answered)
 
     def end(self, *keys):
-        out, err = self.p.communicate("".join(k + "\n" for k in keys), timeout=60)
+        out, err = self.p.communicate("".join(k + "\n" for k in keys), timeout=2 * PATIENCE)
         return self.p.returncode, out, err
