@@ -99,17 +99,32 @@ loop_io_want(struct loop *l, struct loop_io *io, unsigned events)
 	io->want = events;
 }
 
+/* Nothing of this round reaches it any more. */
+static void
+forget_io(struct loop *l, struct loop_io *io)
+{
+	if (io->slot > 0)
+		l->events[io->slot - 1].data.ptr = NULL;
+	io->slot = 0;
+	io->is_in = false;
+	io->want = 0;
+}
+
 void
 loop_io_remove(struct loop *l, struct loop_io *io)
 {
 	if (!io->is_in)
 		return;
 	(void)epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, io->fd, NULL);
-	if (io->slot > 0)
-		l->events[io->slot - 1].data.ptr = NULL;
-	io->slot = 0;
-	io->is_in = false;
-	io->want = 0;
+	forget_io(l, io);
+}
+
+void
+loop_io_close(struct loop *l, struct loop_io *io)
+{
+	forget_io(l, io);
+	/* The last descriptor of a socket takes it out of epoll. Source: epoll(7). */
+	os_fd_close(&io->fd);
 }
 
 static void

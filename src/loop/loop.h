@@ -48,6 +48,9 @@ void loop_io_init(
 void loop_io_want(struct loop *l, struct loop_io *io, unsigned events);
 /* Before close(io->fd); harmless when never registered. The descriptor stays open. */
 void loop_io_remove(struct loop *l, struct loop_io *io);
+/* Removes it and closes the descriptor, in one system call: nobody else may have it, by
+ * dup(), fork() or a message. Harmless when it is -1, which it is afterwards. */
+void loop_io_close(struct loop *l, struct loop_io *io);
 
 /* ---- timers ---- */
 struct loop_timer {
@@ -73,6 +76,8 @@ void loop_rest_init(struct loop_rest *r, struct loop *l, struct loop_io *io);
 /* No LOOP_READ for `io` for a second: accept() failed for want of descriptors, and
  * whoever waits there would be told of again at once, for ever. He is not lost. */
 void loop_rest_begin(struct loop_rest *r);
+/* Until then its owner leaves LOOP_READ alone. */
+bool loop_rest_is_on(const struct loop_rest *r);
 /* Before loop_io_remove(); harmless when it does not rest. */
 void loop_rest_cancel(struct loop_rest *r);
 

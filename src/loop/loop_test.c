@@ -165,7 +165,12 @@ test_io(void **state)
 	loop_io_want(p.loop, &p.one, 0);
 	loop_round(p.loop, -1);
 	assert_int_equal(p.events, LOOP_HANGUP);
-	os_fd_close(&a[0]);
+	/* Closing ends that, too. */
+	loop_io_close(p.loop, &p.one);
+	assert_int_equal(p.one.fd, -1);
+	p.events = 0;
+	loop_round(p.loop, 0);
+	assert_int_equal(p.events, 0);
 	os_fd_close(&b[0]);
 	os_fd_close(&b[1]);
 	loop_free(&p.loop);

@@ -25,6 +25,12 @@ loop_rest_begin(struct loop_rest *r)
 	loop_timer_set(r->loop, &r->timer, loop_now_us(r->loop) + REST_US);
 }
 
+bool
+loop_rest_is_on(const struct loop_rest *r)
+{
+	return loop_timer_is_set(&r->timer);
+}
+
 void
 loop_rest_cancel(struct loop_rest *r)
 {
