@@ -99,10 +99,7 @@ conn_free(struct conn *c)
 	if (c->state == CONN_IDLE)
 		pool_take(&a->pool, c);
 	loop_timer_cancel(a->loop, &c->timer);
-	if (c->io.fd >= 0) {
-		loop_io_remove(a->loop, &c->io);
-		(void)close(c->io.fd);
-	}
+	loop_io_close(a->loop, &c->io);
 	history_end(c);
 	smtp_client_free(&c->session);
 	buf_fini(&c->in);

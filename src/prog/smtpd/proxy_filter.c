@@ -25,7 +25,7 @@ last_line(struct conn *c, struct str reply)
 	if (at >= reply.n)
 		return reply;
 	history_said(c, str_head(reply, at + 1));
-	conn_send(c, str_head(reply, at + 1));
+	output_add(c, str_head(reply, at + 1));
 	return str_from(reply, at + 1);
 }
 

@@ -265,7 +265,7 @@ static void
 say(struct conn *c, struct str reply)
 {
 	history_said(c, reply);
-	conn_send(c, reply);
+	output_add(c, reply);
 }
 
 static enum rc

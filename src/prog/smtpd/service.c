@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #define ACCEPT_BATCH 16 /* a round; the other workers shall get some, too */
-#define PAUSE_US     US_PER_SEC
 
 /* ---- accepting ---- */
 
@@ -49,21 +48,23 @@ tell_short(const struct service *s)
 void
 service_listen(struct service *s)
 {
-	bool on = !is_full(s) && !s->is_paused;
-
 	if (s->smtpd->is_draining)
 		return; /* they are closed */
-	for (size_t i = 0; i < s->n_listeners; i++)
-		loop_io_want(s->smtpd->loop, &s->listeners[i].io, on ? LOOP_READ : 0);
+	for (size_t i = 0; i < s->n_listeners; i++) {
+		struct listener *l = &s->listeners[i];
+
+		if (!loop_rest_is_on(&l->rest))
+			loop_io_want(s->smtpd->loop, &l->io, is_full(s) ? 0 : LOOP_READ);
+	}
 }
 
-static void
-on_retry(void *arg)
+void
+service_close(struct service *s)
 {
-	struct service *s = arg;
-
-	s->is_paused = false;
-	service_listen(s);
+	for (size_t i = 0; i < s->n_listeners; i++) {
+		loop_rest_cancel(&s->listeners[i].rest);
+		loop_io_remove(s->smtpd->loop, &s->listeners[i].io);
+	}
 }
 
 /* Before a word is heard. Who came by TLS could not read ours. */
@@ -97,10 +98,7 @@ on_client(void *arg, unsigned events)
 			 * lost, and asking again at once would only burn time. */
 			log_warn(s->entry->log, "accept connection: %s",
 			    strerror(e.sys)); /* compat */
-			s->is_paused = true;
-			loop_timer_set(
-			    d->loop, &s->retry, loop_now_us(d->loop) + PAUSE_US);
-			break;
+			loop_rest_begin(&l->rest);
 		}
 		if (rc != RC_OK)
 			break;
@@ -112,7 +110,7 @@ on_client(void *arg, unsigned events)
 		conn_open(s, fd, &addr, net_endpoint_port(&peer));
 	}
 	tell_short(s);
-	if (is_full(s) || s->is_paused)
+	if (is_full(s))
 		service_listen(s);
 }
 
@@ -160,13 +158,14 @@ service_open(
 		return rc;
 	}
 	s->max_sessions = share_of(d->w, entry->maxproc);
-	loop_timer_init(&s->retry, on_retry, s);
 	s->listeners = mem_array(entry->n_listen + 1, sizeof(*s->listeners));
 	s->n_listeners = entry->n_listen;
 	for (size_t i = 0; i < entry->n_listen; i++) {
-		s->listeners[i].service = s;
-		loop_io_init(
-		    &s->listeners[i].io, entry->listen[i], on_client, &s->listeners[i]);
+		struct listener *l = &s->listeners[i];
+
+		l->service = s;
+		loop_io_init(&l->io, entry->listen[i], on_client, l);
+		loop_rest_init(&l->rest, d->loop, &l->io);
 	}
 	return rc;
 }
