@@ -1,9 +1,8 @@
-/* One connection: read, push, carry out effects, write. Nothing here knows SMTP. */
+/* One connection: bytes in, effects, time. Nothing here knows SMTP. */
 #include "agent/submit.h"
 #include "base/arena.h"
 #include "log/log.h"
 #include "net/endpoint.h"
-#include "os/fd.h"
 #include "prog/smtpd/smtpd.h"
 #include <assert.h>
 #include <errno.h>
@@ -51,7 +50,6 @@ conn_free(struct conn *c)
 {
 	struct service *s = c->service;
 	struct smtpd *d = s->smtpd;
-	int fd = c->io.fd;
 
 	client_cancel(c);
 	limits_forget(c);
@@ -63,8 +61,7 @@ conn_free(struct conn *c)
 	history_free(c);
 	smtp_server_free(&c->session);
 	loop_timer_cancel(d->loop, &c->timer);
-	loop_io_remove(d->loop, &c->io);
-	os_fd_close(&fd);
+	loop_io_close(d->loop, &c->io);
 	buf_fini(&c->in);
 	buf_fini(&c->out);
 	list_remove(&c->node);
@@ -79,53 +76,6 @@ conn_free(struct conn *c)
 	smtpd_conn_ended(d);
 }
 
-/* ---- output ---- */
-
-/* Nobody reads any more. */
-static void
-lose_output(struct conn *c)
-{
-	c->is_eof = c->is_gone = true;
-	buf_reset(&c->out);
-	buf_reset(&c->service->smtpd->out);
-}
-
-static void
-write_bytes(struct conn *c, struct buf *b)
-{
-	while (b->n > 0) {
-		struct str s = buf_view(b);
-		ssize_t n = write(c->io.fd, s.p, s.n);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-			return;
-		if (n < 0) {
-			lose_output(c);
-			return;
-		}
-		buf_consume(b, (size_t)n);
-	}
-}
-
-/* What was said in this run goes out; the rest is kept. */
-static void
-flush(struct conn *c)
-{
-	struct buf *now = &c->service->smtpd->out;
-
-	if (c->out.n > 0)
-		write_bytes(c, &c->out);
-	if (c->out.n == 0) {
-		buf_release(&c->out);
-		write_bytes(c, now);
-	}
-	if (now->n > 0 && buf_put(&c->out, buf_view(now)) != RC_OK)
-		lose_output(c);
-	buf_reset(now);
-}
-
 /* ---- effects ---- */
 
 static void
@@ -136,13 +86,6 @@ log_line(struct conn *c, const struct smtp_fx *fx)
 	log_begin(log, fx->level == SMTP_LOG_WARN ? LOG_LEVEL_WARN : LOG_LEVEL_INFO);
 	log_put(log, fx->data);
 	log_end(log);
-}
-
-void
-conn_send(struct conn *c, struct str bytes)
-{
-	if (buf_put(&c->service->smtpd->out, bytes) != RC_OK)
-		lose_output(c);
 }
 
 /* ---- questions ---- */
@@ -460,15 +403,20 @@ end_of_input(struct conn *c)
 	return true;
 }
 
+bool
+conn_is_ending(const struct conn *c)
+{
+	return c->is_closing && !c->is_held && !smtp_server_is_asking(c->session);
+}
+
 /* After the session had its turn. */
 static void
 settle(struct conn *c)
 {
-	flush(c);
+	output_flush(c);
 	(void)end_of_input(c);
-	flush(c);
-	if (c->is_closing && (c->out.n == 0 || c->is_gone) && !c->is_held &&
-	    !smtp_server_is_asking(c->session)) {
+	output_flush(c);
+	if (conn_is_ending(c) && (c->out.n == 0 || c->is_gone)) {
 		conn_free(c);
 		return;
 	}
@@ -522,17 +470,20 @@ run_block(struct conn *c, size_t n)
 static void
 on_readable(struct conn *c)
 {
+	struct smtpd *d = c->service->smtpd;
 	size_t room = in_max(c) > c->in.n ? in_max(c) - c->in.n : 1;
-	ssize_t n =
-	    read(c->io.fd, c->service->smtpd->block, room < READ_SIZE ? room : READ_SIZE);
+	size_t most = room < READ_SIZE ? room : READ_SIZE;
+	ssize_t n = read(c->io.fd, d->block, most);
 
 	if (n > 0 && c->is_greeting_proxy) {
-		keep_input(c, str_n(c->service->smtpd->block, (size_t)n));
+		keep_input(c, str_n(d->block, (size_t)n));
 		client_read_proxy(c, false);
 		return;
 	}
 	if (n > 0) {
+		d->drained = (size_t)n < most ? c : NULL;
 		run_block(c, (size_t)n);
+		d->drained = NULL;
 		return;
 	}
 	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))

@@ -49,8 +49,7 @@ stop_listening(struct smtpd *d)
 		return;
 	d->is_draining = true;
 	for (size_t i = 0; i < d->n_services; i++)
-		for (size_t k = 0; k < d->services[i].n_listeners; k++)
-			loop_io_remove(d->loop, &d->services[i].listeners[k].io);
+		service_close(&d->services[i]);
 	worker_close_listeners(d->w);
 }
 

@@ -5,7 +5,8 @@
  *	main.c		start, channels, confinement
  *	params.c	master.cf lines: parameters, lists, tables
  *	service.c	master.cf lines: accepting
- *	conn.c		one connection: bytes in and out, time
+ *	conn.c		one connection: bytes in, effects, time
+ *	output.c	what it is told: bytes out
  *	client.c	who the client is: proxy header, name, rights, XCLIENT
  *	limits.c	what a client may do in a time: anvil
  *	answer.c	the session's questions
@@ -62,6 +63,7 @@ struct smtpd {
 	struct loop_timer impatient; /* draining took long enough */
 	char *block;                 /* READ_SIZE bytes that were just read */
 	struct buf out;              /* what the running connection has to say */
+	const struct conn *drained;  /* … if its socket had no more to read */
 	struct arena *scratch;       /* one question */
 	uint32_t n_instances;        /* instance= of policy requests */
 	struct question *question;   /* the one that is being answered now */
@@ -72,6 +74,7 @@ struct conn;
 struct listener {
 	struct service *service;
 	struct loop_io io;
+	struct loop_rest rest; /* accepting failed */
 };
 
 /* Clients that may do more, or less, than others. */
@@ -108,8 +111,6 @@ struct service {
 	uint16_t filter_port;
 	struct listener *listeners;
 	size_t n_listeners;
-	struct loop_timer retry; /* accepting failed: again after a pause */
-	bool is_paused;
 	bool needs_tls, is_wrapped; /* by its parameters; there is no TLS yet */
 	const char
 	    *trouble; /* why it cannot serve, and nothing else is set; NULL: it can */
@@ -231,6 +232,15 @@ MUST_USE enum rc service_open(struct service *s, struct smtpd *d,
 void service_limit(struct service *s, size_t max_sessions);
 /* Accepts, or stops accepting, as the limits say. */
 void service_listen(struct service *s);
+/* Before the listening sockets are closed. */
+void service_close(struct service *s);
+
+/* ---- output.c ---- */
+/* Adds to what goes out when the session has had its turn. */
+void output_add(struct conn *c, struct str bytes);
+/* Sends what was added; what the socket does not take is kept in c->out. When the client
+ * reads no more, c->is_gone. */
+void output_flush(struct conn *c);
 
 /* ---- conn.c ---- */
 /* Owns `fd`. */
@@ -241,8 +251,8 @@ void conn_greet(struct conn *c);
 void conn_run(struct conn *c);
 /* Answers the open question; conn_run() must follow when it was not asked just now. */
 void conn_answer(struct conn *c, const struct smtp_answer *a);
-/* Puts bytes into what goes out next. */
-void conn_send(struct conn *c, struct str bytes);
+/* Nothing is left to do but to say the last words, and to close. */
+bool conn_is_ending(const struct conn *c);
 /* A question was asked: room for it. And it is answered. */
 void conn_question_open(struct conn *c, const struct smtp_fx *fx);
 void conn_question_close(struct conn *c);
