@@ -347,7 +347,9 @@ map_field(void *arg, struct ask *a)
 	const struct mime_mapping how = { .map = map_one,
 		.ctx = &one,
 		.column = c->map_column,
-		.token_limit = c->in->conf->mime.token_limit };
+		.token_limit = c->in->conf->mime.token_limit,
+		.stripped = c->in->start.stripped,
+		.stripped_ctx = c->in };
 	struct buf out;
 	enum rc rc;
 

@@ -12,7 +12,8 @@ enum {
 	HELD_SLOW = 256 << 10, /* waiting for the stage file: slow the sender down */
 	TEXTS_MAX = 1 << 20,   /* arena: Received:, From:, what checks ask for */
 	ID_SHOWN_MAX = 1900,   /* bytes of a message id in the log */
-	IDS_MAX = 100,         /* of one message in the log */
+	ENTRY_SHOWN_MAX = 100, /* bytes of a stripped address */
+	IDS_MAX = 100, /* message ids and stripped addresses of one message in the log */
 };
 
 /* RFC 6531 3.7.3. Compat: with HELO it stays SMTP. */
@@ -23,6 +24,17 @@ protocol(const struct ingest_client *c, char room[32])
 		return c->proto;
 	(void)snprintf(room, 32, "UTF8SMTP%.*s", STR_ARG(str_from(c->proto, 5)));
 	return str_c(room);
+}
+
+static void
+log_stripped(void *ctx, struct str entry)
+{
+	struct ingest *in = ctx;
+
+	if (in->n_ids++ < IDS_MAX) /* they are the sender's as well */
+		log_warn(in->conf->cleanup_log,
+		    "stripping too many comments from address: %.*s...", /* compat */
+		    STR_ARG(str_head(entry, ENTRY_SHOWN_MAX)));
 }
 
 /* What stands above the sender's headers. */
@@ -115,9 +127,11 @@ ingest_begin(struct ingest *in, const struct ingest_client *client, struct str r
 	if (in->check != NULL)
 		in->start.hooks = &in->check->hooks;
 	in->start.carries_on = client->is_returned;
-	if (c->cleanup_log != NULL)
+	if (c->cleanup_log != NULL) {
 		in->start.identified = log_id;
-	in->start.identified_ctx = in;
+		in->start.stripped = log_stripped;
+	}
+	in->start.log_ctx = in;
 	in->filter = mime_filter_new(&c->mime, &in->start);
 	in->convert = ingest_convert_new(in);
 }

@@ -59,7 +59,7 @@ struct ingest {
 	struct buf held;
 	uint64_t size_bytes; /* of the stored content */
 	uint64_t sent_bytes; /* of what the client sent */
-	unsigned n_ids;      /* that are in the log */
+	unsigned n_ids;      /* and stripped addresses that are in the log */
 	bool is_past_headers, is_too_big;
 
 	/* client->is_returned: why it goes back, "5.7.1 message content rejected"; in

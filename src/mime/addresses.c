@@ -1,106 +1,17 @@
-/* Address lists of header fields: walking them, and completing what is incomplete.
+/* Address lists of header fields: walking them, and mapping what is in them.
  *
- * The value is cut into tokens (views of the value), the tokens into entries that end at
- * a comma. What cannot be understood is left as it stands; nothing here refuses a
- * message. */
-#include "addr/address.h"
-#include "addr/loose.h"
-#include "mime/header.h"
+ * The value is cut into tokens; each address among them is mapped; when one has changed,
+ * the field is written anew, token by token. What cannot be understood is left as it
+ * stands; nothing here refuses a message. */
 #include <string.h>
+#include "addr/address.h"
+#include "mime/addresses_int.h"
+#include "mime/header.h"
 
-enum token_type {
-	TOK_END,
-	TOK_WORD,    /* atom, or anything odd that is no delimiter */
-	TOK_QUOTED,  /* "…" with its quotes */
-	TOK_LITERAL, /* […] with its brackets */
-	TOK_COMMENT, /* (…) with its parentheses */
-	TOK_CHAR,    /* one of , ; : < > @ . */
+enum {
+	COLUMNS_MAX = 70,  /* compat: a line of less takes one more entry */
+	PHRASES_MAX = 250, /* compat: bytes of an entry beside its address */
 };
-
-struct token {
-	enum token_type type;
-	struct str text;
-};
-
-/* One entry of the list; more tokens than this and the field is left alone. */
-enum { ENTRY_TOKENS_MAX = 200 };
-
-static bool
-is_delimiter(char c)
-{
-	return c != '\0' && strchr(",;:<>@.", c) != NULL;
-}
-
-/* The end of a text in `open` … `close`; comments nest. Unterminated: the end of the
- * input. */
-static size_t
-closing(struct str in, char open, char close)
-{
-	unsigned depth = 0;
-
-	for (size_t i = 0; i < in.n; i++) {
-		char c = in.p[i];
-
-		if (c == '\\') {
-			i++;
-		} else if (c == close && (i > 0 || open != close)) {
-			if (depth <= 1)
-				return i + 1;
-			depth--;
-		} else if (c == open && (open == '(' || i == 0)) {
-			depth++;
-		}
-	}
-	return in.n;
-}
-
-static struct token
-next_token(struct str *in)
-{
-	struct token t = { TOK_END, STR("") };
-	size_t n = 1;
-
-	while (in->n > 0 && ascii_isspace(*in->p))
-		*in = str_from(*in, 1);
-	if (in->n == 0)
-		return t;
-	switch (*in->p) {
-	case '"':
-		t.type = TOK_QUOTED;
-		n = closing(*in, '"', '"');
-		break;
-	case '(':
-		t.type = TOK_COMMENT;
-		n = closing(*in, '(', ')');
-		break;
-	case '[':
-		t.type = TOK_LITERAL;
-		n = closing(*in, '[', ']');
-		break;
-	default:
-		if (is_delimiter(*in->p)) {
-			t.type = TOK_CHAR;
-			break;
-		}
-		t.type = TOK_WORD;
-		for (n = 0;
-		     n < in->n && !ascii_isspace(in->p[n]) && !is_delimiter(in->p[n]) &&
-		     in->p[n] != '"' && in->p[n] != '(' && in->p[n] != '[';
-		     n++)
-			if (in->p[n] == '\\' && n + 1 < in->n)
-				n++;
-		break;
-	}
-	t.text = str_head(*in, n);
-	*in = str_from(*in, n);
-	return t;
-}
-
-static bool
-is_char(const struct token *t, char c)
-{
-	return t->type == TOK_CHAR && *t->text.p == c;
-}
 
 /* ---- one address ---- */
 
@@ -108,45 +19,30 @@ struct str
 mime_address_complete(
     struct str address, const struct mime_rewrite *how, struct arena *mem)
 {
-	struct str local, domain, s = address;
-	size_t cut;
+	unsigned which =
+	    (how->swap_bangpath ? ADDR_BANG : 0) | (how->percent_hack ? ADDR_PERCENT : 0);
+	struct str domain, s = address;
+	size_t at = addr_find_bare(s, '@', true);
 
-	if (address.n == 0)
-		return address;
-	addr_split(address, &local, &domain);
-	if (local.n == address.n) {
-		bool is_quoted = *address.p == '"';
-
-		cut = str_find(address, '!');
-		if (how->swap_bangpath && !is_quoted && cut > 0 && cut + 1 < address.n) {
-			local = str_from(address, cut + 1);
-			domain = str_head(address, cut);
-		} else {
-			cut = str_rfind(address, '%');
-			if (how->percent_hack && !is_quoted && cut > 0 &&
-			    cut + 1 < address.n) {
-				local = str_head(address, cut);
-				domain = str_from(address, cut + 1);
-			} else if (how->at_myorigin.n > 0) {
-				domain = how->at_myorigin;
-			} else {
-				return address;
-			}
-		}
-		s = arena_printf(mem, "%.*s@%.*s", STR_ARG(local), STR_ARG(domain));
+	if (s.n == 0 || str_is(s, "\"\""))
+		return s;
+	if (at == s.n) {
+		s = addr_swap_operators(address, which, mem);
+		if (s.p == address.p && how->at_myorigin.n > 0)
+			s = arena_printf(mem, "%.*s@%.*s", STR_ARG(address),
+			    STR_ARG(how->at_myorigin));
+		if (s.p == NULL)
+			return s;
+		at = addr_find_bare(s, '@', true);
 	}
-	if (domain.n > 1 && domain.p[domain.n - 1] == '.' && s.p != NULL) {
-		domain = str_head(domain, domain.n - 1);
-		s = str_head(s, s.n - 1);
-	} else if (domain.n > 0 && *domain.p != '[' &&
-		   str_find(domain, '.') == domain.n && how->dot_mydomain.n > 0 &&
-		   s.p != NULL) {
-		s = arena_printf(
+	domain = str_from(s, at + 1);
+	if (domain.n > 0 && *domain.p != '[' && str_find(domain, '.') == domain.n &&
+	    how->dot_mydomain.n > 0)
+		return arena_printf(
 		    mem, "%.*s.%.*s", STR_ARG(s), STR_ARG(how->dot_mydomain));
-	}
-	if (local.n == 0 &&
-	    s.p != NULL) /* "@x": the empty local part has a quoted form */
-		s = arena_printf(mem, "\"\"%.*s", STR_ARG(s));
+	if (domain.n > 1 && domain.p[domain.n - 1] == '.' &&
+	    domain.p[domain.n - 2] != '.')
+		s.n--;
 	return s;
 }
 
@@ -157,358 +53,235 @@ mime_map_complete(void *ctx, struct str address, struct arena *mem, struct str *
 	return out->p != NULL ? RC_OK : RC_TEMP;
 }
 
-/* ---- the list ---- */
+/* ---- all of them ---- */
 
-struct walk {
-	struct str rest;            /* of the value */
-	const char *last_semicolon; /* in the value: a ":" behind it begins no group */
-	struct token tok[ENTRY_TOKENS_MAX];
-	size_t n;
-	const struct mime_mapping *how; /* NULL: only look */
-	enum rc rc;                     /* of the map */
-	size_t n_tokens;
-	bool is_cut;
+struct list {
+	struct mime_tokens tokens;
+	const struct mime_mapping *how;
 	struct arena *mem;
-	mime_address_fn *each;
-	void *arg;
-	struct buf *out; /* the entry being written */
-	bool has_changed, is_full, is_too_complex;
+	struct str *now; /* what became of the addresses, in order */
+	bool has_changed;
 };
 
-static void
-put(struct walk *w, struct str s)
+/* The first token of the next address at or behind `t`, which there is. */
+static const struct mime_token *
+next_address(const struct mime_token *t)
 {
-	if (w->out != NULL && buf_put(w->out, s) != RC_OK)
-		w->is_full = true;
+	while (!(t->marks & MARK_FIRST))
+		t++;
+	return t;
 }
 
-/* Text of the message: without the folds in it, which fold() would take for its own. */
-static void
-put_text(struct walk *w, struct str s)
+static const struct mime_token *
+last_of(const struct mime_token *first)
 {
-	while (s.n > 0) {
-		size_t n = 0;
-
-		while (n < s.n && s.p[n] != '\r' && s.p[n] != '\n')
-			n++;
-		put(w, str_head(s, n));
-		s = str_from(s, n + 1);
-	}
-}
-
-/* Glues tokens[from..to) to an address, leaving comments and a source route out. */
-static struct str
-glue(struct walk *w, size_t from, size_t to)
-{
-	size_t n = 0, size = 0;
-	char *raw;
-
-	if (from < to && is_char(&w->tok[from], '@'))
-		for (size_t i = from; i < to; i++)
-			if (is_char(&w->tok[i], ':'))
-				from = i + 1;
-	for (size_t i = from; i < to; i++)
-		size += w->tok[i].text.n;
-	raw = arena_get(w->mem, size + 1);
-	if (raw == NULL) {
-		w->is_full = true;
-		return STR("");
-	}
-	for (size_t i = from; i < to; i++) {
-		if (w->tok[i].type == TOK_COMMENT || is_char(&w->tok[i], '>'))
-			continue;
-		memcpy(raw + n, w->tok[i].text.p, w->tok[i].text.n);
-		n += w->tok[i].text.n;
-	}
-	return (struct str){ raw, n };
-}
-
-/* compat: with the quotes that it needs, where that can be said. */
-static struct str
-without_oddities(struct str address, struct arena *mem)
-{
-	struct str local, domain, better;
-
-	if (address.n > ADDR_MAX)
-		return address;
-	addr_split(address, &local, &domain);
-	if (addr_quote_local(local, mem).p == local.p)
-		return address;
-	switch (addr_loose_read(address, 0, mem, &better)) {
-	case RC_OK:
-		return better;
-	case RC_TEMP:
-		return (struct str){ NULL, 0 };
-	case RC_NONE: /* it says nothing */
-		return STR("");
-	case RC_MORE:
-	case RC_PERM:
-		break;
-	}
-	return address;
-}
-
-static void
-put_address(struct walk *w, size_t from, size_t to)
-{
-	struct str old = glue(w, from, to), now = old;
-	size_t written = 0;
-
-	if (old.n == 0)
-		return;
-	if (w->each != NULL && old.n <= ADDR_MAX)
-		w->each(w->arg, old);
-	if (w->how == NULL)
-		return;
-	now = without_oddities(old, w->mem);
-	if (now.p == NULL)
-		w->rc = RC_TEMP;
-	if (now.n == 0)
-		now = old;
-	else if (w->rc == RC_OK)
-		w->rc = w->how->map(w->how->ctx, now, w->mem, &now);
-	if (w->rc != RC_OK)
-		return;
-	for (size_t i = from; i < to; i++)
-		if (w->tok[i].type != TOK_COMMENT)
-			written += w->tok[i].text.n;
-	if (!str_eq(old, now) || written != old.n)
-		w->has_changed = true;
-	put_text(w, now);
-}
-
-/* The source text from the first to the last of these tokens, folds made blanks. */
-static void
-put_raw(struct walk *w, size_t from, size_t to)
-{
-	const char *p, *end;
-
-	if (from >= to || w->out == NULL)
-		return;
-	p = w->tok[from].text.p;
-	end = w->tok[to - 1].text.p + w->tok[to - 1].text.n;
-	while (p < end) {
-		const char *start = p;
-
-		while (p < end && *p != '\r' && *p != '\n')
-			p++;
-		put(w, str_n(start, (size_t)(p - start)));
-		while (p < end && ascii_isspace(*p))
-			p++;
-		if (p < end && p > start &&
-		    (p[-1] == ' ' || p[-1] == '\t' || p[-1] == '\n'))
-			put(w, STR(" "));
-	}
-}
-
-/* word ( ("." | "@") word )*: where it ends. "e f" are two addresses. */
-static size_t
-bare_end(const struct walk *w, size_t i, size_t to)
-{
-	bool after_word = false;
-
-	for (; i < to; i++) {
-		if (w->tok[i].type == TOK_COMMENT)
-			continue;
-		if (w->tok[i].type == TOK_CHAR) {
-			after_word = false;
-			continue;
-		}
-		if (after_word)
-			return i;
-		after_word = true;
-	}
-	return i;
-}
-
-static void
-put_bare(struct walk *w, size_t from, size_t to)
-{
-	bool is_first = true;
-
-	while (from < to) {
-		size_t end = bare_end(w, from, to);
-		bool has_address = false;
-
-		for (size_t i = from; i < end; i++)
-			has_address = has_address || w->tok[i].type != TOK_COMMENT;
-		if (has_address) {
-			if (!is_first)
-				put(w, STR(",\n"));
-			put_address(w, from, end);
-		}
-		for (size_t i = from; i < end; i++) {
-			if (w->tok[i].type != TOK_COMMENT)
-				continue;
-			if (has_address || !is_first)
-				put(w, STR(" "));
-			put_text(w, w->tok[i].text);
-		}
-		is_first = false;
-		from = end;
-	}
-}
-
-static size_t
-find_char(const struct walk *w, size_t from, size_t to, char c)
-{
-	while (from < to && !is_char(&w->tok[from], c))
-		from++;
-	return from;
-}
-
-/* The tokens of one entry: bare addresses, or phrase <address>, perhaps several of them.
- */
-static void
-put_entry(struct walk *w)
-{
-	size_t from = 0;
-
-	while (from < w->n) {
-		size_t lt = find_char(w, from, w->n, '<'), gt;
-
-		if (lt == w->n) {
-			/* compat: words behind the last > are an address. */
-			if (from > 0 && (w->tok[from].type == TOK_COMMENT ||
-					    is_char(&w->tok[from], '>'))) {
-				put_raw(w, from, w->n);
-			} else {
-				put(w, from > 0 && from < w->n ? STR(",\n") : STR(""));
-				put_bare(w, from, w->n);
-			}
-			return;
-		}
-		gt = find_char(w, lt, w->n, '>');
-		if (from > 0)
-			put(w, STR(" "));
-		put_raw(w, from, lt);
-		if (lt > from)
-			put(w, STR(" "));
-		put(w, STR("<"));
-		put_address(w, lt + 1, gt);
-		put(w, STR(">"));
-		from = gt + 1;
-	}
-}
-
-/* Takes the tokens of the next entry; *end is its delimiter: , ; : or 0. */
-static bool
-next_entry(struct walk *w, char *end)
-{
-	bool in_angle = false;
-
-	w->n = 0;
-	*end = '\0';
-	for (;;) {
-		struct token t = next_token(&w->rest);
-
-		/* compat: what is behind the limit is cut. */
-		if (w->how != NULL && w->how->token_limit > 0 &&
-		    w->n_tokens++ >= w->how->token_limit && t.type != TOK_END) {
-			t.type = TOK_END;
-			w->is_cut = true;
-		}
-		if (t.type == TOK_END)
-			return w->n > 0;
-		if (is_char(&t, '<'))
-			in_angle = true;
-		else if (is_char(&t, '>'))
-			in_angle = false;
-		else if (is_char(&t, ':') && (t.text.p > w->last_semicolon ||
-						 (w->n > 0 && is_char(&w->tok[0], '@'))))
-			; /* no group, or the end of a source route */
-		else if (is_char(&t, ',') || is_char(&t, ';') || is_char(&t, ':'))
-			if (!in_angle || (is_char(&t, ',') && w->n == 0)) {
-				*end = *t.text.p;
-				return true;
-			}
-		if (w->n == ENTRY_TOKENS_MAX) {
-			w->is_too_complex = true;
-			return false;
-		}
-		w->tok[w->n++] = t;
-	}
-}
-
-static void
-find_last_semicolon(struct walk *w)
-{
-	struct str rest = w->rest;
-	struct token t = next_token(&rest);
-
-	w->last_semicolon = w->rest.p;
-	for (; t.type != TOK_END; t = next_token(&rest))
-		if (is_char(&t, ';'))
-			w->last_semicolon = t.text.p;
-}
-
-static void
-walk(struct walk *w)
-{
-	bool is_first = true;
-	char end, before = '\0';
-
-	if (str_find(w->rest, ':') < w->rest.n)
-		find_last_semicolon(w);
-	for (; !w->is_full && w->rc == RC_OK && next_entry(w, &end); before = end) {
-		if (before == ';' && w->n > 0) /* compat */
-			put(w, STR(",\n"));
-		else if ((!is_first && w->n > 0) ||
-			 (before == ':' && end == ';')) /* compat */
-			put(w, STR(" "));
-		if (end == ':')
-			put_raw(w, 0, w->n);
-		else
-			put_entry(w);
-		if (end == ',') {
-			/* The fold point; the blank before the next entry goes away in
-			 * fold(). */
-			put(w, STR(",\n"));
-		} else if (end != '\0') {
-			put(w, (struct str){ &end, 1 });
-		}
-		is_first = end == ',' || (is_first && w->n == 0 && end == '\0');
-	}
+	while (!(first->marks & MARK_LAST))
+		first++;
+	return first;
 }
 
 enum rc
 mime_addresses_each(struct str value, struct arena *mem, mime_address_fn *each, void *arg)
 {
-	struct walk *w = arena_get(mem, sizeof(*w));
+	struct mime_tokens tokens;
+	enum rc rc = mime_tokens_read(value, 0, mem, &tokens);
+	const struct mime_token *t = tokens.v, *last;
 
-	if (w == NULL)
-		return RC_TEMP;
-	w->rest = value;
-	w->mem = mem;
-	w->each = each;
-	w->arg = arg;
-	walk(w);
-	return w->is_full ? RC_TEMP : RC_OK;
+	for (size_t i = 0; i < tokens.n_addresses && rc == RC_OK; i++) {
+		struct mime_address a;
+
+		t = next_address(t);
+		last = last_of(t);
+		rc = mime_address_read(t, last, mem, &a);
+		if (rc == RC_OK && a.text.n > 0 && a.text.n <= ADDR_MAX)
+			each(arg, a.text);
+		t = last + 1;
+	}
+	return rc;
 }
 
-/* One entry a line in; as many as fit in 70 columns out. Compat: cleanup of Postfix. */
+/* What was swapped, with the quotes that it needs now. */
+static struct str
+quoted(struct str address, struct arena *mem)
+{
+	struct str internal = addr_to_internal(address, mem);
+
+	return internal.p == NULL || internal.n == 0 ? address
+						     : addr_to_external(internal, mem);
+}
+
+static enum rc
+map_one(struct list *l, const struct mime_token *t, const struct mime_token *last,
+    struct str *now)
+{
+	struct mime_address a;
+	enum rc rc = mime_address_read(t, last, l->mem, &a);
+
+	if (rc == RC_OK)
+		rc = l->how->map(l->how->ctx, a.text, l->mem, now);
+	if (rc == RC_OK && a.may_swap)
+		*now = quoted(*now, l->mem);
+	if (rc == RC_OK && now->p == NULL)
+		rc = RC_TEMP;
+	if (rc == RC_OK && (a.had_route || !str_eq(a.written, *now)))
+		l->has_changed = true;
+	return rc;
+}
+
+static enum rc
+map_all(struct list *l)
+{
+	const struct mime_token *t = l->tokens.v, *last;
+	enum rc rc = RC_OK;
+
+	l->now = arena_array(l->mem, l->tokens.n_addresses, sizeof(*l->now));
+	if (l->now == NULL)
+		return RC_TEMP;
+	for (size_t i = 0; i < l->tokens.n_addresses && rc == RC_OK; i++) {
+		t = next_address(t);
+		last = last_of(t);
+		rc = map_one(l, t, last, &l->now[i]);
+		t = last + 1;
+	}
+	return rc;
+}
+
+/* ---- writing ---- */
+
+struct writer {
+	const struct mime_mapping *how;
+	struct buf lines;   /* one entry a line */
+	size_t entry;       /* where this one began */
+	struct str address; /* the last in this entry */
+	bool is_full;
+};
+
+static void
+put(struct writer *w, struct str s)
+{
+	if (buf_put(&w->lines, s) != RC_OK)
+		w->is_full = true;
+}
+
+/* Before something that is set apart, but not at the beginning. */
+static void
+put_blank(struct writer *w)
+{
+	struct str done = buf_view(&w->lines);
+
+	if (done.n > 0 && done.p[done.n - 1] != '\n' && done.p[done.n - 1] != ' ')
+		put(w, STR(" "));
+}
+
+/* Compat: of an entry with much besides its address the address alone is left. */
+static void
+end_entry(struct writer *w)
+{
+	struct str all = str_from(buf_view(&w->lines), w->entry);
+
+	if (w->address.n > 0 && all.n > w->address.n + PHRASES_MAX) {
+		if (w->how->stripped != NULL)
+			w->how->stripped(w->how->stripped_ctx, all);
+		w->lines.n = w->entry;
+		put(w, STR("<"));
+		put(w, w->address);
+		put(w, STR(">"));
+	}
+	w->address = STR("");
+}
+
+static void
+put_comma(struct writer *w)
+{
+	end_entry(w);
+	put(w, STR(",\n"));
+	w->entry = w->lines.n;
+}
+
+static void
+put_token(struct writer *w, const struct mime_token *t)
+{
+	if (mime_token_put(&w->lines, t, true) != RC_OK)
+		w->is_full = true;
+}
+
+static void
+put_address(struct writer *w, struct str now, const struct mime_token *t,
+    const struct mime_token *last)
+{
+	put(w, now);
+	w->address = now;
+	for (; t <= last; t++) {
+		if (t->type != TOK_COMMENT)
+			continue;
+		put(w, STR(" "));
+		put_token(w, t);
+	}
+}
+
+/* Text between addresses. `before`: the token before it, if that was text, too. */
+static void
+put_text(struct writer *w, const struct mime_token *t, const struct mime_token *before)
+{
+	if (mime_token_is(t, ',')) {
+		put_comma(w);
+		return;
+	}
+	if (mime_token_is(t, '<') ||
+	    (before != NULL && t->type != TOK_SIGN && before->type != TOK_SIGN))
+		put_blank(w);
+	put_token(w, t);
+	if (t->marks & MARK_GROUP)
+		put(w, STR(" "));
+}
+
+static void
+write_list(struct writer *w, const struct list *l)
+{
+	const struct mime_token *end = l->tokens.v + l->tokens.n, *before = NULL;
+	const struct str *now = l->now;
+
+	for (const struct mime_token *t = l->tokens.v; t < end && !w->is_full; t++) {
+		if (t->marks & MARK_COMMA)
+			put_comma(w);
+		if (t->marks & MARK_FIRST) {
+			put_address(w, *now++, t, last_of(t));
+			t = last_of(t);
+			before = NULL;
+		} else {
+			put_text(w, t, before);
+			before = t;
+		}
+	}
+	end_entry(w);
+}
+
+/* One entry, or line of a comment, a line in; as many as fit out. Compat: cleanup of
+ * Postfix. */
 static enum rc
 fold(struct str lines, size_t column, struct buf *out)
 {
-	bool is_first = true;
 	enum rc rc = RC_OK;
 
-	while (lines.n > 0 && rc == RC_OK) {
+	for (bool is_first = true; rc == RC_OK; is_first = false) {
 		size_t n = str_find(lines, '\n');
 		struct str line = str_head(lines, n);
 
-		if (!is_first && column + 1 + line.n < 70) {
+		if (is_first) {
+			column += line.n;
+		} else if (column + 1 + line.n < COLUMNS_MAX) {
 			rc = buf_put(out, STR(" "));
 			column += 1 + line.n;
-		} else if (!is_first) {
-			rc = buf_put(out, STR("\r\n\t"));
-			column = line.n;
 		} else {
-			column += line.n;
+			rc = buf_put(out, line.n > 0 && ascii_isspace(*line.p)
+					      ? STR("\r\n")
+					      : STR("\r\n\t"));
+			column = line.n;
 		}
-		is_first = false;
 		if (rc == RC_OK)
 			rc = buf_put(out, line);
+		if (n == lines.n)
+			break;
 		lines = str_from(lines, n + 1);
 	}
 	return rc;
@@ -518,26 +291,19 @@ enum rc
 mime_addresses_rewrite(
     struct str value, const struct mime_mapping *how, struct arena *mem, struct buf *out)
 {
-	struct walk *w = arena_get(mem, sizeof(*w));
-	struct buf lines;
-	enum rc rc = RC_NONE;
+	struct list l = { .how = how, .mem = mem };
+	struct writer w = { .how = how };
+	enum rc rc = mime_tokens_read(value, how->token_limit, mem, &l.tokens);
 
-	if (w == NULL)
-		return RC_TEMP;
-	buf_init(&lines, out->max);
-	w->rest = value;
-	w->mem = mem;
-	w->how = how;
-	w->out = &lines;
-	walk(w);
-	if (w->rc != RC_OK)
-		rc = w->rc;
-	else if (w->is_full)
-		rc = RC_TEMP;
-	else if (w->has_changed && !w->is_too_complex)
-		rc = fold(buf_view(&lines), how->column, out);
-	if (rc == RC_OK && w->is_cut) /* compat */
-		rc = buf_put(out, STR(" "));
-	buf_fini(&lines);
+	if (rc == RC_OK && l.tokens.n_addresses == 0)
+		return RC_NONE;
+	if (rc == RC_OK)
+		rc = map_all(&l);
+	if (rc != RC_OK || !l.has_changed)
+		return rc == RC_OK ? RC_NONE : rc;
+	buf_init(&w.lines, out->max);
+	write_list(&w, &l);
+	rc = w.is_full ? RC_TEMP : fold(buf_view(&w.lines), how->column, out);
+	buf_fini(&w.lines);
 	return rc;
 }

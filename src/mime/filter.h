@@ -126,7 +126,9 @@ struct mime_start {
 	 * blanks before it, CRLF between its lines, valid during the call. At the end of
 	 * the headers "<>", when there was no Message-ID:. */
 	void (*identified)(void *ctx, bool is_resent, struct str id);
-	void *identified_ctx;
+	/* mime_mapping.stripped, where there is no mime_hooks.map. */
+	void (*stripped)(void *ctx, struct str entry);
+	void *log_ctx;
 };
 
 struct mime_filter;

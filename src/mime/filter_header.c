@@ -50,7 +50,7 @@ tell_id(const struct mime_filter *f, bool is_resent, struct str value)
 	while (value.n > 0 && ascii_isspace(*value.p))
 		value = str_from(value, 1);
 	if (f->start->identified != NULL)
-		f->start->identified(f->start->identified_ctx, is_resent, value);
+		f->start->identified(f->start->log_ctx, is_resent, value);
 }
 
 /* Long lines of headers are noted where they leave, because fields can change. */
@@ -100,7 +100,9 @@ emit_rewritten(struct mime_filter *f, enum mime_header h, struct str name,
 	const struct mime_mapping plain = { .map = mime_map_complete,
 		.ctx = &how,
 		.column = name.n + 2,
-		.token_limit = f->conf->token_limit };
+		.token_limit = f->conf->token_limit,
+		.stripped = f->start->stripped,
+		.stripped_ctx = f->start->log_ctx };
 	struct buf tmp;
 	enum rc rc;
 

@@ -67,7 +67,7 @@ run(const struct row *r, struct str in, size_t step, struct buf *out, unsigned *
 	enum rc rc = RC_MORE;
 
 	start.identified = tell;
-	start.identified_ctx = &told;
+	start.log_ctx = &told;
 	f = mime_filter_new(&conf, &start);
 	while (in.n > 0 && rc == RC_MORE) {
 		chunk = str_head(in, step);

@@ -83,6 +83,10 @@ struct mime_mapping {
 	void *ctx;
 	size_t column;      /* where the value begins on its first line */
 	size_t token_limit; /* header_address_token_limit: the rest is cut; 0: none */
+	/* Told of every entry of which only the address is left, as it would have been;
+	 * may be NULL. Compat. */
+	void (*stripped)(void *ctx, struct str entry);
+	void *stripped_ctx;
 };
 /* Writes the value of an address field to `out` with every address mapped, one blank or
  * fold behind each comma. RC_NONE: nothing had to change and nothing was written.

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <cmocka.h>
 
 static struct arena *mem;
@@ -71,7 +72,7 @@ rewriting(void **state)
 		    "\t\"q q\"@mail.example.test,\r\n"
 		    "\t<aa@mail.example.test> <bb@mail.example.test>" },
 		{ " @route:x, \"B\" <b@host.> (c), undisclosed:;",
-		    "x@mail.example.test, \"B\" <b@host>(c), undisclosed: ;" },
+		    "@route: x@mail.example.test, \"B\" <b@host>(c), undisclosed: ;" },
 		{ " host!user, h1!h2!u", "user@host, h2!u@h1" },
 		{ " a,\r\n b", "a@mail.example.test, b@mail.example.test" },
 		{ " Two\r\n  Words <a>", "Two Words <a@mail.example.test>" },
@@ -87,9 +88,67 @@ rewriting(void **state)
 		{ " @b", "\"\"@b" },
 		{ " a\\@b", "\"a@b\"@mail.example.test" },
 		{ " \"unterminated", "unterminated@mail.example.test" },
-		{ " \"a\r\n b\" <c>, d@e", "\"a b\" <c@mail.example.test>, d@e" },
-		{ " a (x\r\n y)", "a@mail.example.test (x y)" },
+		{ " \"a\r\n b\" <c>, d@e", "\"a  b\" <c@mail.example.test>, d@e" },
+		{ " a (x\r\n y)", "a@mail.example.test (x  y)" },
 		{ " a@[1.2.3.4], b", "a@[1.2.3.4], b@mail.example.test" },
+		/* Odd ones, as Postfix 3.7 made them. */
+		{ " <a", "\"<a\"@mail.example.test" },
+		{ " To <a", "\"To <a\"@mail.example.test" },
+		{ " <<a@b>>", NULL },
+		{ " <<a>>", "< <\"a>\"@mail.example.test>" },
+		{ " <a (c)>", "<a@mail.example.test (c)>" },
+		{ " <a (c) @b>", NULL },
+		{ " \"x\ty\" <a@b>", NULL },
+		{ " \"x\ty\" <a>", "\"x y\" <a@mail.example.test>" },
+		{ " a\\b <c@d>", NULL },
+		{ " a\\b <c>", "ab <c@mail.example.test>" },
+		{ " a\\ b <c>", "\"a b\" <c@mail.example.test>" },
+		{ " <a,b>", "<\"a, b\"@mail.example.test>" },
+		{ " g1:a@b; g2:c@d;", NULL },
+		{ " g1:a,b;,g2:c;",
+		    "g1: a@mail.example.test, b@mail.example.test;,\r\n\tg2: "
+		    "c@mail.example.test;" },
+		{ " a (c) b (d)", "a@mail.example.test, b@mail.example.test (c) (d)" },
+		{ " g:a;b:c;", "g:a;b: c@mail.example.test;" },
+		{ " g:a,h:b;", "g: a@mail.example.test, h: b@mail.example.test;" },
+		{ " g:a; <b>", "g: a@mail.example.test; <b@mail.example.test>" },
+		{ " Joe: <joe>", "Joe@mail.example.test: <joe@mail.example.test>" },
+		{ " x>:a;", "x>: a@mail.example.test;" },
+		{ " a>", "a@mail.example.test>" },
+		{ " a>b", "a@mail.example.test>, b@mail.example.test" },
+		{ " a>>", "\"a>\"@mail.example.test>" },
+		{ " a,", "a@mail.example.test, " },
+		{ " a,,b", "a@mail.example.test, , b@mail.example.test" },
+		{ " a@b@c", "\"a@b\"@c" },
+		{ " a@@b", "\"a@\"@b" },
+		{ " @", "\"\"" },
+		{ " .", "\".\"@mail.example.test" },
+		{ " a.", "\"a.\"@mail.example.test" },
+		{ " a@[b", NULL },
+		{ " a@\"b c\"", "a@b c" },
+		{ " (c): a", "\":a\"@mail.example.test (c)" },
+		{ " a:(x) <c>", "a@mail.example.test:(x) <c@mail.example.test>" },
+		{ " (a\\)b) c", "c@mail.example.test (a\\)b)" },
+		{ " A(b)C <d>", "A (b) C <d@mail.example.test>" },
+		{ " A . B <c>", "A.B <c@mail.example.test>" },
+		{ " \"a\"\"b\" <c>", "\"a\" \"b\" <c@mail.example.test>" },
+		{ " [a] B <c>", "[a] B <c@mail.example.test>" },
+		{ " a(b)c", "a@mail.example.test, c@mail.example.test (b)" },
+		{ " <a b>", "<ab@mail.example.test>" },
+		{ " <\"a\" b>", "<\"a b\"@mail.example.test>" },
+		{ " <@a,@b:c@d>", "<c@d>" },
+		{ " @a,@b:c@d", "\"\"@a, c@d" },
+		{ " <@a:b:c>", "<\"b:c\"@mail.example.test>" },
+		{ " \x01 <a>", "\"\x01\" <a@mail.example.test>" },
+		{ " a|b", "a|b@mail.example.test" },
+		{ " a%b%c", "a%b@c" },
+		{ " a!b%c", "b%c@a" },
+		{ " !a", "a@" },
+		{ " \"a%b\"", "a%b@mail.example.test" },
+		{ " joe; B <joe>", "joe@mail.example.test;B <joe@mail.example.test>" },
+		{ " <joe> (x)", "<joe@mail.example.test>(x)" },
+		{ " <> <a>", "<> <a@mail.example.test>" },
+		{ " list:;,a", "list: ;, a@mail.example.test" },
 	};
 
 	(void)state;
@@ -104,6 +163,73 @@ rewriting(void **state)
 			fail_msg("%s: %s\n%.*s", rows[i].in, rc_name(rc),
 			    STR_ARG(buf_view(&out)));
 		buf_fini(&out);
+	}
+}
+
+/* `format` with its %s. */
+static void
+fill(struct buf *to, const char *format, const char *text)
+{
+	struct str rest = str_c(format);
+	size_t n = str_find(rest, '%');
+
+	assert_int_equal(buf_put(to, str_head(rest, n)), RC_OK);
+	if (n == rest.n)
+		return;
+	assert_int_equal(buf_put(to, str_c(text)), RC_OK);
+	assert_int_equal(buf_put(to, str_from(rest, n + 2)), RC_OK);
+}
+
+static void
+note_stripped(void *ctx, struct str entry)
+{
+	struct buf *to = ctx;
+
+	assert_int_equal(buf_printf(to, "%.*s;", STR_ARG(str_head(entry, 4))), RC_OK);
+}
+
+/* Entries with more than 250 bytes beside their address. */
+static void
+stripping(void **state)
+{
+	static const struct {
+		const char *format, *out, *stripped;
+		int n;
+	} rows[] = {
+		{ " a (%s), b", "a@o.rg (%s),\r\n\tb@o.rg", "", 247 },
+		{ " a (%s), b", "<a@o.rg>, b@o.rg", "a@o.;", 248 },
+		{ " %s <a>, b", "%s <a@o.rg>,\r\n\tb@o.rg", "", 247 },
+		{ " %s <a>, b", "<a@o.rg>, b@o.rg", "xxxx;", 248 },
+		{ " g:%s <a>, b;", "<a@o.rg>, b@o.rg;", "g: x;", 300 },
+		{ " %s <a@b.c>", NULL, "", 300 },
+		{ " (%s), b", "(%s),\r\n\tb@o.rg", "", 300 },
+	};
+	struct mime_rewrite how = { .at_myorigin = STR("o.rg") };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct buf out, value, want, told;
+		struct mime_mapping m = { .map = mime_map_complete, .ctx = &how };
+		char text[301] = "";
+
+		memset(text, 'x', (size_t)rows[i].n);
+		buf_init(&out, 10000);
+		buf_init(&value, 1000);
+		buf_init(&want, 1000);
+		buf_init(&told, 1000);
+		fill(&value, rows[i].format, text);
+		m.stripped = note_stripped;
+		m.stripped_ctx = &told;
+		assert_int_equal(mime_addresses_rewrite(buf_view(&value), &m, mem, &out),
+		    rows[i].out == NULL ? RC_NONE : RC_OK);
+		if (rows[i].out != NULL)
+			fill(&want, rows[i].out, text);
+		assert_true(str_eq(buf_view(&out), buf_view(&want)));
+		assert_true(str_is(buf_view(&told), rows[i].stripped));
+		buf_fini(&out);
+		buf_fini(&value);
+		buf_fini(&want);
+		buf_fini(&told);
 	}
 }
 
@@ -129,7 +255,10 @@ walking(void **state)
 		{ "\"a b\"@c", "[\"a b\"@c]" },
 		{ "(only a comment)", "" },
 		{ "a (x (nested) y) @ b", "[a@b]" },
-		{ "<a@b", "[a@b]" },
+		{ "<a@b", "[\"<a\"@b]" },
+		{ "<a (b)>, <(b)>, \"c@d\", \"\\e\"@f", "[a][\"c@d\"][e@f]" },
+		{ "@a,@b:c@d, <@a,@b:e>", "[\"\"@a][c@d][e]" },
+		{ "\"a!b\", c!d", "[\"a!b\"][c!d]" },
 		{ "a@b>", "[a@b]" },
 	};
 
@@ -225,6 +354,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names),
 		cmocka_unit_test(rewriting),
+		cmocka_unit_test(stripping),
 		cmocka_unit_test(walking),
 		cmocka_unit_test(complete),
 		cmocka_unit_test(received),
