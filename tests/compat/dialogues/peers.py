@@ -129,13 +129,16 @@ class PolicyService:
     def __init__(self, port=10031):
         self.actions, self.requests = {}, []
         self.listener = socket.create_server(("127.0.0.1", port), backlog=50)
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.thread = threading.Thread(target=self._accept, daemon=True)
+        self.thread.start()
 
     def close(self):
+        """Closed only when its thread has left it: the descriptor is the next listener's then."""
         try:
             self.listener.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass
+        self.thread.join()
         self.listener.close()
 
     def _accept(self):

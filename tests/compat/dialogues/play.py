@@ -437,7 +437,7 @@ def play(server, case):
 ID = r"[0-9BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz]{10,}z[0-9BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz]{3,}"
 TIDY = [(rf"\b{ID}\b", "ID"), (r"<\d{14}\.\w+@", "<STAMP@"), (r"\b\w+\.\d{9,11}/mail\.example\.test", "BOUNDARY"),
         (r"\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), +\d+ [A-Z]\w\w \d{4} \d\d:\d\d:\d\d [+-]\d{4}(?: \(\w+\))?", "DATE"),
-        (r"\b[A-Z]\w\w [ \d]\d \d\d:\d\d:\d\d\b", "TIME"), (r"\bsize=\d+", "size=N"), (r" (?:delay|delays|conn_use)=[\d./]+,", ""), (r"\bSIZE=\d+", "SIZE=N"), (r"queued as \d+\b", "queued as N"),
+        (r"\b[A-Z]\w\w [ \d]\d \d\d:\d\d:\d\d\b", "TIME"), (r"\bsize=\d+", "size=N"), (r" (?:delay|delays|conn_use)=[\d./]+,", ""), (r"\bSIZE=\d+", "SIZE=N"), (r"queued as \d+\b", "queued as N"), (r"\b\d+ IN (?=[A-Z])", "N IN "),
         (r"(127\.\d+\.\d+\.\d+\]?):\d+", r"\1:PORT"), (r"\b(uid=)\d+", r"\1N"), (r"\bpid[= ]\d+", "pid N"), (r"/\S*/(?:libexec/\w+|sbin|bin)/(?=\w)", "")]
 ORDERED = ("smtpd", "cleanup", "pickup", "sendmail", "postdrop")  # their lines stay in order; those of others are sorted
 UNHEARD = ("master", "postfix-script", "postlog", "postlogd", "trivial-rewrite")
