@@ -34,11 +34,10 @@ def outcomes():
     """Of each case: what happened, or the trouble in a text."""
     if not CASES:
         pytest.skip("no ../shared/oracle: nothing to compare with")
-    if os.geteuid() != 0:
+    if not harness.INSIDE:
         pytest.skip("needs namespaces of its own: run as root")
-    seconds = "15" if harness.SANITIZED else "5"
-    r = subprocess.run([sys.executable, str(ORACLE / "run-dialogues.py"), "--start-cmd", str(ORACLE / "run-hikyaku.sh"), "--show", "-v"], capture_output=True,
-                       text=True, errors="replace", env=dict(os.environ, HIKYAKU_BIN=str(harness.BIN), DLG_TIMEOUT=seconds))
+    r = subprocess.run([sys.executable, str(ORACLE / "run-dialogues.py"), "--start-cmd", f"{sys.executable} {HERE / 'control.py'}", "--show", "-v"], capture_output=True,
+                       text=True, errors="replace", env=dict(os.environ, HIKYAKU_BIN=str(harness.BIN), DLG_TIMEOUT=str(harness.PATIENCE)))
     found, at, text = {}, 0, r.stdout
     decoder, shown = json.JSONDecoder(), None
     while at < len(text):
