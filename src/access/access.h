@@ -53,6 +53,7 @@ struct access_conf {
 	bool sasl_auth_enable;
 	bool parents; /* smtpd_access_maps in parent_domain_matches_subdomains */
 	bool soft_bounce, allow_untrusted_routing;
+	bool utf8_ok;        /* smtputf8_enable: replies show more than ASCII */
 	bool shows_internal; /* info_log_address_format = internal: of replies, too */
 	unsigned reject_code, defer_code, relay_domains_reject_code,
 	    unknown_local_recipient_reject_code, unknown_virtual_mailbox_reject_code,

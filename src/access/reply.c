@@ -195,7 +195,8 @@ access_split_status(
 	return fix_status(ev, dsn, cls);
 }
 
-/* Printable, with a status that agrees with the code, at most REPLY_MAX bytes. */
+/* Printable (compat: a blank for each byte that is not), with a status that agrees with
+ * the code, at most REPLY_MAX bytes. */
 static struct str
 finish(struct access_eval *ev, struct str reply)
 {
@@ -219,13 +220,12 @@ finish(struct access_eval *ev, struct str reply)
 
 		if (n + size > REPLY_MAX)
 			break;
-		if (size > 1) {
+		if (size > 1 && ev->c->utf8_ok) {
 			for (size_t i = 0; i < size; i++, n++)
 				to[n] = reply.p[n];
 			continue;
 		}
-		to[n] =
-		    size == 1 && reply.p[n] >= ' ' && reply.p[n] < 127 ? reply.p[n] : ' ';
+		to[n] = reply.p[n] >= ' ' && reply.p[n] < 127 ? reply.p[n] : ' ';
 		n++;
 	}
 	if (ev->c->soft_bounce && to[0] == '5')

@@ -73,6 +73,7 @@ copy_values(const struct conf_access *c, struct access_conf *out)
 	out->sasl_auth_enable = c->smtpd_sasl_auth_enable;
 	out->tls_ask_ccert = c->smtpd_tls_ask_ccert;
 	out->soft_bounce = c->soft_bounce;
+	out->utf8_ok = c->smtputf8_enable;
 	out->shows_internal = str_is(c->info_log_address_format, "internal");
 	out->allow_untrusted_routing = c->allow_untrusted_routing;
 	out->parents = route_parent_matches(

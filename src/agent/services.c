@@ -66,6 +66,19 @@ worker_param(struct worker *w, const struct master_service *s, const char *name,
 	return rc;
 }
 
+/* compat: a log shows other characters than ASCII's only with smtputf8_enable. */
+static enum rc
+set_characters(struct worker *w, const struct master_service *entry, struct log *log,
+    struct arena *mem, struct err *e)
+{
+	struct str how;
+	enum rc rc = worker_param(w, entry, "smtputf8_enable", mem, &how, e);
+
+	if (rc == RC_OK)
+		log_set_ascii(log, !str_iis(how, "yes"));
+	return rc;
+}
+
 /* A service logs as syslog_name/command; syslog_name may name the service. */
 static enum rc
 make_log(struct worker *w, struct worker_service *s, struct arena *mem, struct err *e)
@@ -81,7 +94,7 @@ make_log(struct worker *w, struct worker_service *s, struct arena *mem, struct e
 		return err_set(e, RC_TEMP, "memory limit");
 	s->log = log_with_tag(w->log, tag);
 	log_set_verbose(s->log, s->entry != NULL ? (int)s->entry->verbose : 0);
-	return RC_OK;
+	return set_characters(w, s->entry, s->log, mem, e);
 }
 
 static enum rc
@@ -169,6 +182,8 @@ worker_services_make(struct worker *w, struct arena *mem, struct err *e)
 	enum rc rc = RC_OK;
 
 	rc = set_address_format(w, mem, e);
+	if (rc == RC_OK)
+		rc = set_characters(w, NULL, w->log, mem, e);
 	if (rc != RC_OK)
 		return rc;
 	w->n_services = 0;

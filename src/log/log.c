@@ -48,6 +48,7 @@ struct log {
 	struct sink *sink;
 	char *tag;
 	int verbose;
+	bool is_ascii;        /* bytes above 127 become '?', too */
 	enum log_level level; /* of the line being made */
 	struct buf head;      /* "Nov 22 00:34:58 host tag[pid]: " for `head_kind` */
 	int64_t head_s;
@@ -99,6 +100,7 @@ log_with_tag(struct log *l, const char *tag)
 	other->sink = l->sink;
 	set_tag(other, tag);
 	other->verbose = l->verbose;
+	other->is_ascii = l->is_ascii;
 	l->sink->n_handles++;
 	return other;
 }
@@ -147,6 +149,12 @@ void
 log_set_verbose(struct log *l, int verbose)
 {
 	l->verbose = verbose;
+}
+
+void
+log_set_ascii(struct log *l, bool is_ascii)
+{
+	l->is_ascii = is_ascii;
 }
 
 void
@@ -320,14 +328,14 @@ utf8_length(const unsigned char *p, size_t n)
 }
 
 static void
-make_printable(unsigned char *p, size_t n)
+make_printable(unsigned char *p, size_t n, bool is_ascii)
 {
 	for (size_t i = 0; i < n; i++) {
 		size_t len;
 
 		if (p[i] >= ' ' && p[i] < 0x7f)
 			continue;
-		len = p[i] < 0x80 ? 0 : utf8_length(p + i, n - i);
+		len = p[i] < 0x80 || is_ascii ? 0 : utf8_length(p + i, n - i);
 		if (len == 0)
 			p[i] = '?'; /* compat */
 		else
@@ -437,7 +445,8 @@ log_end(struct log *l)
 	struct str text = buf_view(&s->line);
 
 	if (text.n > 0)
-		make_printable((unsigned char *)s->line.p + s->line.start, text.n);
+		make_printable(
+		    (unsigned char *)s->line.p + s->line.start, text.n, l->is_ascii);
 	if (s->copy_fd >= 0 && l->level >= s->copy_level)
 		copy_line(l, text);
 	if (put_head(l) != RC_OK || buf_put(&s->pending, text) != RC_OK ||

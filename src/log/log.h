@@ -53,6 +53,9 @@ void log_debug(struct log *l, const char *fmt, ...) PRINTF(2, 3);
  * and so of all its handles. */
 void log_set_internal(struct log *l, bool is_internal);
 bool log_is_internal(const struct log *l);
+/* smtputf8_enable = no: bytes above 127 become '?', too. Of this handle, and of those
+ * that are made from it afterwards. */
+void log_set_ascii(struct log *l, bool is_ascii);
 void log_set_verbose(struct log *l, int verbose);
 int log_verbose(const struct log *l);
 

@@ -38,6 +38,9 @@ test_shape(void **state)
 	log_putf(l, ": %s", "removed");
 	log_end(l);
 	log_info(l, "bad\tbytes \xff\xc3\xbc \xed\xa0\x80 \xe2\x82");
+	log_set_ascii(l, true);
+	log_info(l, "ascii \xc3\xbc");
+	log_set_ascii(l, false);
 	log_debug(l, "not wanted");
 	log_fatal(l, "the end");
 	read_pipe(p[0], got, sizeof(got));
@@ -51,6 +54,7 @@ test_shape(void **state)
 	assert_non_null(strstr(got, want));
 	assert_non_null(strstr(got, "]: 3F2A: removed\n"));
 	assert_non_null(strstr(got, "]: bad?bytes ?\xc3\xbc ??? ??\n"));
+	assert_non_null(strstr(got, "]: ascii ??\n"));
 	assert_null(strstr(got, "not wanted"));
 	assert_non_null(strstr(got, "]: fatal: the end\n"));
 	log_free(&l);

@@ -117,7 +117,7 @@ read_value(const struct attr_request *r, struct str raw, struct smtp_client_attr
 	if (v.p == NULL)
 		return false;
 	/* It is ours alone, fresh from the arena. */
-	srv_neuter((char *)(uintptr_t)v.p, v.n);
+	srv_neuter(r->conf, (char *)(uintptr_t)v.p, v.n);
 	*shown = *to = v;
 	switch (kind) {
 	case KIND_NAME:

@@ -14,12 +14,13 @@
 #define XFORWARD_ATTRS "NAME ADDR PROTO HELO SOURCE PORT IDENT"
 
 void
-srv_neuter(char *text, size_t n)
+srv_neuter(const struct smtp_server_conf *conf, char *text, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		unsigned char c = (unsigned char)text[i];
 
-		if (c < ' ' || c == 127 || strchr(NEUTER, c) != NULL)
+		if (c < ' ' || c == 127 || strchr(NEUTER, c) != NULL ||
+		    (c > 127 && !conf->utf8_ok))
 			text[i] = '?';
 	}
 }
@@ -44,7 +45,7 @@ srv_set_helo(struct smtp_server *s, struct str name)
 	p = buf_room(&s->helo_text, name.n);
 	assert(p != NULL);
 	memcpy(p, name.p, name.n);
-	srv_neuter(p, name.n);
+	srv_neuter(s->conf, p, name.n);
 	buf_added(&s->helo_text, name.n);
 	s->helo = buf_view(&s->helo_text);
 }

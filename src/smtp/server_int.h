@@ -220,7 +220,7 @@ void srv_answer_forbidden(struct smtp_server *s, const struct smtp_answer *a);
 /* ---- server_hello.c ---- */
 void srv_set_helo(struct smtp_server *s, struct str name);
 /* What would make a name ambiguous where it is shown becomes "?". */
-void srv_neuter(char *text, size_t n);
+void srv_neuter(const struct smtp_server_conf *conf, char *text, size_t n);
 void srv_cmd_helo(struct smtp_server *s, struct str args);
 void srv_answer_helo(struct smtp_server *s);
 
