@@ -185,24 +185,13 @@ address(struct loose *l, size_t from, size_t to)
 	}
 }
 
-/* "@a,@b:" at `i`: its comma separates nothing. */
-static bool
-is_in_route(const struct loose *l, size_t from, size_t i)
-{
-	if (from >= i || !is(l, from, '@'))
-		return false;
-	while (i < l->n && !is(l, i, ':') && !is(l, i, '>'))
-		i++;
-	return i < l->n && is(l, i, ':');
-}
-
 /* compat: between < and > that are not the word's ends, nothing separates. */
 static bool
 separates(const struct loose *l, size_t from, size_t i)
 {
 	bool is_open = from > 0 && is(l, from - 1, '<');
 
-	return is(l, i, ';') || (is(l, i, ',') && !is_open && !is_in_route(l, from, i));
+	return is(l, i, ';') || (is(l, i, ',') && !is_open);
 }
 
 static void
@@ -327,6 +316,8 @@ addr_loose_read(struct str word, unsigned flags, struct arena *mem, struct str *
 	if (str_find(word, '\0') < word.n)
 		return RC_PERM;
 	*l = (struct loose){ .in = bare_word(word), .mem = mem };
+	if (str_starts(l->in, STR("<<"))) /* compat */
+		return RC_PERM;
 	/* A literal that is not closed gets its bracket: one byte for each "[". */
 	l->room = arena_get(mem, 2 * word.n + 1);
 	if (l->room == NULL)

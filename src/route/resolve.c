@@ -362,6 +362,21 @@ use_relocated(struct work *w)
 	return w->r.nexthop.p == NULL ? no_memory(w) : RC_OK;
 }
 
+/* compat: a source route in quotes is one all the same: "@a:b"@c is b@c. */
+static enum rc
+take_quoted_route(struct work *w, struct str *address)
+{
+	struct str internal, rest;
+
+	if (!str_starts(*address, STR("\"@")))
+		return RC_OK;
+	internal = addr_to_internal(*address, w->a->mem);
+	rest = route_strip(internal);
+	if (internal.p != NULL && rest.p != internal.p)
+		internal = *address = addr_to_external(rest, w->a->mem);
+	return internal.p == NULL ? no_memory(w) : RC_OK;
+}
+
 enum rc
 route_resolve(struct ask *a, const struct route_conf *c, struct str sender,
     struct str address, struct route *out, struct err *e)
@@ -378,7 +393,9 @@ route_resolve(struct ask *a, const struct route_conf *c, struct str sender,
 		return no_memory(&w);
 	if (sender.n > 0 && route_rewrite(c, sender, a->mem, &w.sender) != RC_OK)
 		return no_memory(&w);
-	rc = strip_own_domains(&w, full);
+	rc = take_quoted_route(&w, &full);
+	if (rc == RC_OK)
+		rc = strip_own_domains(&w, full);
 	if (rc != RC_OK)
 		return rc;
 	w.r.is_bad = w.r.is_bad || is_bad(&w);

@@ -11,9 +11,8 @@ route_has_operator(const struct route_conf *c, struct str local)
 	       (c->swap_bangpath && addr_find_bare(local, '!', false) != local.n);
 }
 
-/* @a,@b:user@c without the route. */
-static struct str
-strip_route(struct str s)
+struct str
+route_strip(struct str s)
 {
 	while (s.n > 0 && s.p[0] == '@') {
 		size_t at = addr_find_bare(s, ':', false);
@@ -49,7 +48,7 @@ enum rc
 route_rewrite(
     const struct route_conf *c, struct str address, struct arena *mem, struct str *out)
 {
-	struct str s = strip_route(address), domain;
+	struct str s = route_strip(address), domain;
 	size_t at;
 
 	if (str_is(s, "@"))

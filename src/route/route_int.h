@@ -2,6 +2,8 @@
 #define ROUTE_ROUTE_INT_H
 #include "route/route.h"
 
+/* @a,@b:user@c without the route. */
+struct str route_strip(struct str s);
 /* Whether a local part (external form) still has an @, %, ! that means a domain. */
 bool route_has_operator(const struct route_conf *c, struct str local);
 

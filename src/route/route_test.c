@@ -131,6 +131,8 @@ resolve(void **state)
 		{ "a@xrelay.test", "default|smtp|xrelay.test|a@xrelay.test" },
 		{ "a@Far.Test", "default|smtp|far.test|a@Far.Test" },
 		{ "a%far.test@mail.example.test", "default|smtp|far.test|a@far.test" },
+		{ "\"@r:b\"@relay.test", "relay|relay|relay.test|b@relay.test" },
+		{ "\"@r:b c\"@relay.test", "relay|relay|relay.test|\"b c\"@relay.test" },
 		{ "a%far.test@relay.test",
 		    "relay|relay|relay.test|a%far.test@relay.test|routed" },
 		{ "\"a@far.test\"@mail.example.test",

@@ -2,6 +2,7 @@
  * the replies mean is client_reply.c's. */
 #include "smtp/client_int.h"
 #include "addr/address.h"
+#include "smtp/orcpt.h"
 #include <stdio.h>
 
 uint32_t
@@ -87,25 +88,25 @@ static void
 send_rcpt(struct smtp_client *c, uint32_t index)
 {
 	const struct smtp_client_rcpt *r = &c->job->rcpts[index];
-	struct str type = STR("rfc822"), address = r->orig.n > 0 ? r->orig : r->address;
-	struct str x;
+	struct str orcpt = r->orcpt;
 	char notify[48];
 
 	if ((c->caps & SMTP_CAP_DSN) == 0) {
 		cl_sendf(c, "RCPT TO:<%.*s>\r\n", STR_ARG(r->address));
 		return;
 	}
-	if (r->orcpt.n > 0)
-		(void)str_cut(r->orcpt, ';', &type, &address);
-	x = addr_xtext_encode(address, c->fx_mem);
+	if (orcpt.n == 0)
+		orcpt = arena_printf(c->fx_mem, "rfc822;%.*s",
+		    STR_ARG(r->orig.n > 0 ? r->orig : r->address));
+	orcpt = smtp_orcpt_encode(orcpt, c->fx_mem);
 	format_notify(r->notify, notify);
 	/* RFC 3461 4.2 limits the parameter; one that got too long is worth less than the
 	 * mail. */
-	if (x.p == NULL || x.n > 1000)
+	if (orcpt.p == NULL || orcpt.n > 1000)
 		cl_sendf(c, "RCPT TO:<%.*s>%s\r\n", STR_ARG(r->address), notify);
 	else
-		cl_sendf(c, "RCPT TO:<%.*s> ORCPT=%.*s;%.*s%s\r\n", STR_ARG(r->address),
-		    STR_ARG(type), STR_ARG(x), notify);
+		cl_sendf(c, "RCPT TO:<%.*s> ORCPT=%.*s%s\r\n", STR_ARG(r->address),
+		    STR_ARG(orcpt), notify);
 }
 
 static void

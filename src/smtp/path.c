@@ -5,6 +5,7 @@
 #include "addr/domain.h"
 #include "addr/loose.h"
 #include "addr/net.h"
+#include "smtp/orcpt.h"
 #include <string.h>
 
 /* ---- the pieces ---- */
@@ -93,12 +94,14 @@ no_room(struct smtp_path_bad *bad)
 	return RC_TEMP;
 }
 
-/* compat: "site!user@" is user@site, and "user@" is `user` where that is allowed. */
+/* compat: "site!user@" is user@site, "a@b"@ is a@b, and "user@" is `user` where that is
+ * allowed. */
 static struct str
 without_empty_domain(struct str address, const struct smtp_path_conf *conf)
 {
 	struct str user = str_head(address, address.n > 0 ? address.n - 1 : 0);
-	bool has_operator = ((conf->operators & ADDR_BANG) != 0 &&
+	bool has_operator = str_find(user, '@') < user.n ||
+			    ((conf->operators & ADDR_BANG) != 0 &&
 				addr_find_bare(user, '!', false) < user.n) ||
 			    ((conf->operators & ADDR_PERCENT) != 0 &&
 				addr_find_bare(user, '%', false) < user.n);
@@ -107,6 +110,13 @@ without_empty_domain(struct str address, const struct smtp_path_conf *conf)
 	    (!conf->null_ok && !has_operator))
 		return address;
 	return user;
+}
+
+/* compat: "a@b" in quotes is a@b. */
+static struct str
+meant(struct str address, struct arena *mem)
+{
+	return addr_to_external(addr_to_internal(address, mem), mem);
 }
 
 /* What Postfix lets pass and src/addr does not, made
@@ -124,9 +134,9 @@ make_readable(struct str word, const struct smtp_path_conf *conf, unsigned flags
 	rc = addr_loose_read(word, flags, mem, &address);
 	if (rc == RC_TEMP)
 		return rc;
-	/* compat: "a@b" in quotes is a@b. */
-	address = addr_to_external(addr_to_internal(address, mem), mem);
-	address = without_empty_domain(address, conf);
+	address = meant(address, mem);
+	if (str_ends(address, STR("@")))
+		address = meant(without_empty_domain(address, conf), mem);
 	*out = rc == RC_PERM ? STR("<") : arena_printf(mem, "<%.*s>", STR_ARG(address));
 	return out->p == NULL ? RC_TEMP : RC_OK;
 }
@@ -198,10 +208,28 @@ check_meaning(
 	return domain_is_fine(r, domain) ? RC_OK : RC_PERM;
 }
 
-/* The address and, in *rest, the parameters behind it. */
+/* An address that means what it says is not kept as it was written. */
 static enum rc
-read_path(const struct path_request *r, struct arena *mem, struct str *address,
-    struct str *rest, struct smtp_path_bad *bad)
+keep_written(struct str word, struct str address, struct arena *mem, struct str *out)
+{
+	*out = STR("");
+	if (word.n == address.n + 2 && *word.p == '<' &&
+	    str_eq(str_head(str_from(word, 1), address.n), address) &&
+	    str_find(word, '%') == word.n && str_find(word, '!') == word.n &&
+	    str_find(word, '"') == word.n)
+		return RC_OK;
+	*out = arena_str(mem, word);
+	return out->p == NULL ? RC_TEMP : RC_OK;
+}
+
+struct path_found {
+	struct str address, written;
+	struct str rest; /* the parameters behind it */
+};
+
+static enum rc
+read_path(const struct path_request *r, struct arena *mem, struct path_found *out,
+    struct smtp_path_bad *bad)
 {
 	struct str in = skip_blanks(r->args), word, path_text;
 	struct addr_path path;
@@ -229,6 +257,8 @@ read_path(const struct path_request *r, struct arena *mem, struct str *address,
 	/* Something is glued to the path: "<a@b>SIZE=1". */
 	if (rc == RC_OK)
 		rc = path.rest.n > 0 ? RC_PERM : check_meaning(r, &path, mem);
+	if (rc == RC_OK)
+		rc = keep_written(word, path.external, mem, &out->written);
 	if (rc == RC_TEMP)
 		return no_room(bad);
 	/* A command could take it for an option. */
@@ -239,8 +269,8 @@ read_path(const struct path_request *r, struct arena *mem, struct str *address,
 		bad->text = word;
 		return RC_PERM;
 	}
-	*address = path.external;
-	*rest = skip_blanks(str_from(in, word.n));
+	out->address = path.external;
+	out->rest = skip_blanks(str_from(in, word.n));
 	return RC_OK;
 }
 
@@ -259,37 +289,10 @@ parameter(struct str word, struct str key, struct str *value)
 static enum rc
 unsupported(struct str word, struct arena *mem, struct smtp_path_bad *bad)
 {
-	struct str s = arena_printf(mem, "555 5.5.4 Unsupported option: %.*s",
-	    (int)(word.n < 400 ? word.n : 400), word.p); /* compat */
+	struct str s = arena_printf(
+	    mem, "555 5.5.4 Unsupported option: %.*s", STR_ARG(word)); /* compat */
 
 	return s.p == NULL ? no_room(bad) : refuse(bad, s);
-}
-
-/* xtext as Postfix takes it: everything that is not "+" stands for itself. RC_PERM: a
- * broken code, or one for a control character: it could end up in a header. */
-static enum rc
-decode(struct str in, struct arena *mem, struct str *out)
-{
-	char *p = arena_get(mem, in.n + 1);
-	size_t n = 0;
-
-	if (p == NULL)
-		return RC_TEMP;
-	for (size_t i = 0; i < in.n; i++) {
-		uint64_t c = (unsigned char)in.p[i];
-
-		if (c == '+') {
-			if (in.n - i < 3 ||
-			    str_hex64((struct str){ in.p + i + 1, 2 }, &c) != RC_OK)
-				return RC_PERM;
-			i += 2;
-		}
-		if (c < ' ' || c == 127)
-			return RC_PERM;
-		p[n++] = (char)c;
-	}
-	*out = (struct str){ p, n };
-	return RC_OK;
 }
 
 /* ---- MAIL ---- */
@@ -331,7 +334,7 @@ mail_envid(struct str v, struct arena *mem, struct smtp_mail_args *out,
 	enum rc rc = RC_PERM;
 
 	if (out->envid.n == 0 && v.n > 0 && v.n <= 100) /* RFC 3461 4.4 */
-		rc = decode(v, mem, &out->envid);
+		rc = smtp_xtext_decode(v, mem, &out->envid);
 	if (rc == RC_TEMP)
 		return no_room(bad);
 	for (size_t i = 0; rc == RC_OK && i < out->envid.n; i++)
@@ -431,13 +434,16 @@ smtp_path_mail(struct str args, const struct smtp_path_conf *conf, struct arena 
 		.syntax = STR("501 5.5.4 Syntax: MAIL FROM:<address>"), /* compat */
 		.bad_address = STR("501 5.1.7 Bad sender address syntax") };
 	struct smtp_mail_args mail = { 0 };
-	struct str rest, word;
+	struct path_found found = { 0 };
+	struct str word;
 	enum rc rc;
 
 	*bad = (struct smtp_path_bad){ .text = STR("") };
-	rc = read_path(&r, mem, &mail.address, &rest, bad);
+	rc = read_path(&r, mem, &found, bad);
+	mail.address = found.address;
+	mail.written = found.written;
 
-	while (rc == RC_OK && smtp_path_word(&rest, &word))
+	while (rc == RC_OK && smtp_path_word(&found.rest, &word))
 		rc = mail_parameter(word, conf, mem, &mail, bad);
 	if (rc == RC_OK && mail.verp.n > 0 && mail.address.n == 0)
 		rc = refuse(bad,
@@ -498,22 +504,16 @@ static enum rc
 rcpt_orcpt(struct str v, struct arena *mem, struct smtp_rcpt_args *out,
     struct smtp_path_bad *bad)
 {
-	struct str type, xtext, text;
 	enum rc rc = RC_PERM;
 
-	if (out->orcpt.n == 0 && v.n <= 500 && str_cut(v, ';', &type, &xtext) &&
-	    type.n > 0)
-		rc = decode(xtext, mem, &text);
+	if (out->orcpt.n == 0 && v.n <= 500) /* RFC 3461 4.2 */
+		rc = smtp_orcpt_decode(v, mem, &out->orcpt);
 	if (rc == RC_TEMP)
 		return no_room(bad);
-	for (size_t i = 0; rc == RC_OK && i < type.n; i++)
-		if (type.p[i] <= ' ' || type.p[i] > '~')
-			rc = RC_PERM;
 	if (rc != RC_OK)
 		return refuse(
 		    bad, STR("501 5.5.4 Error: Bad ORCPT parameter syntax")); /* compat */
-	out->orcpt = arena_printf(mem, "%.*s;%.*s", STR_ARG(type), STR_ARG(text));
-	return out->orcpt.p == NULL ? no_room(bad) : RC_OK;
+	return RC_OK;
 }
 
 static enum rc
@@ -543,13 +543,16 @@ smtp_path_rcpt(struct str args, const struct smtp_path_conf *conf, struct arena 
 		.syntax = STR("501 5.5.4 Syntax: RCPT TO:<address>"), /* compat */
 		.bad_address = STR("501 5.1.3 Bad recipient address syntax") };
 	struct smtp_rcpt_args rcpt = { 0 };
-	struct str rest, word;
+	struct path_found found = { 0 };
+	struct str word;
 	enum rc rc;
 
 	*bad = (struct smtp_path_bad){ .text = STR("") };
-	rc = read_path(&r, mem, &rcpt.address, &rest, bad);
+	rc = read_path(&r, mem, &found, bad);
+	rcpt.address = found.address;
+	rcpt.written = found.written;
 
-	while (rc == RC_OK && smtp_path_word(&rest, &word))
+	while (rc == RC_OK && smtp_path_word(&found.rest, &word))
 		rc = rcpt_parameter(word, conf, mem, &rcpt, bad);
 	if (rc == RC_OK)
 		*out = rcpt;
@@ -571,14 +574,13 @@ smtp_path_vrfy(
 	struct str word;
 	enum rc rc;
 
-	arg = str_trim(arg);
-	if (first_word(arg, &word) != RC_OK || word.n < arg.n)
-		return RC_PERM;
-	rc = make_readable(word, conf, 0, mem, &word);
+	rc = make_readable(str_trim(arg), conf, 0, mem, &word);
 	if (rc == RC_OK)
 		rc = addr_path_parse(word, ADDR_UTF8_OK, mem, &path, NULL);
 	if (rc == RC_OK)
 		rc = path.rest.n > 0 ? RC_PERM : check_meaning(&r, &path, mem);
+	if (rc == RC_OK && !conf->minus_ok && str_starts(path.external, STR("-")))
+		rc = RC_PERM;
 	if (rc == RC_OK)
 		*out = path.external;
 	return rc;

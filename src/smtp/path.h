@@ -15,6 +15,8 @@ enum smtp_body { SMTP_BODY_NONE, SMTP_BODY_7BIT, SMTP_BODY_8BITMIME };
 
 struct smtp_mail_args {
 	struct str address; /* external form without <> and source route; empty for <> */
+	struct str written; /* as it came, when that is no plain "<local@domain>", or
+			     * somebody has to look at what it means; else empty */
 	struct str envid;   /* decoded xtext; empty: none */
 	int64_t size_bytes; /* SIZE; 0: not said */
 	enum smtp_ret ret;
@@ -27,6 +29,7 @@ struct smtp_mail_args {
 
 struct smtp_rcpt_args {
 	struct str address; /* external form without <> and source route */
+	struct str written; /* likewise */
 	struct str orcpt;   /* "rfc822;user@host", decoded; empty: none */
 	unsigned notify;    /* bits of enum smtp_notify; 0: not said */
 };
@@ -64,7 +67,7 @@ MUST_USE enum rc smtp_path_mail(struct str args, const struct smtp_path_conf *co
 MUST_USE enum rc smtp_path_rcpt(struct str args, const struct smtp_path_conf *conf,
     struct arena *mem, struct smtp_rcpt_args *out, struct smtp_path_bad *bad);
 
-/* The address of VRFY, which may stand without <>. RC_PERM: not one address. */
+/* The address of VRFY: all that stands there. RC_PERM: not one address. */
 MUST_USE enum rc smtp_path_vrfy(struct str arg, const struct smtp_path_conf *conf,
     struct arena *mem, struct str *out);
 

@@ -111,16 +111,31 @@ static const struct path_case rcpt_cases[] = {
 	{ "TO:<a@b> ORCPT=rfc822;a=b+0Ac",
 	    "501 5.5.4 Error: Bad ORCPT parameter syntax" },
 	{ "TO:<a@b> ORCPT=rfc822;a=b+2Cc", "<a@b> orcpt=rfc822;a=b,c" },
-	{ "TO:<a@b> ORCPT=utf-8;+C3+A4@b", "<a@b> orcpt=utf-8;\xc3\xa4@b" },
-	{ "TO:<a@b> ORCPT=utf-8;\xc3\xa4\\x{e4}@b",
-	    "<a@b> orcpt=utf-8;\xc3\xa4\\x{e4}@b" },
+	{ "TO:<a@b> ORCPT=utf-8;+C3+A4@b", "<a@b> orcpt=utf-8;+C3+A4@b" },
+	{ "TO:<a@b> ORCPT=utf-8;\xc3\xa4\\x{e4}\\x@b",
+	    "<a@b> orcpt=utf-8;\xc3\xa4\xc3\xa4\\x@b" },
+	{ "TO:<a@b> ORCPT=utf-8;\\x{00041}\\x{1F600}",
+	    "<a@b> orcpt=utf-8;A\xf0\x9f\x98\x80" },
+	{ "TO:<a@b> ORCPT=utf-8;\\x{e4", "501 5.5.4 Error: Bad ORCPT parameter syntax" },
+	{ "TO:<a@b> ORCPT=utf-8;\\x{zz}", "501 5.5.4 Error: Bad ORCPT parameter syntax" },
+	{ "TO:<a@b> ORCPT=utf-8;\\x{110000}",
+	    "501 5.5.4 Error: Bad ORCPT parameter syntax" },
+	{ "TO:<a@b> ORCPT=utf-8;\\x{d800}",
+	    "501 5.5.4 Error: Bad ORCPT parameter syntax" },
+	{ "TO:<a@b> ORCPT=utf-8;\\x{}", "501 5.5.4 Error: Bad ORCPT parameter syntax" },
+	{ "TO:<a@b> ORCPT=utf-8;\\x{a}", "501 5.5.4 Error: Bad ORCPT parameter syntax" },
+	{ "TO:<a%b@c.test>", "<a%b@c.test> written=<a%b@c.test>" },
+	{ "TO:<\"a\"@c.test>", "<a@c.test> written=<\"a\"@c.test>" },
+	{ "TO:a@c.test.", "<a@c.test> written=a@c.test." },
+	{ "TO:<\"a@b\"@>", "<a@b> written=<\"a@b\"@>" },
+	{ "TO:<<<a@c.test>>>", "501 5.1.3 Bad recipient address syntax" },
 	{ "TO:<-a@b.test>", "501 5.1.3 Bad recipient address syntax" },
 	{ "", "501 5.5.4 Syntax: RCPT TO:<address>" },
 	{ "TO:", "501 5.5.4 Syntax: RCPT TO:<address>" },
 	{ "FROM:<a>", "501 5.5.4 Syntax: RCPT TO:<address>" },
 	{ "TO:<>", "501 5.1.3 Bad recipient address syntax" },
 	{ "TO:<a", "501 5.1.3 Bad recipient address syntax" },
-	{ "TO:<a@b@c.test>", "<\"a@b\"@c.test>" },
+	{ "TO:<a@b@c.test>", "<\"a@b\"@c.test> written=<a@b@c.test>" },
 	{ "TO:<a@b> FOO", "555 5.5.4 Unsupported option: FOO" },
 	{ "TO:<a@b> NOTIFY=", "501 5.5.4 Error: Bad NOTIFY parameter syntax" },
 	{ "TO:<a@b> NOTIFY=NEVER,SUCCESS",
@@ -169,6 +184,9 @@ show_rcpt(const struct smtp_rcpt_args *r, char *got, size_t size)
 {
 	size_t n = (size_t)snprintf(got, size, "<%.*s>", STR_ARG(r->address));
 
+	if (r->written.n > 0)
+		n += (size_t)snprintf(
+		    got + n, size - n, " written=%.*s", STR_ARG(r->written));
 	if (r->orcpt.n > 0)
 		n +=
 		    (size_t)snprintf(got + n, size - n, " orcpt=%.*s", STR_ARG(r->orcpt));

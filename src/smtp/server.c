@@ -185,7 +185,7 @@ smtp_server_next(struct smtp_server *s, struct smtp_fx *out)
 	*out = (struct smtp_fx){ .type = fx->type, .level = fx->level, .data = fx->view };
 	if (fx->view.p == NULL)
 		out->data.p = buf_view(&s->text).p + fx->at;
-	if (fx->type == SMTP_FX_CHECK_RCPT)
+	if (fx->type == SMTP_FX_CHECK_RCPT || fx->type == SMTP_FX_CHECK_VRFY)
 		out->rcpt = &s->tx.rcpt;
 	return true;
 }

@@ -171,7 +171,7 @@ struct smtp_fx {
 	enum smtp_log_level level;
 	struct str data; /* valid until the next push; SMTP_FX_STORE views the
 			  * input of the last recv */
-	const struct smtp_rcpt_args *rcpt; /* CHECK_RCPT only; likewise */
+	const struct smtp_rcpt_args *rcpt; /* CHECK_RCPT, CHECK_VRFY; likewise */
 };
 
 /* The answer to a question.
@@ -186,7 +186,9 @@ struct smtp_answer {
 	struct str queue_id;
 	struct str log_verb;
 	bool log_quiet;
-	bool hangs_up;                           /* no reply at all: the session ends */
+	bool hangs_up;      /* no reply at all: the session ends */
+	bool is_no_address; /* MAIL, RCPT, VRFY: what `written` means cannot be one; the
+			     * session has the words for it */
 	const struct smtp_client_id *client;     /* XCLIENT only; both are copied */
 	const struct smtp_client_rights *rights; /* XCLIENT only */
 };

@@ -54,6 +54,9 @@ path_conf(const struct smtp_server *s)
 	};
 }
 
+static const char bad_sender[] = "501 5.1.7 Bad sender address syntax",
+		  bad_recipient[] = "501 5.1.3 Bad recipient address syntax";
+
 static void
 bad_path(struct smtp_server *s, const struct smtp_path_bad *bad)
 {
@@ -264,7 +267,7 @@ cmd_vrfy(struct smtp_server *s, struct str args)
 		srv_refuse(s, SMTP_TROUBLE_POLICY, "502 5.5.1 VRFY command is disabled");
 		return;
 	}
-	if (args.n == 0) {
+	if (args.n == 0 || (has_utf8(s) && str_iis(args, "SMTPUTF8"))) {
 		srv_fail(s, s->conf->utf8_ok ? "501 5.5.4 Syntax: VRFY address [SMTPUTF8]"
 					     : "501 5.5.4 Syntax: VRFY address");
 		return;
@@ -274,14 +277,13 @@ cmd_vrfy(struct smtp_server *s, struct str args)
 	conf.utf8_ok = s->is_smtputf8;
 	if (smtp_path_vrfy(args, &conf, s->scratch, &address) != RC_OK) {
 		bad_path(s, &(struct smtp_path_bad){
-				.reply = STR("501 5.1.3 Bad recipient address syntax"),
-				.text = args });
+				.reply = str_c(bad_recipient), .text = args });
 		return;
 	}
 	if (refuse_utf8(s, address, s->is_smtputf8))
 		return;
 	s->tx.rcpt = (struct smtp_rcpt_args){ .address = address,
-		.orcpt = arena_str(s->scratch, args) };
+		.written = arena_str(s->scratch, args) };
 	s->tx.has_rcpt = true;
 	srv_ask(s, SMTP_FX_CHECK_VRFY, address);
 }
@@ -292,7 +294,7 @@ answer_vrfy(struct smtp_server *s, const struct smtp_answer *a)
 	if (a->reply.n > 0)
 		srv_reply(s, a->reply);
 	else
-		srv_replyf(s, "252 2.0.0 %.*s", STR_ARG(s->tx.rcpt.orcpt));
+		srv_replyf(s, "252 2.0.0 %.*s", STR_ARG(s->tx.rcpt.written));
 	srv_done(s, true);
 }
 
@@ -443,6 +445,19 @@ log_refusal(struct smtp_server *s, const struct smtp_answer *a, struct str no)
 		srv_log_what(s, a->log_verb.n > 0 ? a->log_verb : STR("reject"), no);
 }
 
+/* compat: what it means is no address. */
+static void
+refuse_meaning(struct smtp_server *s)
+{
+	bool is_mail = s->asked == SMTP_FX_CHECK_MAIL;
+	struct smtp_path_bad bad = { .reply = str_c(is_mail ? bad_sender : bad_recipient),
+		.text = is_mail ? s->tx.mail.written : s->tx.rcpt.written };
+
+	bad_path(s, &bad);
+	if (is_mail)
+		srv_reset(s, true);
+}
+
 static void
 refused(struct smtp_server *s, const struct smtp_answer *a)
 {
@@ -475,7 +490,9 @@ answer_mail(struct smtp_server *s, const struct smtp_answer *a)
 void
 srv_answer_command(struct smtp_server *s, const struct smtp_answer *a)
 {
-	if (a->rc != RC_OK)
+	if (a->is_no_address)
+		refuse_meaning(s);
+	else if (a->rc != RC_OK)
 		refused(s, a);
 	else if (s->asked == SMTP_FX_CHECK_HELO)
 		srv_answer_helo(s);

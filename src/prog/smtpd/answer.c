@@ -148,6 +148,8 @@ check_mail(struct conn *c)
 		answer_trouble(c, &e);
 		return;
 	}
+	if (v.mail->written.n > 0)
+		c->question->odd = v.mail->address;
 	add_early(c, ACCESS_SENDER);
 	c->question->asks_rewrite = true;
 	checks_run(c, mail_permitted);
@@ -206,8 +208,16 @@ rcpt_permitted(struct conn *c)
 }
 
 static void
+look_at_recipient(struct conn *c)
+{
+	if (c->question->fx.rcpt->written.n > 0)
+		c->question->odd = c->question->fx.rcpt->address;
+}
+
+static void
 check_rcpt(struct conn *c)
 {
+	look_at_recipient(c);
 	/* compat: everybody must be able to write to him. */
 	if (!str_iis(c->question->fx.rcpt->address, "postmaster")) {
 		add_delayed(c, ACCESS_CLIENT);
@@ -221,6 +231,7 @@ check_rcpt(struct conn *c)
 static void
 check_vrfy(struct conn *c)
 {
+	look_at_recipient(c);
 	add_delayed(c, ACCESS_CLIENT);
 	add_delayed(c, ACCESS_HELO);
 	add_stage(c, ACCESS_RECIPIENT);

@@ -5,6 +5,7 @@
 #include "log/log.h"
 #include "net/endpoint.h"
 #include "prog/smtpd/smtpd.h"
+#include "route/route.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -196,6 +197,24 @@ run_rewrite(struct conn *c, struct ask *a, const struct access_request *q)
 	return rc == RC_MORE ? rc : RC_OK;
 }
 
+/* compat: whether an address is one at all depends on which domains are ours. Trouble
+ * with that is for the restrictions to find. */
+static enum rc
+run_meaning(struct conn *c, struct ask *a)
+{
+	struct question *qu = c->question;
+	struct route r;
+	enum rc rc;
+
+	qu->is_no_address = false;
+	if (qu->odd.n == 0)
+		return RC_OK;
+	rc = route_resolve(
+	    a, decide_route(c->service->decide), STR(""), qu->odd, &r, NULL);
+	qu->is_no_address = rc == RC_OK && r.is_bad;
+	return rc == RC_MORE ? rc : RC_OK;
+}
+
 /* Runs the stages one after the other, up to the first refusal. Only asks: it runs again
  * when an answer had to be fetched. */
 static enum rc
@@ -211,6 +230,10 @@ run_stages(void *arg, struct ask *a)
 		state = state_before(c, qu->stages[0]);
 	qu->reply = STR("");
 	qu->n_done = 0;
+	if (run_meaning(c, a) != RC_OK)
+		return RC_MORE;
+	if (qu->is_no_address)
+		return RC_PERM;
 	for (unsigned i = 0; i < qu->n_stages; i++) {
 		struct access_verdict v = { 0 };
 		enum rc rc = access_run(
@@ -284,6 +307,10 @@ conclude(struct conn *c, enum rc rc)
 		qu->reply = STR("451 4.3.0 Error: queue file write error");
 		rc = RC_TEMP;
 	}
+	if (qu->is_no_address) {
+		conn_answer(c, &(struct smtp_answer){ .rc = rc, .is_no_address = true });
+		return;
+	}
 	if (rc != RC_OK) {
 		refused(c);
 		return;
@@ -302,7 +329,8 @@ checks_run(struct conn *c, void (*permitted)(struct conn *c))
 	struct question *qu = c->question;
 
 	qu->permitted = permitted;
-	if (qu->n_stages == 0 && (!qu->asks_rewrite || c->is_known_local))
+	if (qu->n_stages == 0 && qu->odd.n == 0 &&
+	    (!qu->asks_rewrite || c->is_known_local))
 		permitted(c);
 	else
 		conn_decide(c, run_stages, conclude);

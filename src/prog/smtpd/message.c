@@ -1,11 +1,13 @@
 /* The message that a session is taking in: recipients here, content in agent/ingest. */
 #include "base/arena.h"
+#include "log/log.h"
 #include "prog/smtpd/smtpd.h"
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define ORCPT_MAX       1000                       /* of a recipient as it was written */
 #define MESSAGE_MEM_MAX ((size_t)64 * 1024 * 1024) /* of a whole envelope */
 
 void
@@ -158,6 +160,33 @@ message_add(struct conn *c, const struct smtp_rcpt_args *rcpt, struct err *e)
 	return rc == RC_OK ? message_note(c, rcpt, e) : rc;
 }
 
+static bool
+has_controls(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] < ' ' || s.p[i] == 127)
+			return true;
+	return false;
+}
+
+/* compat: what the recipient is called in reports to come is what the client wrote, when
+ * it said no ORCPT. */
+static struct str
+orcpt_of(const struct conn *c, const struct smtp_rcpt_args *rcpt, struct arena *mem)
+{
+	struct str s = str_trim(rcpt->written);
+
+	if (str_starts(s, STR("<")) && str_ends(s, STR(">")))
+		s = str_head(str_from(s, 1), s.n - 2);
+	while (s.n > 0 && ascii_isspace(s.p[s.n - 1]))
+		s = str_head(s, s.n - 1);
+	/* A filter was told what we read; it must not hear more when it is told again. */
+	if (rcpt->orcpt.n > 0 || s.n == 0 || s.n > ORCPT_MAX || c->service->has_filter ||
+	    str_eq(s, rcpt->address) || has_controls(s))
+		return arena_str(mem, rcpt->orcpt);
+	return arena_printf(mem, "rfc822;%.*s", STR_ARG(s));
+}
+
 enum rc
 message_note(struct conn *c, const struct smtp_rcpt_args *rcpt, struct err *e)
 {
@@ -170,7 +199,7 @@ message_note(struct conn *c, const struct smtp_rcpt_args *rcpt, struct err *e)
 	}
 	r = &m->rcpts[m->n_rcpts];
 	*r = (struct ingest_rcpt){ .address = arena_str(m->mem, rcpt->address),
-		.orcpt = arena_str(m->mem, rcpt->orcpt),
+		.orcpt = orcpt_of(c, rcpt, m->mem),
 		.notify = (uint8_t)rcpt->notify };
 	if (r->address.p == NULL || r->orcpt.p == NULL)
 		return err_set(e, RC_TEMP, "4.3.1 Insufficient system storage");
@@ -247,6 +276,11 @@ message_begin(struct conn *c)
 		fill_forwarded(m, v.xforward);
 	else if (c->more != NULL && c->more->login.n > 0 && str_is(v.proto, "ESMTP"))
 		name_login(m);
+	if (v.mail->has_auth && v.mail->auth.n == 0)
+		log_warn(c->service->ingest.cleanup_log, /* compat */
+		    "%.*s: spurious null attribute value for \"sasl_sender\" -- "
+		    "ignored",
+		    STR_ARG(v.queue_id));
 	ingest_on_room(m->ingest, on_room, c);
 	ingest_begin(
 	    m->ingest, &m->client, m->n_rcpts == 1 ? m->rcpts[0].address : STR(""));

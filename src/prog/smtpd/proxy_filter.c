@@ -10,6 +10,7 @@
 #include "log/log.h"
 #include "os/clock.h"
 #include "prog/smtpd/filter_int.h"
+#include "smtp/orcpt.h"
 #include <stdio.h>
 
 #define LINE_MEM ((size_t)64 * 1024) /* of one line to the filter, or of our header */
@@ -81,16 +82,16 @@ filter_rcpt_line(const struct smtp_rcpt_args *r, struct arena *mem)
 	static const char *const names[] = { "NEVER", "SUCCESS", "FAILURE", "DELAY" };
 	static const unsigned bits[] = { SMTP_NOTIFY_NEVER, SMTP_NOTIFY_SUCCESS,
 		SMTP_NOTIFY_FAILURE, SMTP_NOTIFY_DELAY };
-	struct str type, address, line;
+	struct str line;
 
 	line = arena_printf(mem, "RCPT TO:<%.*s>", STR_ARG(r->address));
 	for (size_t i = 0, n = 0; i < ARRAY_LEN(bits); i++)
 		if ((r->notify & bits[i]) != 0)
 			line = arena_printf(mem, "%.*s%s%s", STR_ARG(line),
 			    n++ == 0 ? " NOTIFY=" : ",", names[i]);
-	if (str_cut(r->orcpt, ';', &type, &address))
-		line = arena_printf(mem, "%.*s ORCPT=%.*s;%.*s", STR_ARG(line),
-		    STR_ARG(type), STR_ARG(addr_xtext_encode(address, mem)));
+	if (r->orcpt.n > 0)
+		line = arena_printf(mem, "%.*s ORCPT=%.*s", STR_ARG(line),
+		    STR_ARG(smtp_orcpt_encode(r->orcpt, mem)));
 	return line;
 }
 

@@ -145,7 +145,9 @@ struct question {
 	/* Restrictions: the stages that are run, and what they said. */
 	enum access_stage stages[CONN_STAGES_MAX];
 	unsigned n_stages, n_done;
-	bool asks_rewrite; /* MAIL: local_header_rewrite_clients, too */
+	struct str odd;     /* an address: whether what it means can be one; else empty */
+	bool is_no_address; /* ... it cannot */
+	bool asks_rewrite;  /* MAIL: local_header_rewrite_clients, too */
 	enum rc rewrite;
 	void (*permitted)(struct conn *c);
 	enum rates_event counted; /* what anvil was asked about */
