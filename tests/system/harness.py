@@ -241,6 +241,11 @@ class Instance:
                     found.append(int(p.name))
         return found
 
+    def wait_idle(self):
+        """Everybody has read what master sent, and has nothing to do."""
+        for pid in [self.master_pid(), *self.pids()]:
+            wait_for(f"process {pid} to sleep", lambda: process_status(pid, "State")[0] == "S")
+
     def kill(self, sig=signal.SIGKILL, role=None):
         """Their numbers; after SIGKILL they are gone: what they had open is closed."""
         pids = self.pids(role)

@@ -3,7 +3,7 @@ import os, subprocess, time
 
 import pytest
 
-from harness import BIN, Instance, wait_for
+from harness import BIN, Instance, is_running, wait_for
 
 DOMAINS = "relay_domains = {type}:{dir}/etc/domains\nsmtpd_relay_restrictions = reject_unauth_destination\n"
 ON = f"map_auto_rebuild = yes\ncommand_directory = {BIN}\n"
@@ -133,8 +133,10 @@ def test_command_that_is_missing_is_reported_once(tmp_path):
 def test_it_ends_with_the_server(tmp_path):
     with place(tmp_path, ON) as mta:
         pid = mta.master_pid()
-        children = subprocess.run(["pgrep", "-P", str(pid), "-x", "master"], capture_output=True, text=True).stdout.split()
-        assert len(children) == 1
+
+        def children():
+            return subprocess.run(["pgrep", "-P", str(pid), "-x", "master"], capture_output=True, text=True).stdout.split()
+        first, = wait_for("only it is still called master", lambda: (lambda c: c if len(c) == 1 else None)(children()))
         mta.reload()
-        wait_for("another one", lambda: not os.path.exists(f"/proc/{children[0]}"))
-    assert not os.path.exists(f"/proc/{pid}")
+        wait_for("another one", lambda: not is_running(first))
+    assert not is_running(pid)

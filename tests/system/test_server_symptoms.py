@@ -3,7 +3,7 @@ played in tests/scenario/smtp_server; smuggling has test_smuggling.py, the proxy
 import re
 
 import pytest
-from harness import Client, Sink, wait_for
+from harness import Client, Sink, process_memory, wait_for
 
 BIG = 64 << 20
 
@@ -29,7 +29,7 @@ def is_fresh(c):
 
 
 def resident(mta, role="smtpd"):
-    return sum(int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{p}/status").read())[1]) << 10 for p in mta.pids(role))
+    return sum(process_memory(p, "VmRSS") for p in mta.pids(role))
 
 
 @pytest.mark.parametrize("end", ["rejected content", "failed BDAT", "RSET", "rejected BDAT", "VRFY with UTF-8"])
@@ -109,7 +109,7 @@ def test_a_chunk_is_read_into_memory(strict):
                 c.raw(b"x" * 65536)
                 assert resident(strict) - before < BIG // 4
             assert c.reply()[0] == "5"
-        except ConnectionError:
+        except (ConnectionError, EOFError):
             pass
     with strict.client() as c:
         c.expect("NOOP", 250)
@@ -160,7 +160,7 @@ def test_replies_pile_up_for_a_client_that_never_reads(instance):
         c.hello()
         before = resident(m)
         c.s.settimeout(0.5)
-        with pytest.raises(TimeoutError):  # twice as much would come back
+        with pytest.raises((TimeoutError, ConnectionError)):  # twice as much would come back
             for _ in range(600):
                 c.raw("RSET\r\n" * 11000)
         assert resident(m) - before < BIG
@@ -233,4 +233,4 @@ def test_content_fills_the_memory(instance, tmp_path, shape):
 
 
 def high_water(pid):
-    return int(re.search(r"VmHWM:\s+(\d+)", open(f"/proc/{pid}/status").read())[1]) << 10
+    return process_memory(pid, "VmHWM")

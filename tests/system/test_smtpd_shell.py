@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import ROOT, Instance, Sink, wait_for
+from harness import PATIENCE, ROOT, Instance, Sink, open_files, process_memory, wait_for
 from table_peers import TcpTable
 
 BRACES = str.maketrans({"{": "{{", "}": "}}"})
@@ -93,17 +93,16 @@ def test_clients_wait_for_remote_lists_alone(tmp_path):
     go = threading.Event()
 
     def slow(key):
-        go.wait(30)
+        go.wait(2 * PATIENCE)
         return "yes"
 
     with TcpTable({"127.0.0.1": slow, "127.0.0.2": "dsn, size"}) as t:
         with mta_with(tmp_path, f"smtpd_discard_ehlo_keyword_address_maps = {t.spec}\nsmtpd_peername_lookup = no\n") as mta:
-            import socket
-            with socket.create_connection(("127.0.0.1", mta.port), 20) as waits:
+            with socket.create_connection(("127.0.0.1", mta.port), PATIENCE) as waits:
                 waits.settimeout(0.5)
                 with pytest.raises(TimeoutError):
                     waits.recv(100)
-                with socket.create_connection(("127.0.0.1", mta.port), 20, source_address=("127.0.0.2", 0)) as other:
+                with socket.create_connection(("127.0.0.1", mta.port), PATIENCE, source_address=("127.0.0.2", 0)) as other:
                     f = other.makefile("rb")
                     assert f.readline().startswith(b"220 ")
                     other.sendall(b"EHLO x\r\n")
@@ -112,7 +111,7 @@ def test_clients_wait_for_remote_lists_alone(tmp_path):
                         keywords.append(f.readline())
                     assert not any(b"DSN" in k or b"SIZE" in k for k in keywords) and any(b"PIPELINING" in k for k in keywords)
                 go.set()
-                waits.settimeout(20)
+                waits.settimeout(PATIENCE)
                 assert waits.recv(100).startswith(b"220 ")
         mta.wait_log(r"discarding EHLO keywords: ")
 
@@ -123,7 +122,7 @@ def test_footers_from_a_remote_table_keep_the_order_of_replies(tmp_path):
     go = threading.Event()
 
     def slow(key):
-        go.wait(30)
+        go.wait(2 * PATIENCE)
         return "ask $client_address about <$sender>\\nor not"
 
     key = "554 5.5.1 Error: no valid recipients"
@@ -136,7 +135,7 @@ def test_footers_from_a_remote_table_keep_the_order_of_replies(tmp_path):
                 with pytest.raises(TimeoutError):
                     c.reply()
                 go.set()
-                c.s.settimeout(20)
+                c.s.settimeout(PATIENCE)
                 assert c.reply() == "503-5.5.1 Error: need MAIL command\n503-5.5.1 ask 127.0.0.1 about <>\n503 5.5.1 or not"
                 assert c.reply().startswith("250 ")
                 assert c.cmd("FOO") == "500 5.5.2 Error: command not recognized; plain"
@@ -146,7 +145,7 @@ def test_a_client_that_leaves_while_its_footer_is_looked_up(tmp_path):
     go = threading.Event()
 
     def slow(key):
-        go.wait(30)
+        go.wait(2 * PATIENCE)
         return "x"
 
     with TcpTable({"500 5.5.2 Error: command not recognized": slow}) as t:
@@ -254,7 +253,7 @@ def test_headers_and_copies_of_many_recipients_cost_little(tmp_path):
 
 def memory(pids):
     """Bytes that these processes have taken at most."""
-    return sum(int(re.search(r"VmHWM:\s*(\d+)", Path(f"/proc/{p}/status").read_text())[1]) for p in pids) * 1024
+    return sum(process_memory(p, "VmHWM") for p in pids)
 
 
 def test_a_refused_name_stays_refused_behind_a_recipient(tmp_path):
@@ -320,11 +319,7 @@ def break_channels(pid):
 
 
 def sockets_of(pid):
-    found = set()
-    for fd in Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
-            found.add(os.readlink(fd))
-    return {name for name in found if name.startswith("socket:")}
+    return {name for name in open_files(pid).values() if name.startswith("socket:")}
 
 
 def need(role):
