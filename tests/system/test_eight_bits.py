@@ -20,7 +20,7 @@ def send(m, rcpt, message, reply="250"):
 
 def test_a_large_message_and_the_next_one_on_the_same_connection(instance):
     with Sink(keywords=("PIPELINING", "SIZE 50000000")) as sink:
-        m = instance(sink_port=sink.port).start()
+        m = instance("smtp_connection_cache_time_limit = 1h\nsmtp_connection_reuse_time_limit = 1h\n", sink_port=sink.port).start()
         for text in (LINES, "klein: ü\r\n"):
             send(m, "x@relay.test", HEAD + text)
             got = sink.wait(1 if text is LINES else 2)[-1]

@@ -45,7 +45,7 @@ def test_sendmail_in_smtp_out(mta):
     mta.cmd("sendmail", "-f", "me@example.test", "x@relay.test", input="To: x@relay.test\nSubject: local\n\nfrom a program\n")
     m = mta.sink.wait(1)[0]
     assert b"from a program\r\n" in m["data"] and m["mail"].startswith("FROM:<me@example.test>")
-    assert re.search(r"pickup\[\d+\]: \w+: uid=\d+ from=<me@example\.test>", mta.log())
+    mta.wait_log(r"pickup\[\d+\]: \w+: uid=\d+ from=<me@example\.test>")
 
 
 def test_sendmail_while_the_server_is_stopped(mta):

@@ -101,6 +101,7 @@ def test_maildir_without_a_usable_new_defers_all_and_leaves_nothing(mta):
     assert not list((md / "tmp").iterdir())
     (md / "new").unlink()
     os.rename(md / "old", md / "new")
+    mta.wait_deferred(20)
     mta.cmd("postqueue", "-f")
     mta.wait_log(r"to=<md@mbox.test>, .*status=sent", count=21)
     assert subjects(md / "new") == [*range(20), 99]
@@ -249,7 +250,7 @@ def test_writers_of_one_table_wait_for_each_other(tmp_path):
     for i, p in enumerate(runs):
         p.stdin.write(f"k{i} v{i}\n".encode())
         p.stdin.close()
-    assert [p.wait(60) for p in runs] == [0] * 8
+    assert [p.wait(120) for p in runs] == [0] * 8
     lines = m.cmd("postmap", "-s", f"hash:{source}").stdout.splitlines()
     assert sorted(lines) == sorted(["first\tv"] + [f"k{i}\tv{i}" for i in range(8)])
 

@@ -1,10 +1,10 @@
 """Real programs on both sides: swaks, smtplib, msmtp, smtp-source in; smtp-sink, Debian's Postfix, aiosmtpd out."""
-import asyncio, os, shutil, smtplib, subprocess, sys, threading
+import os, shutil, smtplib, socket, subprocess
 from email.message import EmailMessage
 
 import pytest
 
-from harness import INSIDE, PEERS, Instance, Sink, debian_postfix, free_port, peer_env, wait_for
+from harness import PATIENCE, Sink, debian_postfix, free_port, peer_env, wait_for
 
 
 def need(program):
@@ -12,6 +12,11 @@ def need(program):
     if not path:
         pytest.skip(f"{program} is not installed")
     return path
+
+
+def is_there(port):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture
@@ -55,12 +60,13 @@ def test_smtp_source_into_smtp_sink(instance, postfix_tools):
     sink = subprocess.Popen([str(postfix_tools / "usr/sbin/smtp-sink"), "-c", *(["-u", "nobody"] if os.geteuid() == 0 else []), f"127.0.0.1:{port}", "100"],
                             env=peer_env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
+        wait_for("smtp-sink", lambda: is_there(port))
         m = instance("smtpd_client_connection_count_limit = 0", sink_port=port).start()
         for flags in (["-d"], []):
             r = subprocess.run([str(postfix_tools / "usr/sbin/smtp-source"), *flags, "-s", "10", "-m", "200", "-l", "5000", "-f", "a@b.test", "-t", "x@relay.test",
                                 f"127.0.0.1:{m.port}"], env=peer_env(), capture_output=True, text=True)
             assert r.returncode == 0, r.stderr + m.log()[-2000:]
-        wait_for("400 deliveries", lambda: m.log().count("status=sent") == 400, 60)
+        wait_for("400 deliveries", lambda: m.log().count("status=sent") == 400, 4 * PATIENCE)
         m.wait_empty()
     finally:
         sink.terminate()
@@ -121,9 +127,8 @@ export_environment = TZ MAIL_CONFIG LANG LD_LIBRARY_PATH
         p = subprocess.Popen([str(t / "usr/lib/postfix/sbin/master"), "-c", str(d / "etc"), "-d"], env=peer_env(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             def up():
-                import socket
                 try:
-                    with socket.create_connection(("127.0.0.1", port), 1) as c:
+                    with socket.create_connection(("127.0.0.1", port), 5) as c:
                         return c.recv(4) == b"220 "
                 except OSError:
                     return False
@@ -150,7 +155,7 @@ def test_out_to_aiosmtpd(instance):
         async def handle_DATA(self, server, session, envelope):
             got.append(envelope)
             return "250 OK"
-    c = Controller(Handler(), hostname="127.0.0.1", port=free_port())
+    c = Controller(Handler(), hostname="127.0.0.1", port=free_port(), ready_timeout=PATIENCE)
     c.start()
     try:
         m = instance(sink_port=c.port).start()
