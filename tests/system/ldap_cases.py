@@ -89,7 +89,7 @@ LDIF = (
     + group("empty", mailacceptinggeneralid="empty@a.test")
 )
 
-COMMON = "server_host = ldap://127.0.0.1:{port}\nversion = 3\nsearch_base = dc=example,dc=test\ntimeout = 5\n"
+COMMON = "server_host = ldap://127.0.0.1:{port}\nversion = 3\nsearch_base = dc=example,dc=test\ntimeout = 60\n"
 GROUPS = "result_attribute =\nleaf_result_attribute = mail\nspecial_result_attribute = memberdn labeledURI\n"
 DOMAINS = "anna@a.test ANNA@A.TEST carl@b.test team@a.test nobody@a.test anna a.test @a.test"
 
@@ -206,7 +206,7 @@ def play(postmap, folder, ports, tables=TABLES):
         spec = f"ldap:{name}" if settings is None else f"ldap:{folder}/{name}.cf"
         out[name] = {}
         for key in keys(asked):
-            r = subprocess.run([*postmap, "-c", str(folder), "-q", key, spec], capture_output=True, cwd=folder, timeout=60)
+            r = subprocess.run([*postmap, "-c", str(folder), "-q", key, spec], capture_output=True, cwd=folder, timeout=120)
             out[name][key.decode("latin-1")] = [r.returncode, r.stdout.decode("utf-8", "replace"), shown(r.stderr.decode("utf-8", "replace"), folder, ports)]
     return out
 

@@ -153,7 +153,7 @@ def normal(args, out):
 def run(path, etc, folder, step):
     prog, args, text = step[:3]
     env = dict(os.environ, MAIL_CONFIG=str(etc), LC_ALL="C")
-    r = subprocess.run([path(prog), *args], cwd=folder, env=env, input=text if isinstance(text, bytes) else text.encode(), capture_output=True, timeout=60)
+    r = subprocess.run([path(prog), *args], cwd=folder, env=env, input=text if isinstance(text, bytes) else text.encode(), capture_output=True, timeout=120)
     keep = [line for line in r.stderr.decode(errors="replace").splitlines(True) if not line.startswith("BDB")]
     return [r.returncode, normal(args, r.stdout.decode("latin-1")), "".join(keep)]
 

@@ -35,7 +35,7 @@ def settings(folder):
 
 
 def ask(folder, postmap, table, key):
-    r = subprocess.run([*postmap, "-q", key.encode(), "proxy:" + table.replace("DIR", str(folder))], capture_output=True, timeout=60)
+    r = subprocess.run([*postmap, "-q", key.encode(), "proxy:" + table.replace("DIR", str(folder))], capture_output=True, timeout=120)
     return [r.returncode, r.stdout.decode(), r.stderr.decode().replace(str(folder), "DIR")]
 
 

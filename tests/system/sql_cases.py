@@ -203,7 +203,7 @@ def play(postmap, kind, folder, place, names=None):
         out[name] = {}
         for key in keys(asked):
             on_input = b"\0" in key
-            r = subprocess.run([*postmap, "-c", str(folder), "-q", "-" if on_input else key, spec], input=key + b"\n" if on_input else b"", capture_output=True, cwd=folder, timeout=60)
+            r = subprocess.run([*postmap, "-c", str(folder), "-q", "-" if on_input else key, spec], input=key + b"\n" if on_input else b"", capture_output=True, cwd=folder, timeout=120)
             out[name][key.decode("utf-8", "backslashreplace")] = [r.returncode, r.stdout.decode("utf-8", "backslashreplace"), shown(r.stderr.decode("utf-8", "backslashreplace"), folder, place)]
     return out
 

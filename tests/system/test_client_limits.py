@@ -3,7 +3,7 @@ import contextlib
 import os
 import signal
 
-from harness import Client, Instance, wait_for
+from harness import PATIENCE, Client, Instance, wait_for
 
 EVERYBODY = "smtpd_client_event_limit_exceptions =\nsmtpd_peername_lookup = no\n"
 
@@ -86,7 +86,7 @@ def test_clients_of_one_network_are_one(tmp_path):
         import socket
         replies = []
         for last in (10, 11, 12):
-            with socket.create_connection(("127.0.0.1", mta.port), 10, source_address=(f"127.0.0.{last}", 0)) as s:
+            with socket.create_connection(("127.0.0.1", mta.port), PATIENCE, source_address=(f"127.0.0.{last}", 0)) as s:
                 replies.append(s.makefile("rb").readline()[:3])
         assert replies == [b"220", b"220", b"421"]
         mta.wait_log(r"statistics: max connection rate 3/60s for \(127\.0\.0\.1:%d:127\.0\.0\.0/24\) at" % mta.port)

@@ -73,10 +73,10 @@ def test_queue_follows_reload_after_reload(instance):
 def test_queue_killed_seven_times_is_back_within_seconds(instance):
     m = instance().start()
     for i in range(7):
-        old = wait_for("queue", lambda: m.pids("queue"), 10)
+        old = wait_for("queue", lambda: m.pids("queue"))
         assert m.send("u@mbox.test").startswith("250 ")  # waits while it is being started
         os.kill(old[0], signal.SIGKILL)
-        wait_for("another queue", lambda: [p for p in m.pids("queue") if p not in old], 10)
+        wait_for("another queue", lambda: [p for p in m.pids("queue") if p not in old])
     assert m.send("u@mbox.test").startswith("250 ")
 
 

@@ -4,7 +4,7 @@ import collections, os, random, re, signal, socket, threading, time
 
 import pytest
 
-from harness import SANITIZED, Instance, Sink, wait_for
+from harness import PATIENCE, SANITIZED, Instance, Sink, wait_for
 from table_peers import TROUBLE, TcpTable, table_servers
 
 ROUNDS = int(os.environ.get("HIKYAKU_CRASH_ROUNDS", "12" if SANITIZED else "30"))
@@ -162,8 +162,8 @@ def test_kill_9_while_decisions_wait_loses_and_doubles_nothing(tmp_path):
     with aliases, copies, headers, Sink() as sink, Instance(tmp_path, main, sink_port=sink.port) as m:
         loads = [Load(m, str(i), seed + i) for i in range(6)]
         for i in range(ROUNDS):
-            have = sum(len(l.promised) for l in loads)
-            wait_for(f"traffic in round {i}", lambda: sum(len(l.promised) for l in loads) > have + rnd.randrange(1, 8), 90)
+            have, more = sum(len(l.promised) for l in loads), rnd.randrange(1, 8)
+            wait_for(f"traffic in round {i}", lambda: sum(len(l.promised) for l in loads) > have + more, 4 * PATIENCE)
             who = rnd.choice(["smtpd", "queue", "lookup", "anvil", "smtp", "policy", "reload", "queue", "smtpd"])
             if who == "policy":
                 policy.drop()
@@ -174,14 +174,14 @@ def test_kill_9_while_decisions_wait_loses_and_doubles_nothing(tmp_path):
         for l in loads:
             l.enough.set()
         for l in loads:
-            l.join(60)
+            l.join()
         want = {(token, r) for l in loads for token, to in l.promised.items() for r in to}
         try:
-            wait_for("everything that was promised", lambda: want <= set(read(sink)), 90)
+            wait_for("everything that was promised", lambda: want <= set(read(sink)), 4 * PATIENCE)
         finally:
             lost = want - set(read(sink))
             print(f"{len(want)} promised, lost {len(lost)}: {sorted(lost)[:5]}")
-        m.wait_empty(60)
+        m.wait_empty(4 * PATIENCE)
         got = read(sink)
         assert [l.wrong for l in loads] == [[]] * len(loads)
         discarded = {t for l in loads for t in l.discarded}

@@ -17,7 +17,7 @@ def postmap(tmp_path, *args, status):
     if not etc.exists():
         etc.mkdir()
         (etc / "main.cf").write_text("compatibility_level = 3.6\n")
-    r = subprocess.run([BIN / "postmap", "-c", etc, *args], capture_output=True, text=True, timeout=60)
+    r = subprocess.run([BIN / "postmap", "-c", etc, *args], capture_output=True, text=True, timeout=120)
     assert r.returncode == status, r.stdout[:1000] + r.stderr[:1000]
     return r
 
@@ -188,5 +188,5 @@ def test_mysql_password_goes_to_a_server_that_was_not_verified(tmp_path, who, lo
     (tmp_path / "my.cf").write_text(f"hosts = inet:127.0.0.1:{server.listener.getsockname()[1]}\ndbname = x\nuser = u\npassword = hush\n"
                                     f"query = SELECT 1\ntls_CAfile = {trusted[0]}\ntls_verify_cert = yes\n")
     postmap(tmp_path, "-q", "joe", f"mysql:{tmp_path}/my.cf", status=1)
-    assert server.ended.wait(30)
+    assert server.ended.wait(120)
     assert bool(server.logins) == logs_in

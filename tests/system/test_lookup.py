@@ -1,5 +1,5 @@
 """Tables that wait for others: smtpd, queue and virtual ask the lookup process, and go on meanwhile."""
-import os, threading, time
+import os, select, threading, time
 
 import pytest
 
@@ -52,7 +52,7 @@ def test_mailboxes(tmp_path):
             assert mta.rcpt("v@mbox.test").startswith("550")
             assert mta.send("u@mbox.test").startswith("250")
             mta.wait_log("status=deferred")
-            assert "map is not allowed for security sensitive data" in mta.log()
+            mta.wait_log("map is not allowed for security sensitive data")
 
 
 def test_mailboxes_in_a_database(tmp_path):
@@ -75,7 +75,7 @@ def test_fifty_sessions_at_once(tmp_path):
     gate = threading.Event()
 
     def wait(key):
-        gate.wait(PATIENCE)
+        gate.wait(2 * PATIENCE)
         return "x" if key.startswith("g") else ""
 
     with TcpTable(default=wait) as t:
@@ -96,26 +96,27 @@ def test_fifty_sessions_at_once(tmp_path):
 
 def test_hanging_server_holds_back_only_its_own(tmp_path):
     with TcpTable(default=never) as dead, TcpTable({"good@b.test": "x"}) as alive:
-        with Instance(tmp_path, f"ipc_timeout = 3s\nvirtual_mailbox_domains = a.test\nvirtual_mailbox_maps = {dead.spec}\n"
-                      f"relay_domains = b.test\nrelay_recipient_maps = {alive.spec}\n") as mta:
+        main = f"virtual_mailbox_domains = a.test\nvirtual_mailbox_maps = {dead.spec}\nrelay_domains = b.test\nrelay_recipient_maps = {alive.spec}\n"
+        with Instance(tmp_path, f"ipc_timeout = 1h\n{main}") as mta:
             stuck = [mta.greeted() for _ in range(20)]
             for i, c in enumerate(stuck):
                 c.raw(f"RCPT TO:<x{i}@a.test>\r\n")
             wait_for("the server has questions", lambda: len(dead.asked) > 0)
-            begin = time.monotonic()
             assert mta.rcpt("good@b.test").startswith("250")
             assert mta.rcpt("bad@b.test").startswith("550")
-            assert time.monotonic() - begin < 3
+            assert not select.select([c.s for c in stuck], [], [], 0)[0]
             for c in stuck:
-                assert c.reply().startswith("451"), "never a miss"
                 c.s.close()
+        with Instance(tmp_path / "second", f"ipc_timeout = 1s\n{main}") as mta:
+            for i in range(2):
+                assert mta.rcpt(f"x{i}@a.test").startswith("451"), "never a miss"
 
 
 def test_client_leaves_while_its_question_is_open(tmp_path):
     gate = threading.Event()
 
     def wait(key):
-        gate.wait(PATIENCE)
+        gate.wait(2 * PATIENCE)
         return "x"
 
     with TcpTable(default=wait) as t:
@@ -148,7 +149,7 @@ def test_lookup_is_killed_in_mid_use(tmp_path):
             assert b.reply().startswith("550")
             a.s.close()
             b.s.close()
-            assert "killed by signal 9" in mta.log()
+            mta.wait_log("killed by signal 9")
 
 
 def test_restart_of_the_server(tmp_path):
@@ -164,8 +165,8 @@ def test_unapproved_proxy_table(tmp_path):
     with Instance(tmp_path / "i", f"relay_domains = relay.test\nrelay_recipient_maps = proxy:texthash:{tmp_path}/t\n"
                   "proxy_read_maps =\n") as mta:
         assert mta.rcpt("good@relay.test").startswith("451 4.3.0")
-        assert f'warning: request for unapproved table: "texthash:{tmp_path}/t"' in mta.log()
-        assert f"warning: to approve this table for read-only access, list proxy:texthash:{tmp_path}/t in main.cf:proxy_read_maps" in mta.log()
+        mta.wait_log(f'warning: request for unapproved table: "texthash:{tmp_path}/t"')
+        mta.wait_log(f"warning: to approve this table for read-only access, list proxy:texthash:{tmp_path}/t in main.cf:proxy_read_maps")
 
 
 def test_listed_proxy_table_of_a_file_needs_no_lookup(tmp_path):
@@ -191,7 +192,7 @@ def test_postmap_asks_the_service(tmp_path):
         r = mta.cmd("postmap", "-d", "k", f"proxy:texthash:{tmp_path}/t", check=False)
         assert r.returncode == 1
         assert r.stderr == f'postmap: fatal: proxywrite service is not configured for table "texthash:{tmp_path}/t"\n'
-        assert "for read-write access" in mta.log() and "main.cf:proxy_write_maps" in mta.log()
+        mta.wait_log("for read-write access.* main.cf:proxy_write_maps")
     r = mta.cmd("postmap", "-q", "k", f"proxy:texthash:{tmp_path}/t", check=False)
     assert r.returncode == 1 and "connect to subsystem" in r.stderr
 
@@ -200,7 +201,8 @@ def test_postmap_asks_the_service(tmp_path):
 def test_folder_that_is_new_at_a_reload(tmp_path):
     """queue's sandbox was made at the start; a table in a new folder is asked of lookup."""
     with Sink() as sink:
-        with Instance(tmp_path / "i", "relayhost = [127.0.0.1]:1\n", sink_port=1) as mta:
+        again = "minimal_backoff_time = 1s\nmaximal_backoff_time = 1s\nqueue_run_delay = 1s\n"  # queue may hear of the message before the reload
+        with Instance(tmp_path / "i", "relayhost = [127.0.0.1]:1\ntransport_retry_time = 1s\n" + again, sink_port=1) as mta:
             new = tmp_path / "new"
             new.mkdir()
             os.chmod(new, 0o755)

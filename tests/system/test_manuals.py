@@ -150,7 +150,7 @@ def documented(command):
 
 def takes(command, letter, env):
     """Whether getopt knows the letter; the unknown one behind it keeps the command from doing anything."""
-    r = subprocess.run([BIN / command, *VERB.get(command, []), f"-{letter}", "-?"], capture_output=True, text=True, env=env, stdin=subprocess.DEVNULL, timeout=60)
+    r = subprocess.run([BIN / command, *VERB.get(command, []), f"-{letter}", "-?"], capture_output=True, text=True, env=env, stdin=subprocess.DEVNULL, timeout=120)
     return f"invalid option -- '{letter}'" not in r.stderr
 
 

@@ -23,7 +23,7 @@ def place(tmp_path):
 
 
 def ours(place, *args, **kw):
-    return subprocess.run([BIN / "postmap", "-c", place / "etc", *args], cwd=place, capture_output=True, text=True, timeout=60, **kw)
+    return subprocess.run([BIN / "postmap", "-c", place / "etc", *args], cwd=place, capture_output=True, text=True, timeout=120, **kw)
 
 
 def theirs(place, *args):
@@ -36,7 +36,7 @@ smtputf8_enable = yes
 meta_directory = {postmap_cases.ORACLE}/meta
 shlib_directory = {postmap_cases.ORACLE}/usr/lib/postfix
 """)
-    r = subprocess.run([postmap, "-c", place / "theirs", *args], cwd=place, capture_output=True, text=True, timeout=60)
+    r = subprocess.run([postmap, "-c", place / "theirs", *args], cwd=place, capture_output=True, text=True, timeout=120)
     if "cannot open shared object" in r.stderr:
         pytest.skip("the library of this type is not here")
     return r

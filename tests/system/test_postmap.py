@@ -306,7 +306,7 @@ def test_source_that_changed_while_its_build_waited(place, how):
             (place.dir / "n").rename(place.dir / "s")
         else:
             place.write("s", "k new\n")
-    assert p.wait(60) == 0
+    assert p.wait(120) == 0
     assert place.run("postmap", "-q", "k", "hash:s").stdout == "new\n"
 
 

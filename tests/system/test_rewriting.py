@@ -1,5 +1,5 @@
 """Addresses on their way in, with real tables: canonical, aliases, copies; tables that keep one waiting, fail, or go on for ever."""
-import threading, time
+import threading
 
 import pytest
 
@@ -91,9 +91,7 @@ def test_an_alias_of_ten_thousand(instance, sink):
     m = start(instance, sink, TABLES + "default_transport = discard:\nvirtual_alias_expansion_limit = 20000\n"
               "line_length_limit = 2048\nqmgr_message_recipient_limit = 30000\nqmgr_message_active_limit = 30000\n",
               **dict(FILES, virtual="all@alias.test " + ",".join(f"u{i}@x.test" for i in range(many)) + "\n"))
-    begin = time.monotonic()
-    assert m.send("all@alias.test").startswith("250")
-    assert time.monotonic() - begin < PATIENCE  # each result is looked up again: 30,000 questions
+    assert m.send("all@alias.test").startswith("250")  # each result is looked up again: 30,000 questions
     m.wait_log(rf"nrcpt={many + 1} \(queue active\)")
     m.wait_empty(4 * PATIENCE)
 
@@ -102,7 +100,7 @@ def test_sessions_go_on_while_an_alias_is_looked_up(instance, sink):
     go = threading.Event()
 
     def slow(key):
-        go.wait(PATIENCE)
+        go.wait(2 * PATIENCE)
         return "late@x.test"
 
     with TcpTable({"slow@elsewhere.test": slow}) as table:
@@ -147,7 +145,7 @@ def test_a_large_message_comes_while_its_alias_is_looked_up(instance, sink, answ
     go = threading.Event()
 
     def slow(key):
-        go.wait(PATIENCE)
+        go.wait(2 * PATIENCE)
         return answer
 
     with TcpTable({"slow@elsewhere.test": slow}) as table:
@@ -175,7 +173,7 @@ def test_a_header_is_refused_while_an_alias_is_looked_up(instance, sink):
     go = threading.Event()
 
     def slow(key):
-        go.wait(PATIENCE)
+        go.wait(2 * PATIENCE)
         return "late@x.test"
 
     with TcpTable({"slow@elsewhere.test": slow}) as table:

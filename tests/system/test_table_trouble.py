@@ -41,7 +41,7 @@ def test_pickup_killed_while_an_alias_is_looked_up_sends_once(tmp_path):
     go = threading.Event()
 
     def slow(key):
-        go.wait(PATIENCE)
+        go.wait(2 * PATIENCE)
         return "late@x.test"
 
     with TcpTable({"slow@elsewhere.test": slow}, default="") as table, Sink() as sink, Instance(

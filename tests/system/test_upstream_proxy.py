@@ -1,4 +1,6 @@
 """A proxy in front: headers of both versions, wrong ones, late ones; HAProxy itself."""
+import contextlib
+import re
 import shutil
 import socket
 import struct
@@ -6,7 +8,7 @@ import subprocess
 
 import pytest
 
-from harness import Client, Instance, free_port, wait_for
+from harness import PATIENCE, Client, Instance, free_port, wait_for
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 PROXIED = """127.0.0.1:{port2} inet n - n - - smtpd
@@ -25,7 +27,7 @@ def v2(command=1, family=0x11, client="192.0.2.7", port=4711, extra=b""):
 @pytest.fixture(scope="module")
 def mta(tmp_path_factory):
     port = free_port()
-    with Instance(tmp_path_factory.mktemp("proxied"), "smtpd_peername_lookup = no\n", PROXIED.replace("{port2}", str(port)) % 20) as m:
+    with Instance(tmp_path_factory.mktemp("proxied"), "smtpd_peername_lookup = no\n", PROXIED.replace("{port2}", str(port)) % 60) as m:
         m.proxied = port
         yield m
 
@@ -109,9 +111,9 @@ def test_haproxy_in_front(mta, tmp_path, option):
   maxconn 20
 defaults
   mode tcp
-  timeout connect 5s
-  timeout client 20s
-  timeout server 20s
+  timeout connect 60s
+  timeout client 60s
+  timeout server 60s
 frontend smtp
   bind 127.0.0.1:{front}
   default_backend mta
@@ -127,24 +129,33 @@ backend mta
                 return None
         s = wait_for("HAProxy", connect)
         with s:
+            s.settimeout(PATIENCE)
             f = s.makefile("rb")
             assert f.readline().startswith(b"220 ")
             s.sendall(b"QUIT\r\n")
             assert f.readline().startswith(b"221 ")
         mta.wait_log(r"connect from unknown\[127\.0\.0\.33\]")
     finally:
-        proxy.terminate()
-        proxy.wait(10)
+        proxy.kill()
+        proxy.wait()
 
 
 def test_a_client_resets_while_its_name_is_asked_for_and_the_process_dies(tmp_path, inside):
     """Whoever was just named by the proxy has no session yet."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as dns, Instance(tmp_path, "smtpd_upstream_proxy_protocol = haproxy\n") as m:
         dns.bind(("127.0.0.1", 53))
+        dns.settimeout(PATIENCE)
         with socket.create_connection(("127.0.0.1", m.port)) as s:
             s.sendall(b"PROXY TCP4 192.0.2.7 127.0.0.1 4711 25\r\n")
             question, resolver = dns.recvfrom(1000)
             s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
-        dns.sendto(question[:2] + b"\x81\x83" + question[4:], resolver)  # no such name
-        m.wait_log(r"disconnect from unknown\[192\.0\.2\.7\]")
+
+        def answer():
+            nonlocal question, resolver
+            dns.sendto(question[:2] + b"\x81\x83" + question[4:], resolver)  # no such name
+            dns.settimeout(0.1)
+            with contextlib.suppress(TimeoutError):  # who has waited too long asks again
+                question, resolver = dns.recvfrom(1000)
+            return re.search(r"disconnect from unknown\[192\.0\.2\.7\]", m.log())
+        wait_for("the end of the session", answer)
         assert not m.sanitizer_reports()
