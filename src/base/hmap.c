@@ -195,10 +195,15 @@ hmap_walk(const struct hmap *m, size_t *at, struct hmap_node *prev)
 struct hmap_node *
 hmap_drain(struct hmap *m)
 {
-	size_t at = 0;
-	struct hmap_node *node = m->n == 0 ? NULL : hmap_walk(m, &at, NULL);
+	/* From another place each time: from the first bucket on, emptying a large map
+	 * would pass all that are empty already for every node. */
+	size_t at = (size_t)((uint64_t)m->n * 0x9e3779b97f4a7c15U >> 32);
+	struct hmap_node *node;
 
-	if (node != NULL)
-		hmap_remove(m, node);
+	if (m->n == 0)
+		return NULL;
+	while ((node = m->bucket[at & (m->n_bucket - 1)]) == NULL)
+		at++;
+	hmap_remove(m, node);
 	return node;
 }
