@@ -110,6 +110,32 @@ channel(struct loop *l, int fd, bool is_queue, struct side *s)
 	return ipc_channel_new(l, fd, &conf);
 }
 
+/* Both ends of a channel in one loop. */
+static struct loop *
+both(struct side *q, struct side *s)
+{
+	struct loop *l = loop_new();
+	int fd[2];
+
+	assert_int_equal(os_sock_pair(fd, NULL), RC_OK);
+	q->ch = channel(l, fd[0], true, q);
+	s->ch = channel(l, fd[1], false, s);
+	return l;
+}
+
+/* The queue's end alone; *out_peer: what its peer writes to. */
+static struct loop *
+queue_end(struct side *q, int *out_peer)
+{
+	struct loop *l = loop_new();
+	int fd[2];
+
+	assert_int_equal(os_sock_pair(fd, NULL), RC_OK);
+	q->ch = channel(l, fd[0], true, q);
+	*out_peer = fd[1];
+	return l;
+}
+
 static void
 rounds(struct loop *l, unsigned n)
 {
@@ -132,15 +158,10 @@ test_both_ways(void **state)
 {
 	const struct wire_rcpt rcpts[2] = { { .address = STR_INIT("a@x") },
 		{ .address = STR_INIT("b@x") } };
-	struct loop *l = loop_new();
 	struct side q = { 0 }, s = { 0 };
-	struct err e;
-	int fd[2];
+	struct loop *l = both(&q, &s);
 
 	(void)state;
-	assert_int_equal(os_sock_pair(fd, &e), RC_OK);
-	q.ch = channel(l, fd[0], true, &q);
-	s.ch = channel(l, fd[1], false, &s);
 	ipc_send_put(
 	    s.ch, &(struct wire_put){ .request = 1, .rcpts = rcpts, .n_rcpts = 2 });
 	for (int i = 0; i < 80; i++) { /* more descriptors than one call takes */
@@ -169,15 +190,10 @@ static void
 test_large(void **state)
 {
 	static char content[70000];
-	struct loop *l = loop_new();
 	struct side q = { 0 }, s = { 0 };
-	struct err e;
-	int fd[2];
+	struct loop *l = both(&q, &s);
 
 	(void)state;
-	assert_int_equal(os_sock_pair(fd, &e), RC_OK);
-	q.ch = channel(l, fd[0], true, &q);
-	s.ch = channel(l, fd[1], false, &s);
 	ipc_channel_pause(q.ch, true);
 	for (int i = 0; i < 50; i++)
 		ipc_send_put(s.ch,
@@ -204,15 +220,10 @@ test_large(void **state)
 static void
 test_pause_rest(void **state)
 {
-	struct loop *l = loop_new();
-	struct side s = { 0 }, q = { 0 };
-	struct err e;
-	int fd[2];
+	struct side q = { 0 }, s = { 0 };
+	struct loop *l = both(&q, &s);
 
 	(void)state;
-	assert_int_equal(os_sock_pair(fd, &e), RC_OK);
-	q.ch = channel(l, fd[0], true, &q);
-	s.ch = channel(l, fd[1], false, &s);
 	s.frees_at = 3; /* inside the handler, with more frames behind */
 	for (int i = 0; i < 5; i++)
 		ipc_send_put_done(q.ch, &(struct wire_put_done){ .text = STR("x") });
@@ -230,15 +241,10 @@ test_peer_that_outruns_pauses_ends_the_process(void **state)
 {
 	static const char text[200] = "x";
 	const struct wire_put_done m = { .text = { text, sizeof(text) } };
-	struct loop *l = loop_new();
 	struct side s = { .pauses = true }, q = { 0 };
-	struct err e;
-	int fd[2];
+	struct loop *l = both(&q, &s);
 
 	(void)state;
-	assert_int_equal(os_sock_pair(fd, &e), RC_OK);
-	q.ch = channel(l, fd[0], true, &q);
-	s.ch = channel(l, fd[1], false, &s);
 	for (int i = 0; i < 300; i++) {
 		while (ipc_channel_pending(q.ch) < 1 << 20)
 			ipc_send_put_done(q.ch, &m);
@@ -278,15 +284,12 @@ test_hostile(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct loop *l = loop_new();
 		struct side q = { 0 };
-		struct err e;
-		int fd[2];
+		int peer;
+		struct loop *l = queue_end(&q, &peer);
 
-		assert_int_equal(os_sock_pair(fd, &e), RC_OK);
-		q.ch = channel(l, fd[0], true, &q);
-		assert_int_equal(os_fd_write_all(fd[1], cases[i].bytes, &e), RC_OK);
-		os_fd_close(&fd[1]);
+		assert_int_equal(os_fd_write_all(peer, cases[i].bytes, NULL), RC_OK);
+		os_fd_close(&peer);
 		rounds(l, 4);
 		assert_string_equal(q.trace, cases[i].trace);
 		loop_free(&l);
@@ -297,26 +300,23 @@ test_hostile(void **state)
 static void
 test_fd_flood(void **state)
 {
-	struct loop *l = loop_new();
 	struct side q = { 0 };
-	int fd[2], many[OS_FD_PASS_MAX];
-	struct err e;
+	int peer, many[OS_FD_PASS_MAX];
+	struct loop *l = queue_end(&q, &peer);
 	size_t n;
 
 	(void)state;
-	assert_int_equal(os_sock_pair(fd, &e), RC_OK);
-	q.ch = channel(l, fd[0], true, &q);
 	for (size_t i = 0; i < OS_FD_PASS_MAX; i++)
 		many[i] = file_with('x');
 	for (int i = 0; i < 12 && q.ch != NULL; i++) {
-		if (os_fd_send(fd[1], STR("\0"), many, OS_FD_PASS_MAX, &n) != RC_OK)
+		if (os_fd_send(peer, STR("\0"), many, OS_FD_PASS_MAX, &n) != RC_OK)
 			break;
 		rounds(l, 2);
 	}
 	assert_string_equal(q.trace, "closed:a frame of an impossible length");
 	for (size_t i = 0; i < OS_FD_PASS_MAX; i++)
 		os_fd_close(&many[i]);
-	os_fd_close(&fd[1]);
+	os_fd_close(&peer);
 	loop_free(&l);
 }
 
@@ -324,16 +324,14 @@ test_fd_flood(void **state)
 static void
 who_sends_his_own_end_stays_for_ever(void **state)
 {
-	struct loop *l = loop_new();
 	struct side q = { .refuses_fds = true };
-	int fd[2];
+	int peer;
+	struct loop *l = queue_end(&q, &peer);
 	size_t n;
 
 	(void)state;
-	assert_int_equal(os_sock_pair(fd, NULL), RC_OK);
-	q.ch = channel(l, fd[0], true, &q);
-	assert_int_equal(os_fd_send(fd[1], STR("\0"), &fd[1], 1, &n), RC_OK);
-	os_fd_close(&fd[1]);
+	assert_int_equal(os_fd_send(peer, STR("\0"), &peer, 1, &n), RC_OK);
+	os_fd_close(&peer);
 	rounds(l, 2);
 	assert_string_equal(q.trace, "closed:too many descriptors");
 	loop_free(&l);
