@@ -315,6 +315,13 @@ with_replies(struct access_conf *c, struct arena *mem)
 }
 
 static void
+with_bad_default(struct access_conf *c, struct arena *mem)
+{
+	(void)mem;
+	c->default_rbl_reply = STR("$rbl_code ${rbl_what");
+}
+
+static void
 reply_texts(void **state)
 {
 	static const struct try tries[] = {
@@ -333,29 +340,15 @@ reply_texts(void **state)
 		    "450 4.7.1 Service unavailable|rbl response code configuration "
 		    "error: hello c.test[192.0.2.10]" },
 	};
-
-	(void)state;
-	try_all(tries, ARRAY_LEN(tries), ACCESS_CLIENT, with_replies);
-}
-
-static void
-with_bad_default(struct access_conf *c, struct arena *mem)
-{
-	(void)mem;
-	c->default_rbl_reply = STR("$rbl_code ${rbl_what");
-}
-
-static void
-bad_default_reply(void **state)
-{
-	static const struct try tries[] = {
+	static const struct try bad[] = {
 		{ "reject_rbl_client dnsbl.test", { 0 },
 		    "450 4.7.1 Service unavailable|rbl_reject_reply: bad default rbl "
 		    "reply template: $rbl_code ${rbl_what" },
 	};
 
 	(void)state;
-	try_all(tries, ARRAY_LEN(tries), ACCESS_CLIENT, with_bad_default);
+	try_all(tries, ARRAY_LEN(tries), ACCESS_CLIENT, with_replies);
+	try_all(bad, ARRAY_LEN(bad), ACCESS_CLIENT, with_bad_default);
 }
 
 static void
@@ -521,6 +514,7 @@ with_reason(struct access_conf *c, struct arena *mem)
 static void
 verification(void **state)
 {
+#define PROBLEM "address verification problem"
 #define UNVERIFIED(who, words)                                                           \
 	"450 4.1.7 <" who "@good.test>: Sender address rejected: " words
 	static const struct try usual_tries[] = {
@@ -535,14 +529,10 @@ verification(void **state)
 		    "[" UNVERIFIED("probing",
 			"unverified address: Address verification in progress") "]" },
 		{ "reject_unverified_sender", { .sender = "odd@good.test" },
-		    UNVERIFIED("odd", "address verification problem") "|bad address "
-								      "verification "
-								      "status" },
+		    UNVERIFIED("odd", PROBLEM "|bad address verification status") },
 		{ "reject_unverified_sender", { .sender = "lost@good.test" },
-		    UNVERIFIED("lost", "address verification problem") "|sender: lookup "
-								       "of "
-								       "\"lost@good."
-								       "test\": " },
+		    UNVERIFIED(
+			"lost", PROBLEM "|sender: lookup of \"lost@good.test\": ") },
 	};
 	static const struct try changed[] = {
 		{ "reject_unverified_sender", { .sender = "no@good.test" },
@@ -598,7 +588,6 @@ main(void)
 		cmocka_unit_test(lists_of_clients),
 		cmocka_unit_test(lists_of_domains),
 		cmocka_unit_test(reply_texts),
-		cmocka_unit_test(bad_default_reply),
 		cmocka_unit_test(names),
 		cmocka_unit_test(servers_of_domains),
 		cmocka_unit_test(mail_backup),
