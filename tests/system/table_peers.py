@@ -49,11 +49,12 @@ class TcpTable(table_servers.Server):
 
 def relay(port, seen):
     """Serves connections by passing all on to `port`; seen: what came from clients, and ANSWER when something went back to them."""
-    def pump(a, b, note):
+    def pump(a, b, before=seen.append, behind=lambda _: None):
         try:
             while data := a.recv(65536):
+                before(data)
                 b.sendall(data)
-                note(data)
+                behind(data)
         except OSError:
             pass
         for s in (a, b):
@@ -64,9 +65,9 @@ def relay(port, seen):
 
     def serve(c):
         with socket.create_connection(("127.0.0.1", port)) as to:
-            back = threading.Thread(target=pump, args=[to, c, lambda _: seen.append(ANSWER)])
+            back = threading.Thread(target=pump, args=[to, c, lambda _: None, lambda _: seen.append(ANSWER)])
             back.start()
-            pump(c, to, seen.append)
+            pump(c, to)
             back.join()
 
     return table_servers.Server(serve=serve)
