@@ -14,25 +14,32 @@
 #define SILENT_MAX         3                 /* then they are taken for dead */
 #define TIMEOUT_SILENT_US  (2 * US_PER_SEC)
 #define ANSWER_MEM_MAX     ((size_t)1024 * 1024)
+#define SEPARATORS         ", \t\r\n"
 #define RESOLV_CONF_MAX    ((size_t)65536)
 
 /* ---- configuration ---- */
 
 /* "192.0.2.1", "::1@5353" */
-static enum rc
-add_server(struct net_resolver *r, struct str word)
+static bool
+is_server(struct str word)
 {
 	struct str addr = word, port;
 	struct addr_ip a;
 	uint64_t v;
 
-	if (r->n_servers == SERVERS_MAX)
-		return RC_OK;
 	if (str_cut(word, '@', &addr, &port) &&
 	    (str_u64(port, 65535, &v) != RC_OK || v == 0))
-		return RC_PERM;
+		return false;
 	/* A scope ("fe80::1%eth0") is libunbound's to understand. */
-	if (addr_ip_parse(str_head(addr, str_find(addr, '%')), &a) != RC_OK)
+	return addr_ip_parse(str_head(addr, str_find(addr, '%')), &a) == RC_OK;
+}
+
+static enum rc
+add_server(struct net_resolver *r, struct str word)
+{
+	if (r->n_servers == SERVERS_MAX)
+		return RC_OK;
+	if (!is_server(word))
 		return RC_PERM;
 	r->servers[r->n_servers] = mem_get(word.n + 1);
 	memcpy(r->servers[r->n_servers++], word.p, word.n);
@@ -56,17 +63,29 @@ read_resolv_conf(struct net_resolver *r, const char *path)
 	arena_free(&mem);
 }
 
+enum rc
+net_resolver_check(struct str servers, struct err *e)
+{
+	struct str word;
+
+	while (str_token(&servers, SEPARATORS, &word))
+		if (!is_server(word))
+			return err_set(
+			    e, RC_PERM, "bad DNS server address: %.*s", STR_ARG(word));
+	return RC_OK;
+}
+
 static enum rc
 choose_servers(
     struct net_resolver *r, const struct net_resolver_conf *conf, struct err *e)
 {
 	struct str rest = conf->servers, word;
 
-	while (str_token(&rest, ", \t\r\n", &word)) {
+	if (net_resolver_check(rest, e) != RC_OK)
+		return RC_PERM;
+	while (str_token(&rest, SEPARATORS, &word))
 		if (add_server(r, word) != RC_OK)
-			return err_set(
-			    e, RC_PERM, "bad DNS server address: %.*s", STR_ARG(word));
-	}
+			return err_set(e, RC_PERM, "bad DNS server address");
 	if (r->n_servers == 0)
 		read_resolv_conf(r,
 		    conf->resolv_conf != NULL ? conf->resolv_conf : "/etc/resolv.conf");

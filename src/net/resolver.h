@@ -32,6 +32,8 @@ struct net_resolver_conf {
  * not an error. */
 MUST_USE enum rc net_resolver_new(struct loop *loop, struct log *log,
     const struct net_resolver_conf *conf, struct net_resolver **out, struct err *e);
+/* Whether `servers` can be read. RC_PERM: "bad DNS server address: …". */
+MUST_USE enum rc net_resolver_check(struct str servers, struct err *e);
 /* Open questions are dropped without a call. */
 void net_resolver_free(struct net_resolver **r);
 

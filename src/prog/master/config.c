@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "agent/restrictions.h"
+#include "agent/values.h"
 #include "agent/worker.h"
 #include "base/arena.h"
 #include "conf/advice.h"
@@ -121,6 +122,7 @@ config_warn(const struct config *c, struct log *log)
 
 	conf_warn(c->snapshot, log);
 	restrictions_warn(c->snapshot, log);
+	(void)values_check(c->snapshot, LOG_LEVEL_WARN, log);
 	for (size_t i = 0; i < m->n; i++) {
 		const struct master_service *s = &m->v[i];
 

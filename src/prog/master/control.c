@@ -5,6 +5,7 @@
  *     SIGQUIT  abort: now
  *     SIGUSR1  open the log file anew */
 #include "prog/master/master.h"
+#include "agent/values.h"
 #include <signal.h>
 #include "base/arena.h"
 #include "ipc/channel.h"
@@ -40,6 +41,10 @@ reload(struct master *m)
 		rc = err_set(&e, RC_PERM,
 		    "%s has changed: to change it, stop and start Postfix",
 		    unchangeable(was, is));
+	/* A start goes on without the daemons that cannot; a reload would end some that
+	 * can. */
+	if (rc == RC_OK && values_check(is->snapshot, LOG_LEVEL_ERROR, m->log) > 0)
+		rc = err_set(&e, RC_PERM, "the new configuration cannot work");
 	if (rc == RC_OK)
 		rc = endpoints_apply(m, is, &e);
 	if (rc != RC_OK) {

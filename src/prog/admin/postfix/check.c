@@ -1,11 +1,12 @@
 /* postfix check: what the files say, and that what they name is there. Silence means that
  * all is well; warnings alone end with 0, errors with 1. Where the files and folders are
- * looked at: check_files.c; tables: check_tables.c. */
+ * looked at: check_files.c; tables: check_tables.c; services: check_services.c. */
 #include "conf/advice.h"
 #include "prog/admin/postfix/postfix.h"
 #include <stdio.h>
 #include <unistd.h>
 #include "agent/restrictions.h"
+#include "agent/values.h"
 #include "agent/worker.h"
 #include "base/arena.h"
 #include "log/log.h"
@@ -47,8 +48,9 @@ verb_check(struct postfix *p)
 	}
 	conf_warn(p->snapshot, p->log);
 	restrictions_warn(p->snapshot, p->log);
+	is_good = values_check(p->snapshot, LOG_LEVEL_ERROR, p->log) == 0;
 	check_programs(p);
-	is_good = check_files(p);
+	is_good &= check_files(p);
 	is_good &= check_tables(p);
-	return is_good ? 0 : 1;
+	return is_good && check_services(p) ? 0 : 1;
 }

@@ -31,6 +31,10 @@ bool check_files(struct postfix *p);
 /* Whether each table that the files name can be opened, and is not older than its source.
  * Tables that answer over a network are not asked. Blocks: on the disk. */
 bool check_tables(struct postfix *p);
+/* Whether each smtpd service can make sense of its lists and restrictions, all together:
+ * what one alone cannot show. For who has found nothing wrong so far. Blocks: on the
+ * disk. */
+bool check_services(struct postfix *p);
 
 /* The verbs: exit status. */
 int verb_start(struct postfix *p);

@@ -1,0 +1,91 @@
+"""Values of the right type that a daemon would die of: said where they are set, before it starts."""
+import re
+
+import harness
+
+BAD = {
+    "hikyaku_dns_servers": ("127.0.0.1@99999", "bad DNS server address: 127.0.0.1@99999; specify numeric addresses, address@port if the port is not 53"),
+    "smtp_bind_address": ("mail.example.test", "bad smtp_bind_address address: mail.example.test; specify one numeric IPv4 address, or nothing"),
+    "smtp_bind_address6": ("192.0.2.1", "bad smtp_bind_address6 address: 192.0.2.1; specify one numeric IPv6 address, or nothing"),
+    "smtp_tcp_port": ("nosuchport", "unknown service: nosuchport; specify a port, or its name"),
+    "smtpd_proxy_filter": ("127.0.0.1", "bad smtpd_proxy_filter: 127.0.0.1; specify host:port, inet:host:port or unix:path"),
+    "smtpd_proxy_options": ("slow", "unknown smtpd_proxy_options value: slow; specify speed_adjust, or nothing"),
+    "receive_override_options": ("no_checks", "unknown receive_override_options value: no_checks; specify no_address_mappings, "
+                                              "no_header_body_checks, no_milters or no_unknown_recipient_checks"),
+    "smtpd_restriction_classes": ("nowhere", "restriction class `nowhere' needs a definition"),
+    "smtpd_upstream_proxy_protocol": ("v2", "unsupported smtpd_upstream_proxy_protocol value: v2; specify haproxy, or nothing"),
+    "virtual_alias_maps": ("/etc/aliases", 'open dictionary: expecting "type:name" form instead of "/etc/aliases"'),
+    "relay_domains": ("{a.test", "unbalanced braces"),
+    "smtpd_client_restrictions": ("{permit", "unbalanced braces"),
+    "default_destination_concurrency_negative_feedback": ("2", "bad feedback: 2; specify a number from 0 to 1, number/concurrency or number/sqrt_concurrency"),
+}
+SETTINGS = "".join(f"{name} = {value}\n" for name, (value, _) in BAD.items()).replace("{", "{{")
+
+
+def lines(file, prefix=""):
+    """What is to be said, by the lines on which the values stand."""
+    at = {l.strip().split("=")[0].strip().removeprefix("-o "): i for i, l in enumerate(file.read_text().splitlines(), 1)}
+    return {name: f"{file}: line {at[name]}: {prefix}{name}: {words}" for name, (_, words) in BAD.items()}
+
+
+def check(m):
+    r = m.cmd("postfix", "check", check=False)
+    return r.returncode, r.stderr.splitlines()
+
+
+def test_in_main_cf(instance):
+    m = instance(SETTINGS)
+    code, said = check(m)
+    assert code == 1
+    missing = [l for l in lines(m.main_cf).values() if "postfix/postfix-script: error: " + l not in said]
+    assert not missing, said
+    # A start goes on without the daemons that cannot, and says why on the terminal, too.
+    said = m.cmd("postfix", "start").stderr.splitlines()
+    m.started = True
+    missing = [l for l in lines(m.main_cf).values() if "postfix/master: warning: " + l not in said]
+    assert not missing, said
+
+
+def test_of_one_service(instance):
+    options = "".join(f"  -o {name}={value.replace('{', '{{')}\n" for name, (value, _) in BAD.items() if " " not in value)
+    m = instance(master="127.0.0.1:1 inet n - n - - smtpd\n" + options)
+    code, said = check(m)
+    assert code == 1
+    at = next(i for i, l in enumerate(m.master_cf.read_text().splitlines(), 1) if l.startswith("127.0.0.1:1 "))
+    missing = [name for name, (_, words) in BAD.items()
+               if f"postfix/postfix-script: error: {m.master_cf}: line {at}: -o {name}: {words}" not in said]
+    assert not missing, said
+
+
+def test_every_parameter_that_names_tables(instance):
+    text = "".join(f.read_text() for f in sorted((harness.ROOT / "src/conf/params").glob("*.params")))
+    records = [dict(re.findall(r"^(\w+)[ \t]+(.*)", r, re.M)) for r in re.split(r"\n(?=param|template)", text)]
+    names = [r["param"] for r in records if r.get("type") == "maps" and r.get("status") == "works" and "param" in r]
+    names = [n for n in names if not n.startswith("proxy_")]
+    assert len(names) > 25
+    m = instance("".join(f"{n} = garbage\n" for n in names))
+    code, said = check(m)
+    assert code == 1
+    silent = [n for n in names if not any(f": {n}: open dictionary: expecting " in l for l in said)]
+    assert not silent, said
+
+
+def test_a_reload_with_such_a_value_ends_daemons_that_work(instance):
+    m = instance().start()
+    before = set(m.pids())
+    m.main_cf.write_text(m.main_cf.read_text() + "smtp_bind_address = nowhere\n")
+    m.cmd("postfix", "reload")
+    m.wait_log("error: .*/main.cf: line [0-9]+: smtp_bind_address: bad smtp_bind_address address: nowhere; ")
+    m.wait_log("reload failed: the old configuration stays in use")
+    assert set(m.pids()) == before
+    assert m.send("u@mbox.test").startswith("250")
+
+
+def test_what_only_a_whole_service_shows(instance):
+    m = instance(master="127.0.0.1:1 inet n - n - - smtpd\n  -o smtpd_relay_restrictions= -o smtpd_recipient_restrictions=permit\n")
+    code, said = check(m)
+    assert code == 1
+    at = next(i for i, l in enumerate(m.master_cf.read_text().splitlines(), 1) if l.startswith("127.0.0.1:1 "))
+    assert any(l.startswith(f"postfix/postfix-script: error: {m.master_cf}: line {at}: service 127.0.0.1:1: in parameter "
+                            "smtpd_relay_restrictions or smtpd_recipient_restrictions, specify at least one working instance of: ")
+               for l in said), said
