@@ -177,6 +177,31 @@ check_feedback(const struct setting *at, struct err *e)
 	    "a number from 0 to 1, number/concurrency or number/sqrt_concurrency");
 }
 
+/* ---- two together ---- */
+
+/* Of no consequence where nobody has such a mailbox. */
+static enum rc
+check_mailbox_limit(const struct setting *at, struct err *e)
+{
+	struct conf_common common;
+	struct conf_virtual mailbox;
+	struct conf_route route;
+	int64_t limit;
+
+	if (conf_fill_common(at->s, at->service, at->mem, &common, NULL) != RC_OK ||
+	    conf_fill_virtual(at->s, at->service, at->mem, &mailbox, NULL) != RC_OK ||
+	    conf_fill_route(at->s, at->service, at->mem, &route, NULL) != RC_OK)
+		return RC_OK;
+	limit = mailbox.virtual_mailbox_limit_bytes;
+	if (str_trim(route.virtual_mailbox_domains).n == 0 || limit == 0 ||
+	    (common.message_size_limit_bytes > 0 &&
+		limit >= common.message_size_limit_bytes))
+		return RC_OK;
+	return err_set(e, RC_PERM, /* compat */
+	    "main.cf configuration error: virtual_mailbox_limit is smaller than "
+	    "message_size_limit");
+}
+
 /* ---- lists ---- */
 
 /* A class that nothing defines stops smtpd. */
@@ -245,6 +270,7 @@ static const struct {
 	check_fn *check;
 } by_name[] = {
 	{ "hikyaku_dns_servers", check_dns_servers },
+	{ "message_size_limit", check_mailbox_limit },
 	{ "receive_override_options", check_overrides },
 	{ "smtp_bind_address", check_bind_4 },
 	{ "smtp_bind_address6", check_bind_6 },
@@ -253,6 +279,7 @@ static const struct {
 	{ "smtpd_proxy_options", check_filter_options },
 	{ "smtpd_restriction_classes", check_classes },
 	{ "smtpd_upstream_proxy_protocol", check_proxy_protocol },
+	{ "virtual_mailbox_limit", check_mailbox_limit },
 };
 
 static enum rc

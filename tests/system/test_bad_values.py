@@ -89,3 +89,18 @@ def test_what_only_a_whole_service_shows(instance):
     assert any(l.startswith(f"postfix/postfix-script: error: {m.master_cf}: line {at}: service 127.0.0.1:1: in parameter "
                             "smtpd_relay_restrictions or smtpd_recipient_restrictions, specify at least one working instance of: ")
                for l in said), said
+
+
+def test_a_larger_message_size_limit_stops_mail_for_virtual_mailboxes_only(instance):
+    words = "main.cf configuration error: virtual_mailbox_limit is smaller than message_size_limit"
+    with harness.Sink() as sink:
+        m = instance("message_size_limit = 100000000\nqueue_minfree = 0\n", sink_port=sink.port)
+        code, said = check(m)
+        assert code == 1 and any(l.endswith(": message_size_limit: " + words) for l in said), said
+        m.start()
+        assert m.send("u@mbox.test").startswith("250") and m.send("x@relay.test").startswith("250")
+        harness.wait_for("the other mail", lambda: sink.messages)
+        m.wait_log("to=<u@mbox.test>, relay=none, .*dsn=4.3.0, status=deferred \\(mail transport unavailable\\)")
+        assert "virtual[" in m.log() and "fatal: " + words in m.log() and "throttling" not in m.log()
+        m.main_cf.write_text(m.main_cf.read_text() + "virtual_mailbox_domains =\n")
+        assert not any(words in l for l in check(m)[1])

@@ -23,6 +23,21 @@ find_service(const struct virtual *v, struct str name)
 	return &v->services[0];
 }
 
+/* The administrator's mistake: mail waits until he has put it right. */
+static void
+refuse_job(struct virtual *v, struct delivery_job *job)
+{
+	const struct delivery_outcome o = { .what = DELIVERY_DEFERRED,
+		.dsn = STR("4.3.0"),
+		.text = STR("mail transport unavailable") }; /* compat */
+
+	log_fatal(job->log, /* compat */
+	    "main.cf configuration error: virtual_mailbox_limit is smaller than "
+	    "message_size_limit");
+	delivery_outcome_rest(v->delivery, job, &o);
+	delivery_done(v->delivery, job, DELIVERY_SITE_DOWN, o.dsn, o.text);
+}
+
 static void
 start(void *ctx, struct delivery_job *job)
 {
@@ -31,6 +46,10 @@ start(void *ctx, struct delivery_job *job)
 	uint32_t n = (uint32_t)job->m->n_rcpts, *left;
 	struct task *tasks = arena_array(job->mem, n + 1, sizeof(*tasks));
 
+	if (s != NULL && s->has_small_limit) {
+		refuse_job(v, job);
+		return;
+	}
 	/* How many tasks are open; one more for this function, so that the job cannot end
 	 * under its feet. */
 	left = arena_get(job->mem, sizeof(*left));
@@ -85,19 +104,19 @@ read_locks(struct service *s, struct err *e)
 	return RC_OK;
 }
 
+/* Many sites raise message_size_limit, and few of them have virtual mailboxes: the others
+ * shall not see a daemon that fails. */
 static enum rc
-check_limits(const struct conf_snapshot *snapshot, const struct service *s, struct err *e)
+check_limits(const struct conf_snapshot *snapshot, struct service *s, struct err *e)
 {
 	struct conf_common c;
 	struct arena *mem = arena_new(1 << 20);
 	enum rc rc = conf_fill_common(snapshot, NULL, mem, &c, e);
 	int64_t limit = s->conf.virtual_mailbox_limit_bytes;
 
-	if (rc == RC_OK && limit > 0 &&
-	    (c.message_size_limit_bytes == 0 || limit < c.message_size_limit_bytes))
-		rc = err_set(e, RC_PERM, /* compat */
-		    "main.cf configuration error: virtual_mailbox_limit is smaller than "
-		    "message_size_limit");
+	s->has_small_limit =
+	    rc == RC_OK && limit > 0 &&
+	    (c.message_size_limit_bytes == 0 || limit < c.message_size_limit_bytes);
 	arena_free(&mem);
 	return rc;
 }

@@ -26,6 +26,7 @@ struct service {
 	int base_fd;      /* virtual_mailbox_base, O_PATH; -1: it does not exist */
 	const char *base; /* its name, for texts */
 	bool use_dotlock, use_fcntl, use_flock;
+	bool has_small_limit; /* a mailbox holds less than a message: no mail is taken */
 };
 
 /* What the threads have to do; the loop thread's. */
