@@ -32,6 +32,13 @@ def test_every_command_has_a_page():
     assert commands <= set(COMMANDS)
 
 
+def test_every_program_that_master_cf_may_name_has_a_page():
+    roles = re.findall(r'^\t\{ "([\w-]+)", "\w*" \},$', (ROOT / "src/agent/services.c").read_text(), re.M)
+    assert "smtpd" in roles and "cleanup" in roles
+    pages = {p.removesuffix(".8") for p in PAGES if p.endswith(".8")}
+    assert set(roles) - pages == {"rewrite"}  # which is trivial-rewrite, by another name
+
+
 def test_every_table_type_has_a_page():
     out = subprocess.run([BIN / "postconf", "-m"], capture_output=True, text=True, check=True).stdout
     # nis is only named: its page would describe the library's configuration.
@@ -95,6 +102,7 @@ NOTATION = [
     ("a\n\n    x  y\n    .z \\\n\nb", ["a", ".PP", ".RS 4", ".EX", "x  y", "\\&.z \\e", ".EE", ".RE", ".PP", "b"]),
     ("@parameters a_b c", [".TP", "\\fBa_b\\fR (default: $c)", "One.", ".TP", "\\fBc\\fR (default: no)", "Four.",
                          "Not yet: setting it does nothing but a warning; it waits for TLS."]),
+    ("@scope smtpd", [".TP", "\\fBa_b\\fR (default: $c)", "One."]),
     ("@attributes t", [".TP", "\\fBn\\fR (default: 7)", 'A "number", {or} two.', ".TP", "\\fBdomain\\fR (default: empty)", "Which domains."]),
     ("@type nosuch\na", ["a"]),
     ("@type module", [".PP", "Not yet: this release has no \\fBmodule:\\fR. Look\\-ups in such a table fail for", "the moment: mail waits."]),
@@ -130,6 +138,7 @@ def test_notation(tmp_path, text, want):
 @pytest.mark.parametrize("text,why", [
     ("y - z\n", "x.1.page:1: the first line"),
     ("x - z\n@parameters nosuch\n", "no parameter nosuch"),
+    ("x - z\n@scope nosuch\n", "nothing is read by nosuch"),
     ("x - z\n@nosuch\n", "unknown @nosuch"),
     ("x - z\n@attributes nosuch\n", "no attributes of nosuch"),
     ("x - z\n@group p P\n", "@group misses q"),
