@@ -549,3 +549,9 @@ smtp_server_is_asking(const struct smtp_server *s)
 {
 	return s->waiting;
 }
+
+bool
+smtp_server_has_quit(const struct smtp_server *s)
+{
+	return s->has_quit;
+}

@@ -255,4 +255,6 @@ bool smtp_server_next(struct smtp_server *s, struct smtp_fx *out);
 
 struct smtp_server_view smtp_server_view(const struct smtp_server *s);
 bool smtp_server_is_asking(const struct smtp_server *s);
+/* The client said QUIT: nothing more comes from it. */
+bool smtp_server_has_quit(const struct smtp_server *s);
 #endif

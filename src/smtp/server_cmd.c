@@ -342,6 +342,7 @@ static void
 cmd_quit(struct smtp_server *s, struct str args)
 {
 	(void)args;
+	s->has_quit = true;
 	srv_ok(s, "221 2.0.0 Bye");
 	srv_close(s);
 }

@@ -148,6 +148,7 @@ struct smtp_server {
 	size_t offered;   /* bytes seen by the last recv and not used */
 	int64_t hold_until_us;
 	bool is_holding;
+	bool has_quit;
 	unsigned hold_at; /* effects from this one on wait for hold_until_us */
 
 	struct srv_fx fx[FX_MAX];

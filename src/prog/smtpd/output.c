@@ -14,12 +14,14 @@ lose_output(struct conn *c)
 }
 
 /* The answer to QUIT and the end of the connection leave in one packet: conn.c closes
- * it then. Only after a read that left nothing in the socket: with something unread there
- * the end would be a reset, which takes words along that have not left. */
+ * it then. Only for who has nothing more to say, and after a read that left nothing in
+ * the socket: with something unread there the end would be a reset, which takes words
+ * along that have not left. */
 static int
 send_flags(const struct conn *c)
 {
-	bool is_last = c->service->smtpd->drained == c && conn_is_ending(c);
+	bool is_last = c->service->smtpd->drained == c && conn_is_ending(c) &&
+		       smtp_server_has_quit(c->session);
 
 	return is_last ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL;
 }
