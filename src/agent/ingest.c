@@ -161,7 +161,7 @@ on_stage(void *arg, enum rc rc, int fd, uint32_t number, struct str text)
 	}
 	if (in->is_committed && !in->is_ending) {
 		ingest_put_go(in);
-	} else if (in->wants_room && !ingest_check_is_waiting(in)) {
+	} else if (in->wants_room && !ingest_is_waiting(in)) {
 		in->wants_room = false;
 		if (in->room != NULL)
 			in->room(in->room_arg);

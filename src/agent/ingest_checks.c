@@ -33,15 +33,17 @@ kind_of(enum mime_part part)
 
 /* " from N[A]; from=<> to=<>". Compat. */
 static void
-log_source(struct log *l, const struct ingest_client *c)
+log_source(struct log *l, const struct ingest *in)
 {
+	const struct ingest_client *c = in->client;
+
 	if (c->via == MIME_VIA_SMTP || c->addr.n > 0)
 		log_putf(l, " from %.*s[%.*s]", STR_ARG(c->name), STR_ARG(c->addr));
 	else
 		log_put(l, STR(" from local"));
-	log_put_address(l, "; from=<", c->sender);
-	if (c->recipient.n > 0)
-		log_put_address(l, "> to=<", c->recipient);
+	log_put_address(l, "; from=<", in->shown_sender);
+	if (in->shown_rcpt.n > 0)
+		log_put_address(l, "> to=<", in->shown_rcpt);
 	log_put(l, STR(">"));
 }
 
@@ -56,7 +58,7 @@ log_action(struct ingest *in, const char *action, const char *kind, struct str l
 	log_begin(l, LOG_LEVEL_INFO);
 	log_putf(l, "%s: %s: %s %.*s", in->qid.text, action, kind,
 	    STR_ARG(str_head(line, SHOWN_MAX)));
-	log_source(l, c);
+	log_source(l, in);
 	if (c->proto.n > 0)
 		log_putf(l, " proto=%.*s", STR_ARG(c->proto));
 	if (c->helo.n > 0)
@@ -468,7 +470,7 @@ trouble(void *ctx, enum mime_strict what, struct str text)
 	log_begin(l, LOG_LEVEL_INFO);
 	log_putf(l, "%s: reject: mime-error %s: %.*s", in->qid.text,
 	    mime_strict_text(what), STR_ARG(str_head(text, SHOWN_MAX)));
-	log_source(l, in->client); /* compat: not how it spoke */
+	log_source(l, in); /* compat: not how it spoke */
 	log_end(l);
 }
 

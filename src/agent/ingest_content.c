@@ -1,11 +1,13 @@
 /* The content of a message: what stands in front of it, the filter, and its end.
  *
  * A check that has to wait stops the filter; what the caller had in hand for it waits in
- * `pending`, and ingest_content_go() goes on from there. */
+ * `pending`, and ingest_content_go() goes on from there. So does content that came before
+ * the sender was mapped: a From: that is added shows him as he is then. */
 #include <assert.h>
 #include <stdio.h>
 #include "agent/decide_mapping.h"
 #include "agent/ingest_checks.h"
+#include "agent/ingest_expand.h"
 #include "log/log.h"
 
 enum {
@@ -67,7 +69,7 @@ fill_completion(struct ingest *in, struct str date)
 	in->start.date = arena_str(in->mem, date);
 	in->start.message_id =
 	    ingest_message_id(c, ingest_qid(in), in->arrival_us, in->mem);
-	in->start.from = ingest_from(c, in->client, in->mem);
+	in->start.from = ingest_from(in, in->shown_sender);
 }
 
 /* One line for each, where its header stands. Compat. */
@@ -122,6 +124,8 @@ ingest_begin(struct ingest *in, const struct ingest_client *client, struct str r
 	in->start.received = arena_str(in->mem, buf_view(&received));
 	buf_fini(&received);
 	in->start.reads_received = client->n_prepend > 0;
+	in->shown_sender = ingest_full_address(c, client->sender, in->mem);
+	in->shown_rcpt = ingest_full_address(c, client->recipient, in->mem);
 	fill_completion(in, r.date);
 	in->check = ingest_check_new(in);
 	if (in->check != NULL)
@@ -202,10 +206,16 @@ too_big(struct ingest *in)
 	return ingest_fail(in, RC_PERM, TEXT_TOO_BIG);
 }
 
+bool
+ingest_is_waiting(const struct ingest *in)
+{
+	return ingest_check_is_waiting(in) || ingest_expand_holds_content(in);
+}
+
 static bool
 is_slow(const struct ingest *in)
 {
-	return ingest_check_is_waiting(in) ||
+	return ingest_is_waiting(in) ||
 	       (in->stage_request != 0 && in->held.n > HELD_SLOW);
 }
 
@@ -221,9 +231,8 @@ ingest_content(struct ingest *in, struct str piece, struct err *e)
 		piece = str_head(piece, (size_t)(limit - in->sent_bytes));
 	in->sent_bytes += piece.n;
 	convert_piece(in, &piece);
-	rc = in->failed == RC_OK && ingest_check_is_waiting(in)
-		 ? RC_MORE
-		 : filter_piece(in, &piece);
+	rc = in->failed == RC_OK && ingest_is_waiting(in) ? RC_MORE
+							  : filter_piece(in, &piece);
 	if (is_beyond && too_big(in) != RC_OK)
 		rc = in->failed;
 	if (rc == RC_MORE && buf_put(&in->pending, piece) != RC_OK)
@@ -274,7 +283,7 @@ end_convert(struct ingest *in)
 		(void)filter_failed(in, rc, &why);
 		return;
 	}
-	rc = ingest_check_is_waiting(in) ? RC_MORE : filter_piece(in, &rest);
+	rc = ingest_is_waiting(in) ? RC_MORE : filter_piece(in, &rest);
 	if (rc == RC_MORE && buf_put(&in->pending, rest) != RC_OK)
 		(void)ingest_fail(in, RC_TEMP, TEXT_WRITE_ERROR);
 }
@@ -326,6 +335,6 @@ ingest_commit(
 	in->env = *env;
 	end_convert(in);
 	/* ingest_content_go() comes back here when content waits. */
-	if (in->failed != RC_OK || !ingest_check_is_waiting(in))
+	if (in->failed != RC_OK || !ingest_is_waiting(in))
 		end_content(in);
 }

@@ -131,6 +131,16 @@ null_sender(const struct ingest *in, struct str sender)
 		   : sender;
 }
 
+/* Log lines and a From: that is added show the sender as he is from now on. Compat. */
+static void
+show_sender(struct ingest *in)
+{
+	if (!in->expansion->is_final && in->start.complete &&
+	    !str_eq(in->shown_sender, in->final.sender))
+		in->start.from = ingest_from(in, in->final.sender);
+	in->shown_sender = in->final.sender;
+}
+
 /* The recipient under way is one result of its expansion. */
 static enum rc
 add(struct ingest *in, struct str address, uint8_t notify)
@@ -173,21 +183,6 @@ add_expanded(struct ingest *in)
 	return rc;
 }
 
-/* compat: of mail from this host, reports and ORCPT name the recipient in full. */
-static struct str
-full_orcpt(const struct ingest *in, struct str address)
-{
-	struct str full;
-
-	if (!str_is(in->client->origin, "pickup") || !str_is_ascii(address))
-		return STR("");
-	full = ingest_full_address(in->conf, address, in->env_mem);
-	full = addr_to_internal(full, in->env_mem);
-	if (full.n == 0)
-		return full;
-	return arena_printf(in->env_mem, "rfc822;%.*s", STR_ARG(full));
-}
-
 /* The next recipient, from wherever it comes. */
 static void
 next(struct ingest *in)
@@ -200,8 +195,6 @@ next(struct ingest *in)
 	x->phase = EXPAND_MAP;
 	if (i < env->n_rcpts) {
 		x->now = env->rcpts[i];
-		if (x->now.orcpt.n == 0)
-			x->now.orcpt = full_orcpt(in, x->now.address);
 		return;
 	}
 	i -= env->n_rcpts;
@@ -219,6 +212,19 @@ next(struct ingest *in)
 		x->phase = EXPAND_OVER;
 }
 
+/* compat: of mail from this host, reports and ORCPT name the recipient as it was mapped.
+ */
+static struct str
+orcpt_of(const struct ingest *in, struct str address)
+{
+	struct str full = STR("");
+
+	if (str_is(in->client->origin, "pickup") && str_is_ascii(address))
+		full = addr_to_internal(address, in->env_mem);
+	return full.n == 0 ? STR("")
+			   : arena_printf(in->env_mem, "rfc822;%.*s", STR_ARG(full));
+}
+
 /* `now` is mapped: x->found. */
 static enum rc
 start_list(struct ingest *in)
@@ -227,6 +233,12 @@ start_list(struct ingest *in)
 
 	x->mapped = x->found;
 	x->phase = EXPAND_ALIASES;
+	if (!x->is_copy && x->next <= in->env.n_rcpts) {
+		if (x->next == in->env.n_rcpts)
+			in->shown_rcpt = x->mapped;
+		if (x->now.orcpt.n == 0)
+			x->now.orcpt = orcpt_of(in, x->mapped);
+	}
 	return mapping_expansion_init(&x->list, in->env_mem, x->mapped);
 }
 
@@ -241,6 +253,7 @@ step_ended(struct ingest *in, enum rc rc)
 	switch (x->phase) {
 	case EXPAND_SENDER:
 		in->final.sender = null_sender(in, x->found);
+		show_sender(in);
 		x->phase = EXPAND_SENDER_COPY;
 		break;
 	case EXPAND_SENDER_COPY:
@@ -327,7 +340,7 @@ easy(struct ingest *in)
 static void
 pause_or_fail(struct ingest *in)
 {
-	if (in->failed == RC_OK || !in->wants_room || ingest_check_is_waiting(in))
+	if (in->failed == RC_OK || !in->wants_room || ingest_is_waiting(in))
 		return;
 	in->wants_room = false;
 	if (in->room != NULL)
@@ -355,6 +368,9 @@ on_decided(void *arg, enum rc rc)
 {
 	struct ingest *in = arg;
 
+	/* Not from here: what content does next may end the message. */
+	if (in->expansion->holds_content && in->expansion->phase == EXPAND_SENDER)
+		loop_soon(in->loop, &in->expansion->resume);
 	if (step_ended(in, rc) == RC_OK)
 		go_on(in);
 	else
@@ -402,8 +418,11 @@ go_on(struct ingest *in)
 			}
 			rc = start_decision(in);
 		}
-		if (rc == RC_MORE)
+		if (rc == RC_MORE) {
+			if (x->phase == EXPAND_SENDER && !x->is_final)
+				x->holds_content = true;
 			return;
+		}
 		if (step_ended(in, rc) != RC_OK)
 			break;
 	}
@@ -414,6 +433,21 @@ static void
 on_turn(void *arg)
 {
 	go_on(arg);
+}
+
+static void
+on_resume(void *arg)
+{
+	struct ingest *in = arg;
+
+	in->expansion->holds_content = false;
+	ingest_content_go(in);
+}
+
+bool
+ingest_expand_holds_content(const struct ingest *in)
+{
+	return in->expansion != NULL && in->expansion->holds_content;
 }
 
 static enum rc
@@ -432,6 +466,7 @@ start(struct ingest *in)
 		return RC_TEMP;
 	in->expansion = x;
 	loop_task_init(&x->soon, on_turn, in);
+	loop_task_init(&x->resume, on_resume, in);
 	return RC_OK;
 }
 
@@ -480,6 +515,7 @@ ingest_expand_cancel(struct ingest *in)
 			decide_run_cancel(&in->expand);
 		loop_soon_cancel(in->loop, &x->soon);
 	}
+	loop_soon_cancel(in->loop, &x->resume);
 	arena_free(&x->scratch);
 	if (x->has_seen)
 		hmap_fini(&x->seen);

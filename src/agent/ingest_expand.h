@@ -34,9 +34,11 @@ struct ingest_expansion {
 	struct str found;              /* by the decision that ended */
 	struct arena *scratch;
 	struct loop_task soon;
+	struct loop_task resume; /* content that waited for the sender */
 	/* is_waiting: a decision or a turn is outstanding; is_final: all content is in.
 	 */
 	bool is_waiting, is_final, has_seen;
+	bool holds_content; /* until `resume`: it waits for the sender */
 
 	struct ingest_rcpt *out;
 	size_t n_out, cap_out, bytes_out;
@@ -48,6 +50,8 @@ struct ingest_expansion {
  * ingest_put_expanded(), now or later. */
 void ingest_expand_finish(struct ingest *in);
 void ingest_expand_cancel(struct ingest *in);
+/* Whether content has to wait for the sender: ingest_content_go() follows. */
+bool ingest_expand_holds_content(const struct ingest *in);
 
 /* ---- ingest_rcpts.c ---- */
 /* Adds a recipient to the result unless it is there.

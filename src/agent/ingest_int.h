@@ -62,6 +62,10 @@ struct ingest {
 	unsigned n_ids;      /* and stripped addresses that are in the log */
 	bool is_past_headers, is_too_big;
 
+	/* For log lines about the content, compat: mapped as soon as that is known,
+	 * before that completed. External form; the last recipient; may be empty. */
+	struct str shown_sender, shown_rcpt;
+
 	/* client->is_returned: why it goes back, "5.7.1 message content rejected"; in
 	 * mem. */
 	struct str refused;
@@ -134,6 +138,8 @@ MUST_USE enum rc ingest_convert_refusal(const struct ingest_convert *v, struct e
 unsigned ingest_convert_facts(const struct ingest_convert *v);
 
 /* ---- ingest_content.c ---- */
+/* Whether content has to wait: for a check, or for what the sender is mapped to. */
+bool ingest_is_waiting(const struct ingest *in);
 /* The filter refused the message with `text`. */
 void ingest_log_refused(struct ingest *in, struct str text);
 
@@ -151,9 +157,9 @@ void ingest_put_cancel(struct ingest *in);
  */
 struct str ingest_message_id(const struct ingest_conf *conf, struct str qid,
     int64_t arrival_us, struct arena *mem);
-/* The value of a From: for local mail without one. .p NULL: limit. */
-struct str ingest_from(const struct ingest_conf *conf, const struct ingest_client *client,
-    struct arena *mem);
+/* The value of a From: for mail without one; `sender` in its full form. Memory: in
+ * in->mem. .p NULL: limit. */
+struct str ingest_from(const struct ingest *in, struct str sender);
 /* An envelope address in its full form. .p NULL: limit. */
 struct str ingest_full_address(
     const struct ingest_conf *conf, struct str address, struct arena *mem);

@@ -113,20 +113,18 @@ put_phrase(struct buf *out, struct str charset, struct str name)
 }
 
 struct str
-ingest_from(
-    const struct ingest_conf *conf, const struct ingest_client *client, struct arena *mem)
+ingest_from(const struct ingest *in, struct str sender)
 {
-	struct str address, name = str_trim(client->full_name), out;
+	struct str name = str_trim(in->client->full_name), out;
 	struct buf b;
 
-	if (client->sender.n == 0)
+	if (sender.n == 0)
 		return STR("MAILER-DAEMON"); /* compat */
-	address = ingest_full_address(conf, client->sender, mem);
-	if (name.n == 0 || name.n > 250 || address.p == NULL)
-		return address;
+	if (name.n == 0 || name.n > 250)
+		return arena_str(in->mem, sender);
 	buf_init(&b, 4000);
-	if (conf->obsolete_from) {
-		(void)!buf_printf(&b, "%.*s (", STR_ARG(address));
+	if (in->conf->obsolete_from) {
+		(void)!buf_printf(&b, "%.*s (", STR_ARG(sender));
 		for (size_t i = 0; i < name.n; i++)
 			(void)!buf_printf(&b, "%s%c",
 			    name.p[i] == '(' || name.p[i] == ')' || name.p[i] == '\\'
@@ -135,10 +133,10 @@ ingest_from(
 			    (unsigned char)name.p[i] < ' ' ? ' ' : name.p[i]);
 		(void)!buf_put(&b, STR(")"));
 	} else {
-		put_phrase(&b, conf->name_charset, name);
-		(void)!buf_printf(&b, " <%.*s>", STR_ARG(address));
+		put_phrase(&b, in->conf->name_charset, name);
+		(void)!buf_printf(&b, " <%.*s>", STR_ARG(sender));
 	}
-	out = arena_str(mem, buf_view(&b));
+	out = arena_str(in->mem, buf_view(&b));
 	buf_fini(&b);
 	return out;
 }
