@@ -1,5 +1,5 @@
 """`postfix stop` waits for what would be lost, and for nobody else."""
-import socket
+import contextlib, os, pathlib, socket
 
 import pytest
 
@@ -32,6 +32,47 @@ def silent():
     server = SilentNameServer()
     yield server
     server.s.close()
+
+
+@contextlib.contextmanager
+def full_house():
+    """A port whose queue of connections is full: one more gets no answer."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as s:
+        callers = []
+        for _ in range(4):
+            c = socket.socket()
+            c.setblocking(False)
+            c.connect_ex(s.getsockname())
+            callers.append(c)
+        yield s.getsockname()[1]
+        for c in callers:
+            c.close()
+
+
+def is_calling(port, pids):
+    """One of these processes has sent a SYN there that nobody answers."""
+    sockets = {l.split()[9] for l in open("/proc/net/tcp") if l.split()[2] == f"0100007F:{port:04X}" and l.split()[3] == "02"}
+    mine = set()
+    for pid in pids:
+        for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                mine.add(os.readlink(fd).removeprefix("socket:[").rstrip("]"))
+    return bool(sockets & mine)
+
+
+def test_a_stop_waits_until_a_dead_server_answers_the_call(instance):
+    with full_house() as port, Sink() as sink:
+        m = instance(sink_port=port).start()
+        m.send("x@relay.test")
+        wait_for("a call to the dead server", lambda: is_calling(port, m.pids("smtp")))
+        assert m.stop().returncode == 0
+        log = m.log()
+        assert "not finished in time" not in log and "killed" not in log and "status=" not in log
+        m.main_cf.write_text(m.main_cf.read_text().replace(f"]:{port}", f"]:{sink.port}"))
+        m.start()
+        wait_for("the message", lambda: sink.messages)
+        m.wait_empty()
+        assert "status=deferred" not in m.log()
 
 
 def test_a_stop_waits_until_a_dead_name_server_times_out(instance, silent):

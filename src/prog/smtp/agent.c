@@ -259,6 +259,21 @@ agent_begin(struct agent *a, struct err *e)
 	return RC_OK;
 }
 
+static void
+stop_connecting(struct agent *a)
+{
+	LIST_EACH_SAFE (it, next, &a->conns) {
+		struct conn *c = CONTAINER_OF(it, struct conn, node);
+		struct job *j = c->job;
+
+		if (c->state != CONN_CONNECTING || j == NULL)
+			continue;
+		c->job = NULL;
+		conn_free(c);
+		job_stop(j);
+	}
+}
+
 void
 agent_stop(struct agent *a)
 {
@@ -266,6 +281,7 @@ agent_stop(struct agent *a)
 	agent_drain(a);
 	while (!list_is_empty(&a->asking))
 		job_stop(CONTAINER_OF(list_first(&a->asking), struct job, in_asking));
+	stop_connecting(a);
 }
 
 void

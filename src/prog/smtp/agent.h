@@ -88,7 +88,7 @@ struct agent {
 	size_t n_conns;
 	uint64_t random; /* state of agent_random() */
 	bool is_draining;
-	bool is_stopping; /* the DNS is not waited for any more */
+	bool is_stopping; /* no server is looked for any more */
 	bool is_idle;     /* draining: no job is open any more */
 	/* When a service tells the postmaster of errors in the protocol, else NULL. */
 	struct submit *submit;
@@ -101,7 +101,8 @@ MUST_USE enum rc agent_init(struct agent *a, struct worker *w, struct err *e);
 MUST_USE enum rc agent_begin(struct agent *a, struct err *e);
 /* No new jobs; the loop stops when the open ones are done. */
 void agent_drain(struct agent *a);
-/* The same, and deliveries that still look for their server are left to the queue. */
+/* The same, and deliveries that still look for their server, or wait for it to answer the
+ * call, are left to the queue. */
 void agent_stop(struct agent *a);
 /* The service of that name; NULL: none. */
 struct service *agent_service(struct agent *a, struct str name);
@@ -262,7 +263,7 @@ struct job {
 #define JOB_RCPT_DONE UINT32_MAX
 
 void job_start(void *ctx, struct delivery_job *dj);
-/* We are being stopped while it waits for the DNS; it is gone after the call. */
+/* We are being stopped before it found a server; it is gone after the call. */
 void job_stop(struct job *j);
 /* What to deliver on the connection that stands: all that is left. */
 const struct smtp_client_job *job_attempt(struct job *j);

@@ -300,7 +300,7 @@ job_stop(struct job *j)
 		delivery_abandon(j->service->agent->delivery, j->dj);
 }
 
-/* False: the hosts are not known yet, on_target() goes on; or the job is gone. */
+/* False: the hosts are not known yet, on_target() goes on. */
 static bool
 begin_site(struct job *j)
 {
@@ -324,8 +324,6 @@ begin_site(struct job *j)
 	}
 	j->asking = target_find(j->service, &dest, dj->mem, on_target, j);
 	list_add_tail(&j->service->agent->asking, &j->in_asking);
-	if (j->service->agent->is_stopping)
-		job_stop(j);
 	return false;
 }
 
@@ -335,6 +333,10 @@ next_host(struct job *j)
 {
 	int64_t limit = j->service->conf.smtp_mx_session_limit;
 
+	if (j->service->agent->is_stopping) {
+		job_stop(j);
+		return;
+	}
 	for (;;) {
 		while (j->host_at < j->n_hosts && (limit <= 0 || j->n_sessions < limit)) {
 			const struct dns_host *h = &j->hosts[j->host_at++];
