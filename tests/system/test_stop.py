@@ -80,14 +80,18 @@ def test_a_stop_waits_until_a_dead_name_server_times_out(instance, silent):
         m = instance(f"hikyaku_dns_servers = 127.0.0.1@{silent.port}\ndefault_transport = smtp\nrelayhost =\n"
                      "smtpd_sender_restrictions = reject_unknown_sender_domain\n")
         m.start()
-        # One question of a delivery, one of a session; whose answers come too late say so in the log.
-        m.send("x@delivered.test", sender="")
-        silent.asked("delivered")
-        with m.client() as c:
-            c.hello()
+        # One question of a delivery, one of a session; whose answers come too late say so in the log. All else was done before:
+        # from the first question on there are ten seconds.
+        with m.client() as c, m.client() as other:
+            for one in (c, other):
+                one.hello()
+            other.envelope("", ["x@delivered.test"])
+            other.expect("DATA", 354)
             c.expect("MAIL FROM:<a@client.test>", 250)
             c.raw("RCPT TO:<x@relay.test>\r\n")
+            other.expect("Subject: t\r\n\r\n.", 250)
             silent.asked("client")
+            silent.asked("delivered")
             assert m.stop().returncode == 0
             assert c.line() == "421 4.3.2 mail.example.test Error: service is shutting down"
             assert c.is_closed()
