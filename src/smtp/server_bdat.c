@@ -86,7 +86,7 @@ chunk_ends(struct smtp_server *s)
 	if (s->tx.has_bare_lf && srv_newline(s) == SMTP_NEWLINE_REJECT) {
 		s->where = "BDAT content";
 		s->trouble |= SMTP_TROUBLE_PROTOCOL;
-		srv_log_what(s, STR("reject"), STR("bare <LF> received"));
+		srv_log_bare_lf(s);
 		s->where = "BDAT";
 		srv_replyf(s, "%.*s 5.5.2 %.*s Error: bare <LF> received",
 		    STR_ARG(s->conf->newline_code), STR_ARG(s->conf->hostname));

@@ -370,7 +370,11 @@ static void
 cmd_auth(struct smtp_server *s, struct str args)
 {
 	(void)args;
-	srv_fail(s, "503 5.5.1 Error: authentication not enabled");
+	if (s->conf->helo_required && s->helo.n == 0)
+		srv_refuse(
+		    s, SMTP_TROUBLE_POLICY, "503 5.5.1 Error: send HELO/EHLO first");
+	else
+		srv_fail(s, "503 5.5.1 Error: authentication not enabled");
 }
 
 static const struct srv_command commands[] = {

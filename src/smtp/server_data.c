@@ -200,7 +200,7 @@ srv_end_of_data(struct smtp_server *s)
 		s->had_bare_lf = true;
 	if (s->tx.has_bare_lf && srv_newline(s) == SMTP_NEWLINE_REJECT) {
 		s->trouble |= SMTP_TROUBLE_PROTOCOL;
-		srv_log_what(s, STR("reject"), STR("bare <LF> received"));
+		srv_log_bare_lf(s);
 		srv_replyf(s, "%.*s 5.5.2 %.*s Error: bare <LF> received",
 		    STR_ARG(c->newline_code), STR_ARG(c->hostname));
 		srv_done(s, false);

@@ -256,6 +256,8 @@ void srv_logf(struct smtp_server *s, enum smtp_log_level level, const char *fmt,
     PRINTF(3, 4);
 /* "QID: verb: WHERE from namaddr: text; from=<> to=<> proto= helo=". */
 void srv_log_what(struct smtp_server *s, struct str verb, struct str text);
+/* That a bare LF was refused. compat: it names the first of many recipients, too. */
+void srv_log_bare_lf(struct smtp_server *s);
 /* "lost connection after DATA (26 bytes) from namaddr". */
 void srv_log_after(struct smtp_server *s, const char *what);
 void srv_log_disconnect(struct smtp_server *s);

@@ -146,7 +146,7 @@ refuse_bare_lf(struct smtp_server *s)
 	if (srv_newline(s) != SMTP_NEWLINE_REJECT)
 		return false;
 	s->trouble |= SMTP_TROUBLE_PROTOCOL;
-	srv_log_what(s, STR("reject"), STR("bare <LF> received"));
+	srv_log_bare_lf(s);
 	srv_replyf(s, "%.*s 5.5.2 %.*s Error: bare <LF> received",
 	    STR_ARG(s->conf->newline_code), STR_ARG(s->conf->hostname));
 	srv_close(s);

@@ -99,6 +99,19 @@ srv_log_what(struct smtp_server *s, struct str verb, struct str text)
 }
 
 void
+srv_log_bare_lf(struct smtp_server *s)
+{
+	bool had = s->tx.has_rcpt;
+
+	if (!had && s->tx.n_rcpt > 0) {
+		s->tx.rcpt.address = s->tx.first_rcpt;
+		s->tx.has_rcpt = true;
+	}
+	srv_log_what(s, STR("reject"), STR("bare <LF> received"));
+	s->tx.has_rcpt = had;
+}
+
+void
 srv_log_after(struct smtp_server *s, const char *what)
 {
 	/* compat: a client may hang up after its message without a word */
