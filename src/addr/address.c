@@ -444,6 +444,12 @@ addr_split_extension(
 }
 
 bool
+addr_has_minus(struct str external)
+{
+	return str_starts(external, STR("-")) || str_starts(external, STR("\"-"));
+}
+
+bool
 addr_same(struct str a, struct str b)
 {
 	return str_ieq(a, b);

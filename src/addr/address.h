@@ -84,6 +84,10 @@ bool addr_split_extension(
  * delimiter. */
 bool addr_is_list_name(struct str local);
 
+/* Whether it begins with "-", also behind a quote: a command could take it for an option.
+ */
+bool addr_has_minus(struct str external);
+
 /* Same mailbox for the purpose of removing duplicates: the domain without regard to case,
  * the local part too (Postfix: duplicate_filter is case folded). */
 bool addr_same(struct str a, struct str b);

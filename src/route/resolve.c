@@ -49,18 +49,22 @@ strip_own_domains(struct work *w, struct str address)
 {
 	for (int i = 0; i < STRIP_MAX; i++) {
 		struct str local, bare;
+		bool hides;
 		enum rc rc;
 
 		addr_split(address, &w->local, &w->domain);
 		w->r.recipient = address;
 		local = w->local;
-		bare = w->c->resolve_dequoted_address ? addr_to_internal(local, w->a->mem)
-						      : local;
-		if (bare.n > 0 && !str_eq(bare, local) && route_has_operator(w->c, bare))
+		bare = addr_to_internal(local, w->a->mem);
+		hides =
+		    bare.n > 0 && !str_eq(bare, local) && route_has_operator(w->c, bare);
+		if (hides && w->c->resolve_dequoted_address)
 			local = bare;
 		if (w->domain.n == 0 ||
-		    (!str_is(local, "\"\"") && !route_has_operator(w->c, local)))
+		    (!str_is(local, "\"\"") && !route_has_operator(w->c, local))) {
+			w->r.is_routed = hides; /* compat: nobody may relay with it */
 			return RC_OK;
+		}
 		rc = route_is_local(w->a, w->c, w->domain);
 		if (str_is(local, "\"\"") && rc != RC_TEMP)
 			return rc == RC_OK     ? use_empty_recipient(w)
@@ -115,7 +119,7 @@ is_bad(const struct work *w)
 {
 	const struct route_conf *c = w->c;
 
-	if (w->local.n > 0 && w->local.p[0] == '-' && !c->allow_min_user)
+	if (!c->allow_min_user && addr_has_minus(w->local))
 		return true;
 	if (w->domain.n == 0) /* "user@" */
 		return w->r.recipient.n > 0 &&
@@ -362,6 +366,27 @@ use_relocated(struct work *w)
 	return w->r.nexthop.p == NULL ? no_memory(w) : RC_OK;
 }
 
+/* compat: whoever has no domain is on this host, unless he says another in quotes. */
+static enum rc
+add_this_host(struct work *w, struct str *address)
+{
+	const struct route_conf *c = w->c;
+	struct str bare;
+
+	if (address->n == 0 || addr_find_bare(*address, '@', true) < address->n)
+		return RC_OK;
+	bare = addr_to_internal(*address, w->a->mem);
+	if (bare.p == NULL)
+		return no_memory(w);
+	if (c->resolve_dequoted_address && route_has_operator(c, bare))
+		return route_rewrite(c, bare, w->a->mem, address) != RC_OK ? no_memory(w)
+									   : RC_OK;
+	if (c->myhostname.n > 0)
+		*address = arena_printf(
+		    w->a->mem, "%.*s@%.*s", STR_ARG(*address), STR_ARG(c->myhostname));
+	return address->p == NULL ? no_memory(w) : RC_OK;
+}
+
 /* compat: a source route in quotes is one all the same: "@a:b"@c is b@c. */
 static enum rc
 take_quoted_route(struct work *w, struct str *address)
@@ -394,6 +419,8 @@ route_resolve(struct ask *a, const struct route_conf *c, struct str sender,
 	if (sender.n > 0 && route_rewrite(c, sender, a->mem, &w.sender) != RC_OK)
 		return no_memory(&w);
 	rc = take_quoted_route(&w, &full);
+	if (rc == RC_OK)
+		rc = add_this_host(&w, &full);
 	if (rc == RC_OK)
 		rc = strip_own_domains(&w, full);
 	if (rc != RC_OK)

@@ -261,8 +261,7 @@ read_path(const struct path_request *r, struct arena *mem, struct path_found *ou
 		rc = keep_written(word, path.external, mem, &out->written);
 	if (rc == RC_TEMP)
 		return no_room(bad);
-	/* A command could take it for an option. */
-	if (rc == RC_OK && !r->conf->minus_ok && str_starts(path.external, STR("-")))
+	if (rc == RC_OK && !r->conf->minus_ok && addr_has_minus(path.external))
 		rc = RC_PERM;
 	if (rc != RC_OK) {
 		bad->reply = r->bad_address;
@@ -579,7 +578,7 @@ smtp_path_vrfy(
 		rc = addr_path_parse(word, ADDR_UTF8_OK, mem, &path, NULL);
 	if (rc == RC_OK)
 		rc = path.rest.n > 0 ? RC_PERM : check_meaning(&r, &path, mem);
-	if (rc == RC_OK && !conf->minus_ok && str_starts(path.external, STR("-")))
+	if (rc == RC_OK && !conf->minus_ok && addr_has_minus(path.external))
 		rc = RC_PERM;
 	if (rc == RC_OK)
 		*out = path.external;
