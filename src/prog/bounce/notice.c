@@ -339,6 +339,16 @@ kind_of(struct str reason)
 	return DSN_FAILED;
 }
 
+/* Compat: who cannot be told of successes. */
+static void
+log_untold(const struct notice *n, const char *what)
+{
+	if (n->kind == DSN_SUCCEEDED || n->kind == DSN_REPORTED)
+		log_info(n->b->log,
+		    "%.*s: not sending trace/success notification for %s message",
+		    STR_ARG(n->job->m->qid), what);
+}
+
 static void
 choose(struct notice *n)
 {
@@ -353,9 +363,12 @@ choose(struct notice *n)
 			log_warn(b->log,
 			    "%.*s: undeliverable postmaster notification discarded",
 			    STR_ARG(m->qid));
+		log_untold(n, "double-bounce");
 		return;
 	}
 	n->is_wanted[TO_SENDER] = has_sender;
+	if (!has_sender)
+		log_untold(n, "single-bounce");
 	if (n->kind == DSN_SUCCEEDED || n->kind == DSN_REPORTED)
 		return;
 	if (!has_sender) {

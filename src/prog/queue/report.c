@@ -7,7 +7,7 @@ static bool
 is_asked_for(const struct active *a)
 {
 	return (a->l.m.facts & (MESSAGE_IS_REPORT | MESSAGE_VERIFY_ONLY)) != 0 &&
-	       a->n_attempts == 0 && a->l.m.sender.n > 0;
+	       a->n_attempts == 0;
 }
 
 enum rc

@@ -214,7 +214,7 @@ send_mail(struct request *r)
 		return refused(&m, &e);
 	if (r->o.only_verifies || r->o.verbose == 1) /* compat */
 		(void)printf("Mail Delivery Status Report will be mailed to <%s>.\n",
-		    mail_sender(&m));
+		    strcmp(mail_sender(&m), "<>") == 0 ? "" : mail_sender(&m));
 	return EX_OK;
 }
 
