@@ -150,13 +150,17 @@ skip_route(const struct mime_token *from, const struct mime_token *to)
 {
 	const struct mime_token *t = from;
 
-	while (t < to && t->type == TOK_COMMENT)
-		t++;
-	if (t == to || !mime_token_is(t, '@'))
-		return from;
-	while (t < to && !mime_token_is(t, ':'))
-		t++;
-	return t + 1 < to ? skip_route(t + 1, to) : from;
+	for (;;) {
+		while (t < to && t->type == TOK_COMMENT)
+			t++;
+		if (t == to || !mime_token_is(t, '@'))
+			return from;
+		while (t < to && !mime_token_is(t, ':'))
+			t++;
+		if (t + 1 >= to)
+			return from;
+		from = ++t;
+	}
 }
 
 static const struct mime_token *
