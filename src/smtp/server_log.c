@@ -27,8 +27,7 @@ srv_logf(struct smtp_server *s, enum smtp_log_level level, const char *fmt, ...)
 	s->fx[s->fx_put - 1].level = level;
 }
 
-/* The recipient that the line is about: at DATA and later only a lone one, but the first
- * of a message that is refused for its bare LF (compat). */
+/* The recipient that the line is about: at DATA and later only a lone one (compat). */
 static bool
 log_rcpt(const struct smtp_server *s, struct str *out)
 {
@@ -37,8 +36,7 @@ log_rcpt(const struct smtp_server *s, struct str *out)
 		return true;
 	}
 	*out = s->tx.first_rcpt;
-	return s->tx.n_rcpt == 1 || (s->tx.n_rcpt > 0 && s->tx.has_bare_lf &&
-					srv_newline(s) == SMTP_NEWLINE_REJECT);
+	return s->tx.n_rcpt == 1;
 }
 
 /* Two addresses at their longest fill a line: what has no room is left out, and
