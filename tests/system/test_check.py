@@ -37,6 +37,7 @@ def append(m, text, file="main_cf"):
     ("biff = maybe\n", 1, "fatal: {dir}/etc/main.cf: line"),
     ("transport_maps = hash:{dir}/nowhere\n", 1, "transport_maps: hash:{dir}/nowhere: open database {dir}/nowhere.db: No such file or directory"),
     ("transport_maps = proxy:nosuch:table\n", 1, "transport_maps: nosuch:table: unsupported dictionary type: nosuch"),
+    ("mynetworks = 127.0.0.0/8, [::1]/128, hsah:/etc/networks\n", 1, "mynetworks: hsah:/etc/networks: unsupported dictionary type: hsah"),
     ("smtpd_client_restrictions = check_client_access texthash:{dir}/nowhere\n", 1, "smtpd_client_restrictions: texthash:{dir}/nowhere: "),
     ("virtual_alias_maps = mysql:{dir}/nowhere.cf\n", 1, "virtual_alias_maps: mysql:{dir}/nowhere.cf: open {dir}/nowhere.cf: No such file or directory"),
     ("myorigin = a.example\nmyorigin = b.example\n", 0, "overriding earlier entry: myorigin=a.example"),

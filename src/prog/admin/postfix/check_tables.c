@@ -166,7 +166,23 @@ check_table(struct postfix *p, const struct lookup_table *t)
 	return check_open(p, t->spec);
 }
 
-/* Types that nobody knows, where nothing but tables can stand. */
+/* Whether `item` can be nothing but a table: in a list of names and networks, only what
+ * has a path behind its type. */
+static bool
+is_table(const struct conf_param *param, struct str item)
+{
+	struct str type, name;
+
+	if (!str_cut(item, ':', &type, &name) || item.p[0] == '/')
+		return false;
+	for (size_t i = 0; i < type.n; i++)
+		if (!ascii_isalnum(type.p[i]))
+			return false;
+	return param->type == CONF_MAPS ||
+	       (param->type == CONF_LIST && type.n > 0 && name.n > 0 && name.p[0] == '/');
+}
+
+/* Types that nobody knows. */
 static bool
 check_types(struct postfix *p, const struct conf_entry *entry)
 {
@@ -176,15 +192,16 @@ check_types(struct postfix *p, const struct conf_entry *entry)
 	bool is_good = true;
 	struct err e;
 
-	if (param == NULL || param->type != CONF_MAPS)
+	if (param == NULL ||
+	    (param->type != CONF_MAPS &&
+		(param->type != CONF_LIST || param->status != CONF_WORKS)))
 		return true;
 	mem = arena_new((size_t)CONF_VALUE_MAX * 4);
 	if (conf_get(p->snapshot, NULL, entry->name, mem, &rest, &e) == RC_OK)
 		while (conf_list_next(&rest, &item) == RC_OK) {
 			struct str spec = lookup_tables_strip(item);
 
-			if (spec.n > 0 && spec.p[0] != '/' &&
-			    str_find(spec, ':') < spec.n && !map_spec_is_known(spec))
+			if (is_table(param, spec) && !map_spec_is_known(spec))
 				is_good &= check_open(p, spec);
 		}
 	arena_free(&mem);
