@@ -60,6 +60,46 @@ test_dest(void **state)
 }
 
 static void
+test_helper(void **state)
+{
+	static const struct {
+		const char *text;
+		enum rc rc;
+		const char *host;
+		uint16_t port;
+	} cases[] = {
+		{ "127.0.0.1:10025", RC_OK, "127.0.0.1", 10025 },
+		{ "[::1]:10025", RC_OK, "::1", 10025 },
+		{ " filter.test:smtp ", RC_OK, "filter.test", 25 },
+		{ ":10025", RC_OK, "localhost", 10025 },
+		{ "10025", RC_OK, "localhost", 10025 },
+		{ "smtp", RC_OK, "localhost", 25 },
+		{ "", RC_PERM, NULL, 0 },
+		{ ":", RC_PERM, NULL, 0 },
+		{ "127.0.0.1", RC_PERM, NULL, 0 },
+		{ "[127.0.0.1]", RC_PERM, NULL, 0 },
+		{ "127.0.0.1:", RC_PERM, NULL, 0 },
+		{ "a..b:25", RC_PERM, NULL, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct net_dest d = { 0 };
+		struct err e = { 0 };
+
+		print_message("'%s'\n", cases[i].text);
+		assert_int_equal(
+		    net_helper_parse(str_c(cases[i].text), NULL, &d, &e), cases[i].rc);
+		if (cases[i].rc != RC_OK) {
+			assert_int_not_equal(e.text[0], 0);
+			continue;
+		}
+		assert_true(str_is(d.host, cases[i].host));
+		assert_int_equal(d.port, cases[i].port);
+	}
+}
+
+static void
 test_port(void **state)
 {
 	static const char text[] = "# services\nfoo 1234/udp\nfoo 1235/tcp fooalias # x\n"
@@ -200,6 +240,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_dest),
+		cmocka_unit_test(test_helper),
 		cmocka_unit_test(test_port),
 		cmocka_unit_test(test_known_ports),
 		cmocka_unit_test(test_window),

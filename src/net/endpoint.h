@@ -40,6 +40,11 @@ struct net_ports {
 MUST_USE enum rc net_dest_parse(struct str s, uint16_t default_port,
     const struct net_ports *ports, struct net_dest *out, struct err *e);
 
+/* Where a helper listens: "host:port", "[host]:port"; "port" and ":port" are on this
+ * host. Returns: RC_PERM e: what is wrong. */
+MUST_USE enum rc net_helper_parse(
+    struct str s, const struct net_ports *ports, struct net_dest *out, struct err *e);
+
 /* "25" or a name. `ports` may be NULL. Returns: RC_NONE unknown. */
 MUST_USE enum rc net_port_find(
     struct str s, const struct net_ports *ports, uint16_t *out);

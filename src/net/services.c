@@ -170,3 +170,26 @@ net_dest_parse(struct str s, uint16_t default_port, const struct net_ports *port
 	*out = d;
 	return RC_OK;
 }
+
+enum rc
+net_helper_parse(
+    struct str s, const struct net_ports *ports, struct net_dest *out, struct err *e)
+{
+	struct str port;
+	enum rc rc;
+
+	s = str_trim(s);
+	port = s.n > 0 && s.p[0] == ':' ? str_from(s, 1) : s;
+	if (str_find(port, ':') == port.n && str_find(port, ']') == port.n) {
+		*out = (struct net_dest){ .host = STR("localhost"), .has_port = true };
+		return net_port_find(port, ports, &out->port) == RC_OK
+			   ? RC_OK
+			   : err_set(e, RC_PERM, "unknown service: %.*s/tcp",
+				 STR_ARG(port)); /* compat */
+	}
+	rc = net_dest_parse(s, 0, ports, out, e);
+	if (rc == RC_OK && !out->has_port)
+		rc = err_set(
+		    e, RC_PERM, "no port in server description: %.*s", STR_ARG(s));
+	return rc;
+}

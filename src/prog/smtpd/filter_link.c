@@ -65,7 +65,8 @@ parse_options(struct service *s, struct err *e)
 	return RC_OK;
 }
 
-/* compat: "host:port", "inet:host:port", "unix:path" below queue_directory. */
+/* compat: "host:port", "inet:host:port", "unix:path" below queue_directory; no host: this
+ * one. */
 enum rc
 filter_parse(struct service *s, struct err *e)
 {
@@ -82,7 +83,7 @@ filter_parse(struct service *s, struct err *e)
 		return parse_path(s, str_from(text, 5), e);
 	if (str_starts(text, STR("inet:")))
 		text = str_from(text, 5);
-	if (net_dest_parse(text, 0, &ports, &dest, e) != RC_OK || !dest.has_port)
+	if (net_helper_parse(text, &ports, &dest, e) != RC_OK)
 		return err_set(e, RC_PERM, "bad smtpd_proxy_filter: %.*s",
 		    STR_ARG(str_head(text, 150)));
 	s->filter_host = dest.host;
