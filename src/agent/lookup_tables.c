@@ -39,6 +39,14 @@ find(struct lookup_tables *t, struct str spec)
 	return NULL;
 }
 
+/* "unix:private/policy", "unix:/run/milter.sock": where a helper listens. The tables of
+ * that type are passwd.byname and group.byname. */
+static bool
+is_socket(struct str spec)
+{
+	return str_starts(spec, STR("unix:")) && !str_ends(spec, STR(".byname"));
+}
+
 static enum rc
 add(struct reading *r, struct str token, enum purpose purpose, struct err *e)
 {
@@ -47,7 +55,8 @@ add(struct reading *r, struct str token, enum purpose purpose, struct err *e)
 	struct lookup_table *it;
 
 	/* compat: what stands there without proxy: is not listed. */
-	if ((purpose != TO_ASK && !is_proxied) || !map_spec_is_known(spec))
+	if ((purpose != TO_ASK && !is_proxied) || is_socket(spec) ||
+	    !map_spec_is_known(spec))
 		return RC_OK;
 	it = find(r->t, spec);
 	if (it == NULL) {

@@ -5,6 +5,7 @@
 #include "access/access.h"
 #include "addr/net.h"
 #include "agent/decide_int.h"
+#include "agent/worker.h"
 #include "base/arena.h"
 #include "conf/list.h"
 #include "conf/params.h"
@@ -97,7 +98,7 @@ check_port(const struct setting *at, struct err *e)
 	return bad(e, "unknown service: ", at->text, "a port, or its name");
 }
 
-/* "host:port", "inet:host:port", "unix:path" */
+/* "host:port", "inet:host:port", "unix:path"; the host may be missing. */
 static enum rc
 check_filter(const struct setting *at, struct err *e)
 {
@@ -115,7 +116,7 @@ check_filter(const struct setting *at, struct err *e)
 				 "a shorter one");
 	if (str_starts(text, STR("inet:")))
 		text = str_from(text, 5);
-	if (net_dest_parse(text, 0, &ports, &dest, NULL) == RC_OK && dest.has_port)
+	if (net_helper_parse(text, &ports, &dest, NULL) == RC_OK)
 		return RC_OK;
 	return bad(e, "bad smtpd_proxy_filter: ", at->text, allowed);
 }
@@ -179,23 +180,45 @@ check_feedback(const struct setting *at, struct err *e)
 
 /* ---- two together ---- */
 
-/* Of no consequence where nobody has such a mailbox. */
+/* The service that virtual_transport names, if it is virtual: others (Dovecot by LMTP …)
+ * have limits of their own. Or NULL. */
+static const struct master_service *
+mailbox_service(const struct conf_snapshot *s, struct str transport)
+{
+	struct str name = str_head(transport, str_find(transport, ':'));
+
+	for (size_t i = 0; i < s->master.n; i++) {
+		const struct master_service *v = &s->master.v[i];
+		const char *role = worker_role_of(v->command);
+
+		if (v->type == MASTER_UNIX && str_eq(v->name, name) && role != NULL &&
+		    str_is(str_c(role), "virtual"))
+			return v;
+	}
+	return NULL;
+}
+
+/* Of no consequence where nobody has such a mailbox, and of an smtpd alone. */
 static enum rc
 check_mailbox_limit(const struct setting *at, struct err *e)
 {
+	const struct master_service *virtual;
 	struct conf_common common;
 	struct conf_virtual mailbox;
 	struct conf_route route;
 	int64_t limit;
 
-	if (conf_fill_common(at->s, at->service, at->mem, &common, NULL) != RC_OK ||
-	    conf_fill_virtual(at->s, at->service, at->mem, &mailbox, NULL) != RC_OK ||
-	    conf_fill_route(at->s, at->service, at->mem, &route, NULL) != RC_OK)
+	if (conf_fill_route(at->s, NULL, at->mem, &route, NULL) != RC_OK ||
+	    str_trim(route.virtual_mailbox_domains).n == 0)
+		return RC_OK;
+	virtual = mailbox_service(at->s, str_trim(route.virtual_transport));
+	if (virtual == NULL || (at->service != NULL && at->service != virtual) ||
+	    conf_fill_common(at->s, NULL, at->mem, &common, NULL) != RC_OK ||
+	    conf_fill_virtual(at->s, virtual, at->mem, &mailbox, NULL) != RC_OK)
 		return RC_OK;
 	limit = mailbox.virtual_mailbox_limit_bytes;
-	if (str_trim(route.virtual_mailbox_domains).n == 0 || limit == 0 ||
-	    (common.message_size_limit_bytes > 0 &&
-		limit >= common.message_size_limit_bytes))
+	if (limit == 0 || (common.message_size_limit_bytes > 0 &&
+			      limit >= common.message_size_limit_bytes))
 		return RC_OK;
 	return err_set(e, RC_PERM, /* compat */
 	    "main.cf configuration error: virtual_mailbox_limit is smaller than "

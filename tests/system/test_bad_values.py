@@ -1,6 +1,8 @@
 """Values of the right type that a daemon would die of: said where they are set, before it starts."""
 import re
 
+import pytest
+
 import harness
 
 BAD = {
@@ -104,3 +106,26 @@ def test_a_larger_message_size_limit_stops_mail_for_virtual_mailboxes_only(insta
         assert "virtual[" in m.log() and "fatal: " + words in m.log() and "throttling" not in m.log()
         m.main_cf.write_text(m.main_cf.read_text() + "virtual_mailbox_domains =\n")
         assert not any(words in l for l in check(m)[1])
+
+
+LARGE = "message_size_limit = 100000000\n"
+SMTPD = "127.0.0.1:1 inet n - n - - smtpd\n"
+
+
+@pytest.mark.parametrize("main,master", [
+    # Who delivers to virtual mailboxes with a limit of his own.
+    (LARGE + "virtual_transport = lmtp:unix:private/dovecot-lmtp\n", ""),
+    # The limits of other services say nothing about virtual's.
+    ("", SMTPD + "  -o message_size_limit=100000000\n"),
+    (LARGE + "virtual_transport = large\n", "large unix - n n - - virtual -o virtual_mailbox_limit=0\n"),
+    # A filter on this host.
+    ("", SMTPD + "  -o smtpd_proxy_filter=10026\n127.0.0.1:2 inet n - n - - smtpd -o smtpd_proxy_filter=inet::10026\n"),
+    # Sockets of helpers, which look like tables.
+    ("smtpd_milters = unix:/run/milter.sock, {{ unix:milter.sock, default_action=accept }}\n"
+     "smtpd_end_of_data_restrictions = check_policy_service unix:private/policy\n", SMTPD + "  -o smtpd_proxy_filter=unix:private/filter\n"),
+    # Caches, before there was something to remember.
+    ("smtp_tls_session_cache_database = btree:$data_directory/smtp_scache\naddress_verify_map = proxy:btree:$data_directory/verify\n", ""),
+], ids=["lmtp", "of-smtpd", "of-virtual", "ports", "sockets", "caches"])
+def test_what_is_no_mistake(instance, main, master):
+    code, said = check(instance(main, master=master))
+    assert code == 0 and not any(" error: " in l for l in said), said

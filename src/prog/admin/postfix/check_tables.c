@@ -153,12 +153,32 @@ check_open(struct postfix *p, struct str spec)
 	return say_error(p, spec, e.text);
 }
 
+/* A daemon makes it when there is something to remember. */
+static bool
+is_cache(struct postfix *p, struct str spec)
+{
+	static const char *const caches[] = { "address_verify_map",
+		"lmtp_sasl_auth_cache_name", "lmtp_tls_session_cache_database",
+		"postscreen_cache_map", "smtp_sasl_auth_cache_name",
+		"smtp_tls_session_cache_database", "smtpd_tls_session_cache_database" };
+
+	for (size_t i = 0; i < ARRAY_LEN(caches); i++) {
+		struct str text;
+
+		if (conf_get(p->snapshot, NULL, str_c(caches[i]), p->mem, &text, NULL) ==
+			RC_OK &&
+		    str_eq(lookup_tables_strip(str_trim(text)), spec))
+			return true;
+	}
+	return false;
+}
+
 static bool
 check_table(struct postfix *p, const struct lookup_table *t)
 {
 	struct str type, name;
 
-	if (!str_cut(t->spec, ':', &type, &name) || name.n == 0)
+	if (!str_cut(t->spec, ':', &type, &name) || name.n == 0 || is_cache(p, t->spec))
 		return true;
 	if (t->is_remote)
 		return check_description(p, t->spec, name);
