@@ -4,12 +4,16 @@
  * of whole frames whose first may be partly sent; sending[] lists the descriptors not yet
  * sent in the order of their frames. After `is_closed` nothing is read or appended.
  *
+ * A peer that reads no more may have said something before: that is read to its end, and
+ * only then the channel closes.
+ *
  * The peer is not trusted: lengths are checked before memory is asked for, descriptors
  * that no message picks up are closed, too many of them close the channel. */
 #include "ipc/channel_int.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include "base/arena.h"
 #include "base/buf.h"
 #include "loop/loop.h"
@@ -45,6 +49,7 @@ struct ipc_channel {
 	uint64_t n_sent; /* bytes ever sent */
 	const char *why; /* reason of closing */
 	bool is_closed, is_told, is_finishing, is_paused, wants_room;
+	bool is_deaf;  /* the peer reads no more: nothing is sent */
 	bool has_rest; /* after a pause: frames in `in` wait to be handled */
 	bool is_busy;  /* inside a callback: freeing waits */
 	bool is_freed;
@@ -88,6 +93,14 @@ fds_close(struct ipc_fds *f)
 		os_fd_close(&fd);
 }
 
+static void
+drop_sending(struct ipc_channel *ch)
+{
+	for (size_t i = 0; i < ch->n_sending; i++)
+		os_fd_close(&ch->sending[i].fd);
+	ch->n_sending = 0;
+}
+
 /* Everything that ends a channel comes here; on_close is called by the task, later. */
 static void
 channel_close(struct ipc_channel *ch, const char *why)
@@ -98,9 +111,7 @@ channel_close(struct ipc_channel *ch, const char *why)
 	ch->why = why;
 	loop_io_remove(ch->loop, &ch->io);
 	os_fd_close(&ch->io.fd);
-	for (size_t i = 0; i < ch->n_sending; i++)
-		os_fd_close(&ch->sending[i].fd);
-	ch->n_sending = 0;
+	drop_sending(ch);
 	fds_close(&ch->fds);
 	loop_soon(ch->loop, &ch->task);
 }
@@ -145,13 +156,19 @@ want(struct ipc_channel *ch)
 	loop_io_want(ch->loop, &ch->io, events);
 }
 
+static bool
+takes_messages(const struct ipc_channel *ch)
+{
+	return !ch->is_closed && !ch->is_finishing && !ch->is_deaf;
+}
+
 struct wire_wr
 ipc_channel_begin(struct ipc_channel *ch, unsigned type)
 {
 	struct wire_wr w = wire_wr(&ch->out);
 
 	ch->frame_at = ch->out.n;
-	if (ch->is_closed || ch->is_finishing) {
+	if (!takes_messages(ch)) {
 		w.bad = true;
 		return w;
 	}
@@ -177,7 +194,7 @@ ipc_channel_commit(struct ipc_channel *ch, const struct wire_wr *w, int fd)
 	size_t n = ch->out.n - ch->frame_at;
 	unsigned char *p;
 
-	if (ch->is_closed || ch->is_finishing) {
+	if (!takes_messages(ch)) {
 		os_fd_close(&fd);
 		return;
 	}
@@ -228,6 +245,21 @@ send_some(struct ipc_channel *ch)
 	return RC_OK;
 }
 
+/* Sending failed. Results that came before the peer went count: what they are about would
+ * be done twice. The end of what it said closes the channel. */
+static void
+be_deaf(struct ipc_channel *ch)
+{
+	if (ch->is_finishing) {
+		channel_close(ch, NULL);
+		return;
+	}
+	ch->is_deaf = true;
+	drop_sending(ch);
+	buf_release(&ch->out);
+	(void)shutdown(ch->io.fd, SHUT_RDWR); /* what was received stays */
+}
+
 void
 ipc_channel_flush(struct ipc_channel *ch)
 {
@@ -236,7 +268,7 @@ ipc_channel_flush(struct ipc_channel *ch)
 	while (!ch->is_closed && ch->out.n > 0 && rc == RC_OK)
 		rc = send_some(ch);
 	if (rc == RC_TEMP)
-		channel_close(ch, NULL);
+		be_deaf(ch);
 	if (ch->is_closed)
 		return;
 	if (ch->out.n == 0) {
@@ -261,7 +293,7 @@ tell_room(struct ipc_channel *ch)
 {
 	bool was_busy = ch->is_busy;
 
-	if (ch->is_closed || !ch->wants_room || ch->out.n > ch->conf.out_low)
+	if (!takes_messages(ch) || !ch->wants_room || ch->out.n > ch->conf.out_low)
 		return;
 	ch->wants_room = false;
 	if (ch->conf.on_room == NULL)
@@ -476,7 +508,7 @@ ipc_channel_pending(const struct ipc_channel *ch)
 bool
 ipc_channel_is_open(const struct ipc_channel *ch)
 {
-	return !ch->is_closed && !ch->is_finishing;
+	return takes_messages(ch);
 }
 
 /* Frames that wait in `in` are handled when reading goes on: without new bytes nothing

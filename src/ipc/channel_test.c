@@ -187,6 +187,26 @@ test_both_ways(void **state)
 }
 
 static void
+what_was_said_before_the_end_counts(void **state)
+{
+	struct side q = { 0 }, s = { 0 };
+	struct loop *l = both(&q, &s);
+
+	(void)state;
+	ipc_send_put_done(q.ch, &(struct wire_put_done){ .text = STR("stored") });
+	ipc_channel_flush(q.ch);
+	ipc_channel_free(&q.ch);
+	ipc_send_put(s.ch, &(struct wire_put){ .request = 1 });
+	ipc_channel_flush(s.ch); /* finds that nobody reads, before the answer is read */
+	assert_false(ipc_channel_is_open(s.ch));
+	ipc_send_put(s.ch, &(struct wire_put){ .request = 2 });
+	assert_int_equal(ipc_channel_pending(s.ch), 0);
+	rounds(l, 5);
+	assert_string_equal(s.trace, "stored closed:gone");
+	loop_free(&l);
+}
+
+static void
 test_large(void **state)
 {
 	static char content[70000];
@@ -342,6 +362,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_both_ways),
+		cmocka_unit_test(what_was_said_before_the_end_counts),
 		cmocka_unit_test(test_large),
 		cmocka_unit_test(test_pause_rest),
 		cmocka_unit_test(test_peer_that_outruns_pauses_ends_the_process),

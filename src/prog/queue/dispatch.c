@@ -86,6 +86,7 @@ agent_for(struct queue *q, const char *role, struct str nexthop)
 		uint64_t score = hmap_hash_u64(&q->jobs, hop ^ g->instance);
 
 		if (strcmp(g->role, role) != 0 || g->is_leaving ||
+		    !ipc_channel_is_open(g->ch) ||
 		    ipc_channel_pending(g->ch) > PENDING_MAX)
 			continue;
 		if (best == NULL || score > best_score) {
