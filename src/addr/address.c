@@ -395,6 +395,25 @@ user_at_site(struct str user, struct str site, struct arena *mem)
 	return arena_printf(mem, "%.*s@%.*s", STR_ARG(user), STR_ARG(site));
 }
 
+/* `s` without the signs at its end that are not quoted. */
+static struct str
+without_last(struct str s, char c)
+{
+	bool quoted = false;
+	size_t end = 0;
+
+	for (size_t i = 0; i < s.n; i++) {
+		if (!quoted && s.p[i] == c)
+			continue;
+		if (s.p[i] == '\\')
+			i++;
+		else if (s.p[i] == '"')
+			quoted = !quoted;
+		end = i + 1;
+	}
+	return str_head(s, end);
+}
+
 struct str
 addr_swap_operators(struct str s, unsigned which, struct arena *mem)
 {
@@ -405,10 +424,8 @@ addr_swap_operators(struct str s, unsigned which, struct arena *mem)
 	at = addr_find_bare(s, '%', true);
 	if ((which & ADDR_PERCENT) == 0 || at == s.n)
 		return s;
-	while (s.n > 0 && at + 1 == s.n) { /* compat: a%b% is a%b */
-		s = str_head(s, at);
-		at = addr_find_bare(s, '%', true);
-	}
+	s = without_last(s, '%'); /* compat: a%b% is a%b */
+	at = addr_find_bare(s, '%', true);
 	if (at == s.n)
 		return user_at_site(s, STR(""), mem);
 	return user_at_site(str_head(s, at), str_from(s, at + 1), mem);

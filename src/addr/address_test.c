@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
 
 static struct arena *mem;
 
@@ -276,6 +278,23 @@ operators(void **state)
 	}
 }
 
+/* Anybody may write it into a header: looking through it once has to do. */
+static void
+a_million_operators(void **state)
+{
+	struct str in = { 0 }, out;
+	char *p = malloc(1 << 20);
+
+	(void)state;
+	assert_non_null(p);
+	memset(p, '%', 1 << 20);
+	p[0] = 'a';
+	in = str_n(p, 1 << 20);
+	out = addr_swap_operators(in, ADDR_PERCENT, mem);
+	assert_true(str_is(out, "a@"));
+	free(p);
+}
+
 int
 main(void)
 {
@@ -284,6 +303,7 @@ main(void)
 		cmocka_unit_test(forms),
 		cmocka_unit_test(too_long),
 		cmocka_unit_test(operators),
+		cmocka_unit_test(a_million_operators),
 		cmocka_unit_test(extensions),
 		cmocka_unit_test(xtext),
 		cmocka_unit_test(hostnames),
