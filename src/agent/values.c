@@ -51,11 +51,12 @@ check_dns_servers(const struct setting *at, struct err *e)
 static enum rc
 check_bind(const struct setting *at, uint8_t family, const char *allowed, struct err *e)
 {
+	struct str text = str_trim(at->text), words;
 	struct addr_ip ip;
-	struct str words;
 
-	if (at->text.n == 0 ||
-	    (addr_ip_parse(at->text, &ip) == RC_OK && ip.family == family))
+	if (text.n > 1 && *text.p == '[')
+		text = str_head(str_from(text, 1), text.n - 2);
+	if (text.n == 0 || (addr_ip_parse(text, &ip) == RC_OK && ip.family == family))
 		return RC_OK;
 	words = arena_printf(at->mem, "bad %.*s address: ", STR_ARG(at->name));
 	return bad(e, words.p, at->text, allowed);

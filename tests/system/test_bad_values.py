@@ -48,6 +48,11 @@ def test_in_main_cf(instance):
     assert not missing, said
 
 
+def test_addresses_in_brackets_are_fine(instance):
+    m = instance("smtp_bind_address = [192.0.2.1]\nsmtp_bind_address6 = [2001:db8::1]\n")
+    assert not [l for l in check(m)[1] if "bind_address" in l]
+
+
 def test_of_one_service(instance):
     options = "".join(f"  -o {name}={value.replace('{', '{{')}\n" for name, (value, _) in BAD.items() if " " not in value)
     m = instance(master="127.0.0.1:1 inet n - n - - smtpd\n" + options)
