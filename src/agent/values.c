@@ -346,6 +346,21 @@ check_setting(struct setting *at, struct err *e)
 
 /* ---- all settings ---- */
 
+/* Those that begin with "-" are Postfix's own, and mean nothing here. */
+enum rc
+values_check_arguments(const struct master_service *service, struct err *e)
+{
+	const char *role = worker_role_of(service->command);
+
+	if (role == NULL || role[0] == '\0' || service->n_args == 0 ||
+	    str_starts(service->args[0], STR("-")))
+		return RC_OK;
+	return err_set(e, RC_PERM,
+	    "unexpected command-line argument: %.*s; a value with blanks is written "
+	    "-o { name = value }", /* compat, up to the argument */
+	    STR_ARG(str_head(service->args[0], VALUE_SHOWN)));
+}
+
 static size_t
 check_service(const struct conf_snapshot *s, const struct master_service *service,
     enum log_level level, struct log *log)
@@ -354,6 +369,13 @@ check_service(const struct conf_snapshot *s, const struct master_service *servic
 	struct err e = { 0 };
 	size_t n = 0;
 
+	if (values_check_arguments(service, &e) != RC_OK) {
+		n++;
+		log_begin(log, level);
+		log_putf(log, "%.*s: line %u: service %.*s: %s", STR_ARG(s->master_path),
+		    service->line, STR_ARG(service->name), e.text);
+		log_end(log);
+	}
 	for (size_t i = 0; i < service->n_overrides; i++) {
 		at.name = service->overrides[i].name;
 		if (check_setting(&at, &e) == RC_OK)

@@ -6,6 +6,7 @@
 #include "log/log.h"
 
 struct conf_snapshot;
+struct master_service;
 
 /* Looks at what main.cf and the -o of each service set, and says what cannot work, one
  * line each:
@@ -13,4 +14,8 @@ struct conf_snapshot;
  * Returns: how many there are.
  * Blocks:  on /etc/services. */
 size_t values_check(const struct conf_snapshot *s, enum log_level level, struct log *log);
+/* A blank in a value cuts it in two, and what follows is no option: the daemon would run
+ * with half of what was meant. RC_PERM: "unexpected command-line argument: …". */
+MUST_USE enum rc values_check_arguments(
+    const struct master_service *service, struct err *e);
 #endif

@@ -1,5 +1,6 @@
 /* Services: master.cf lines whose command is smtpd. Their parameters become plain structs
  * once; a session keeps what it began with. */
+#include "agent/values.h"
 #include "base/arena.h"
 #include "log/log.h"
 #include "net/endpoint.h"
@@ -132,8 +133,10 @@ load(struct service *s, struct err *e)
 		.log = s->entry->log,
 		.with_access = true,
 		.share = d->tables };
-	enum rc rc = decide_new(&req, &s->decide, e);
+	enum rc rc = values_check_arguments(s->entry->entry, e);
 
+	if (rc == RC_OK)
+		rc = decide_new(&req, &s->decide, e);
 	if (rc == RC_OK)
 		rc = service_load(s, e);
 	if (rc == RC_OK && d->tables == NULL)
