@@ -107,6 +107,10 @@ MUST_USE enum rc access_each_service(
  * RC_NONE: no more. */
 MUST_USE enum rc access_unknown(
     const struct access_list *l, unsigned *at, struct str *out);
+/* The next restriction from *at on that wants a table and has none: *arg is what stands
+ * there instead, or empty. Answered and returned as above. */
+MUST_USE enum rc access_tableless(
+    const struct access_list *l, unsigned *at, struct str *name, struct str *arg);
 /* The restriction that is spelled most like `name`; empty: none is. */
 struct str access_nearest(struct str name);
 

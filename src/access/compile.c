@@ -128,6 +128,23 @@ access_unknown(const struct access_list *l, unsigned *at, struct str *out)
 	return RC_NONE;
 }
 
+enum rc
+access_tableless(
+    const struct access_list *l, unsigned *at, struct str *name, struct str *arg)
+{
+	while (*at < l->n) {
+		const struct access_item *it = &l->v[(*at)++];
+
+		if (it->r != NULL && (it->r->flags & ACCESS_TABLE_ARG) != 0 &&
+		    !is_table(access_table_of(it->arg))) {
+			*name = it->name;
+			*arg = it->arg;
+			return RC_OK;
+		}
+	}
+	return RC_NONE;
+}
+
 /* ---- relay control ---- */
 
 enum protection { NO_PROTECTION, PROTECTED, ENDED };

@@ -1,5 +1,5 @@
-/* Owns the warnings about restrictions that refuse everybody because nobody knows them.
- */
+/* Owns the warnings about restrictions that refuse everybody: nobody knows them, or their
+ * table is none. */
 #include "agent/restrictions.h"
 #include "access/access.h"
 #include "agent/decide_int.h"
@@ -48,20 +48,34 @@ warn_unknown(const struct setting *at, struct str name)
 }
 
 static void
+warn_tableless(const struct setting *at, struct str name, struct str arg)
+{
+	log_warn(at->log,
+	    "%.*s: line %u: %s%.*s: %.*s: bad argument \"%.*s\": need maptype:mapname; "
+	    "who "
+	    "reaches it gets 451 4.3.5",
+	    STR_ARG(at->path), at->line, at->service != NULL ? "-o " : "",
+	    STR_ARG(at->name), STR_ARG(name), STR_ARG(str_head(arg, NAME_SHOWN)));
+}
+
+static void
 warn_setting(const struct setting *at)
 {
 	struct arena *mem = arena_new((size_t)CONF_VALUE_MAX * 8);
 	struct access_classes classes = { 0 };
 	struct access_list list = { 0 };
-	struct str text, name;
-	unsigned i = 0;
+	struct str text, name, arg;
+	unsigned i = 0, k = 0;
 
 	/* What is malformed is an error, and said elsewhere. */
 	if (conf_expand(at->s, at->service, at->value, mem, &text, NULL) == RC_OK &&
 	    decide_access_classes(at->s, at->service, mem, &classes, NULL) == RC_OK &&
-	    access_compile(text, &classes, mem, &list, NULL) == RC_OK)
+	    access_compile(text, &classes, mem, &list, NULL) == RC_OK) {
 		while (access_unknown(&list, &i, &name) == RC_OK)
 			warn_unknown(at, name);
+		while (access_tableless(&list, &k, &name, &arg) == RC_OK)
+			warn_tableless(at, name, arg);
+	}
 	arena_free(&mem);
 }
 

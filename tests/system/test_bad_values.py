@@ -1,5 +1,6 @@
 """Values of the right type that a daemon would die of: said where they are set, before it starts."""
 import re
+import socket
 
 import pytest
 
@@ -134,3 +135,27 @@ SMTPD = "127.0.0.1:1 inet n - n - - smtpd\n"
 def test_what_is_no_mistake(instance, main, master):
     code, said = check(instance(main, master=master))
     assert code == 0 and not any(" error: " in l for l in said), said
+
+
+def test_a_blank_in_a_value_opens_a_service_to_everybody(instance):
+    """Postfix's smtpd dies of it: what the administrator wanted at the end was "reject"."""
+    m = instance()
+    port = harness.free_port()
+    m.master_cf.write_text(m.master_cf.read_text() +
+                           f"127.0.0.1:{port} inet n - n - - smtpd\n  -o smtpd_recipient_restrictions=permit_sasl_authenticated, reject\n")
+    words = f"service 127.0.0.1:{port}: unexpected command-line argument: reject; a value with blanks is written -o {{ name = value }}"
+    code, said = check(m)
+    assert code == 1 and any(l.endswith(words) for l in said), said
+    m.start()
+    m.wait_log("smtpd\\[\\d+\\]: fatal: unexpected command-line argument: reject")
+    with socket.create_connection(("127.0.0.1", port), 60) as s:
+        assert s.recv(100).startswith(b"421 4.3.0 ")
+    assert m.send("u@mbox.test").startswith("250")
+
+
+def test_an_access_check_without_a_table_refuses_everybody_and_nobody_was_told(instance):
+    m = instance("smtpd_client_restrictions = permit_mynetworks, check_client_access /etc/x, check_client_access {{ static:OK, search_order=x }}\n")
+    code, said = check(m)
+    said = [l for l in said if "need maptype:mapname" in l]
+    assert len(said) == 1 and said[0].endswith(
+        ': smtpd_client_restrictions: check_client_access: bad argument "/etc/x": need maptype:mapname; who reaches it gets 451 4.3.5')
