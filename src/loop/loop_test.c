@@ -263,6 +263,62 @@ test_offload(void **state)
 	loop_free(&t.loop);
 }
 
+struct meeting {
+	struct trace *t;
+	pthread_barrier_t both;
+};
+
+static void
+meet(void *arg)
+{
+	struct meeting *p = arg;
+
+	(void)pthread_barrier_wait(&p->both);
+}
+
+static void
+met(void *arg)
+{
+	struct meeting *p = arg;
+
+	note(p->t, 'm');
+	if (loop_offload_open(p->t->loop) == 0)
+		loop_stop(p->t->loop);
+}
+
+static void
+go_on(void *arg)
+{
+	loop_stop(arg);
+}
+
+/* Each of two waits for the other, though an idle thread was there for one of them. The
+ * timer gives the thread time to become idle; if it does not, nothing is tried. */
+static void
+works_do_not_wait_for_each_other(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		struct trace t = { .loop = loop_new() };
+		struct sum first = { .t = &t };
+		struct meeting m = { .t = &t };
+		struct loop_timer timer;
+
+		assert_int_equal(pthread_barrier_init(&m.both, NULL, 2), 0);
+		loop_offload(t.loop, work, work_done, &first);
+		loop_run(t.loop);
+		loop_timer_init(&timer, go_on, t.loop);
+		loop_timer_set(t.loop, &timer, loop_now_us(t.loop) + 2000);
+		loop_run(t.loop);
+		loop_offload(t.loop, meet, met, &m);
+		loop_offload(t.loop, meet, met, &m);
+		loop_run(t.loop);
+		assert_int_equal(t.n, 3);
+		loop_free(&t.loop);
+		assert_int_equal(pthread_barrier_destroy(&m.both), 0);
+	}
+}
+
 int
 main(void)
 {
@@ -272,6 +328,7 @@ main(void)
 		cmocka_unit_test(test_io),
 		cmocka_unit_test(test_signal_child),
 		cmocka_unit_test(test_offload),
+		cmocka_unit_test(works_do_not_wait_for_each_other),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

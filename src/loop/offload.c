@@ -20,10 +20,11 @@ struct work {
 };
 
 struct loop_pool {
-	pthread_mutex_t lock; /* guards the lists, n_idle and is_ending */
+	pthread_mutex_t lock; /* guards the lists, their numbers and is_ending */
 	pthread_cond_t wake;
 	struct list todo, done;
-	unsigned n_idle;
+	size_t n_todo;
+	unsigned n_idle; /* until they run: also those that were woken just now */
 	bool is_ending;
 	pthread_t threads[THREADS_MAX];
 	unsigned n_threads;
@@ -59,6 +60,7 @@ thread_main(void *arg)
 			continue;
 		}
 		list_remove(node);
+		p->n_todo--;
 		check(pthread_mutex_unlock(&p->lock));
 		w = CONTAINER_OF(node, struct work, node);
 		w->work(w->arg);
@@ -146,7 +148,9 @@ loop_offload(struct loop *l, void (*work)(void *arg), void (*done)(void *arg), v
 	p->n_open++;
 	check(pthread_mutex_lock(&p->lock));
 	list_add_tail(&p->todo, &w->node);
-	has_idle = p->n_idle > 0;
+	/* Whoever was woken for an earlier one is not there for this one: it would wait
+	 * behind a call that may block for long. */
+	has_idle = p->n_idle >= ++p->n_todo;
 	if (!has_idle)
 		add_thread(p, l->n_threads);
 	check(pthread_mutex_unlock(&p->lock));
