@@ -220,6 +220,8 @@ struct slow {
 	struct scene s;
 	struct delivery_job *open;
 	unsigned n_started;
+	struct loop *loop;
+	struct log *log;
 };
 
 static void
@@ -232,7 +234,7 @@ start_slow(void *ctx, struct delivery_job *job)
 }
 
 static struct ipc_channel *
-connect_queue(struct slow *w, struct loop *l)
+connect_queue(struct slow *w)
 {
 	static const struct ipc_handlers on = { .on_result = on_result,
 		.on_leaving = on_leaving };
@@ -245,123 +247,117 @@ connect_queue(struct slow *w, struct loop *l)
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
 	delivery_attach(w->s.d, pair[0]);
-	return ipc_channel_new(l, pair[1], &conf);
+	return ipc_channel_new(w->loop, pair[1], &conf);
+}
+
+static const struct wire_rcpt slow_rcpt = { .index = 7, .address = STR_INIT("a@x") };
+static const struct wire_job slow_job = { .job = 3,
+	.qid = STR_INIT("ABC"),
+	.service = STR_INIT("smtp"),
+	.rcpts = &slow_rcpt,
+	.n_rcpts = 1,
+	.content = STR_INIT("hello"),
+	.size = 5,
+	.file = -1 };
+static const struct delivery_outcome slow_sent = {
+	.what = DELIVERY_SENT, .dsn = STR_INIT("2.0.0"), .text = STR_INIT("250 ok")
+};
+
+static void
+slow_begin(struct slow *w)
+{
+	static const struct delivery_ops ops = { .start = start_slow };
+
+	w->loop = loop_new();
+	w->log = log_new("postfix/smtp", "h");
+	w->s.d = delivery_new(&(struct delivery_request){
+	    .loop = w->loop, .log = w->log, .ops = &ops, .ctx = w });
+	w->s.queue = connect_queue(w);
+}
+
+static void
+slow_end(struct slow *w)
+{
+	ipc_channel_free(&w->s.queue);
+	delivery_free(&w->s.d);
+	log_free(&w->log);
+	loop_free(&w->loop);
+}
+
+static void
+go_on(struct slow *w)
+{
+	for (int i = 0; i < 10; i++)
+		loop_round(w->loop, 0);
 }
 
 static void
 what_is_under_way_is_not_begun_again_for_the_next_queue(void **state)
 {
-	static const struct delivery_ops ops = { .start = start_slow };
-	const struct wire_rcpt rcpt = { .index = 7, .address = STR("a@x") };
-	struct wire_job job = { .job = 3,
-		.qid = STR("ABC"),
-		.service = STR("smtp"),
-		.rcpts = &rcpt,
-		.n_rcpts = 1,
-		.content = STR("hello"),
-		.size = 5,
-		.file = -1 };
-	const struct delivery_outcome sent = {
-		.what = DELIVERY_SENT, .dsn = STR("2.0.0"), .text = STR("250 ok")
-	};
+	struct wire_job job = slow_job;
 	struct slow w = { 0 };
-	struct loop *l = loop_new();
-	struct log *log = log_new("postfix/smtp", "h");
 
 	(void)state;
-	w.s.d = delivery_new(
-	    &(struct delivery_request){ .loop = l, .log = log, .ops = &ops, .ctx = &w });
-	w.s.queue = connect_queue(&w, l);
+	slow_begin(&w);
 	ipc_send_job(w.s.queue, &job);
-	for (int i = 0; i < 10; i++)
-		loop_round(l, 0);
+	go_on(&w);
 	assert_int_equal(w.n_started, 1);
 	ipc_channel_free(&w.s.queue);
-	for (int i = 0; i < 10; i++)
-		loop_round(l, 0);
+	go_on(&w);
 	assert_true(delivery_is_orphan(w.open));
 
-	w.s.queue = connect_queue(&w, l);
+	w.s.queue = connect_queue(&w);
 	job.job = 99;
 	ipc_send_job(w.s.queue, &job);
-	for (int i = 0; i < 10; i++)
-		loop_round(l, 0);
+	go_on(&w);
 	assert_int_equal(w.n_started, 1);
 	assert_false(delivery_is_orphan(w.open));
 	assert_int_equal(w.open->m->job, 99);
-	delivery_outcome_rest(w.s.d, w.open, &sent);
+	delivery_outcome_rest(w.s.d, w.open, &slow_sent);
 	delivery_done(w.s.d, w.open, DELIVERY_SITE_OK, STR(""), STR(""));
-	for (int i = 0; i < 10; i++)
-		loop_round(l, 0);
+	go_on(&w);
 	assert_string_equal(w.s.result, "7 1 2.0.0 250 ok|");
 
 	/* It is over: the same once more is a new attempt. */
 	ipc_send_job(w.s.queue, &job);
-	for (int i = 0; i < 10; i++)
-		loop_round(l, 0);
+	go_on(&w);
 	assert_int_equal(w.n_started, 2);
-	delivery_outcome_rest(w.s.d, w.open, &sent);
+	delivery_outcome_rest(w.s.d, w.open, &slow_sent);
 	delivery_done(w.s.d, w.open, DELIVERY_SITE_OK, STR(""), STR(""));
-	ipc_channel_free(&w.s.queue);
-	delivery_free(&w.s.d);
-	log_free(&log);
-	loop_free(&l);
+	slow_end(&w);
 }
 
 static void
 a_job_that_is_abandoned_goes_back_without_a_word(void **state)
 {
-	static const struct delivery_ops ops = { .start = start_slow };
-	const struct wire_rcpt rcpt = { .index = 7, .address = STR("a@x") };
-	struct wire_job job = { .job = 3,
-		.qid = STR("ABC"),
-		.service = STR("smtp"),
-		.rcpts = &rcpt,
-		.n_rcpts = 1,
-		.content = STR("hello"),
-		.size = 5,
-		.file = -1 };
-	const struct delivery_outcome sent = {
-		.what = DELIVERY_SENT, .dsn = STR("2.0.0"), .text = STR("250 ok")
-	};
+	struct wire_job job = slow_job;
 	struct slow w = { 0 };
-	struct loop *l = loop_new();
-	struct log *log = log_new("postfix/smtp", "h");
 	struct delivery_job *first;
 
 	(void)state;
-	w.s.d = delivery_new(
-	    &(struct delivery_request){ .loop = l, .log = log, .ops = &ops, .ctx = &w });
-	w.s.queue = connect_queue(&w, l);
+	slow_begin(&w);
 	ipc_send_job(w.s.queue, &job);
-	for (int i = 0; i < 10; i++)
-		loop_round(l, 0);
+	go_on(&w);
 	first = w.open;
 	job.job = 4;
 	ipc_send_job(w.s.queue, &job);
-	for (int i = 0; i < 10; i++)
-		loop_round(l, 0);
+	go_on(&w);
 	assert_int_equal(w.n_started, 2);
 	delivery_drain(w.s.d);
 	assert_false(delivery_is_begun(first));
 	delivery_abandon(w.s.d, first);
-	for (int i = 0; i < 10; i++)
-		loop_round(l, 0);
+	go_on(&w);
 	/* The other one is still under way; its result is heard before the channel
 	 * closes. */
 	assert_false(w.s.is_closed);
-	delivery_outcome_rest(w.s.d, w.open, &sent);
+	delivery_outcome_rest(w.s.d, w.open, &slow_sent);
 	assert_true(delivery_is_begun(w.open));
 	delivery_done(w.s.d, w.open, DELIVERY_SITE_OK, STR(""), STR(""));
-	for (int i = 0; i < 10; i++)
-		loop_round(l, 0);
+	go_on(&w);
 	assert_int_equal(w.s.n_results, 1);
 	assert_string_equal(w.s.result, "7 1 2.0.0 250 ok|");
 	assert_true(w.s.is_closed);
-	ipc_channel_free(&w.s.queue);
-	delivery_free(&w.s.d);
-	log_free(&log);
-	loop_free(&l);
+	slow_end(&w);
 }
 
 int
