@@ -100,7 +100,7 @@ ingest_rcpts_add(struct ingest *in, const struct ingest_rcpt *r)
 	struct ingest_expansion *x = in->expansion;
 	enum rc rc = RC_OK;
 
-	if (r->address.n > ADDR_MAX || r->orig.n > ADDR_MAX)
+	if (r->address.n > ADDR_MAX || r->orig.n > ADDR_MAX || r->orcpt.n > SPOOL_STR_MAX)
 		return RC_TEMP;
 	if (x->n_out == 1 && !x->has_seen)
 		rc = note_first(in);

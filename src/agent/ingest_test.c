@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "addr/address.h"
 #include "agent/submit.h"
 #include "agent/testing.h"
 #include "ipc/channel.h"
@@ -176,6 +177,36 @@ addresses_are_completed_once(void **state)
 	    STR("Received: by mx.o.rg (Postfix, from userid 5)\r\n\tid ")));
 	assert_true(str_ends(buf_view(&q.content),
 	    STR("\r\nFrom: \"Joe \\\"J\\\" Doe\" <joe@o.rg>\r\n\r\nx\r\n")));
+	ingest_free(&in);
+	testing_queue_fini(&q);
+}
+
+/* Its ORCPT would be longer than a put takes: the message goes without it. */
+static void
+a_long_recipient_of_local_mail(void **state)
+{
+	char address[ADDR_MAX] = "";
+	const struct ingest_rcpt to = { .address = str_n(address, ADDR_MAX) };
+	const struct ingest_envelope env = {
+		.sender = STR("s@t"), .rcpts = &to, .n_rcpts = 1
+	};
+	struct ingest_client local = client;
+	struct testing_queue q;
+	struct told t = { 0 };
+	struct ingest *in;
+
+	(void)state;
+	memset(address, 'a', sizeof(address));
+	memcpy(address + ADDR_MAX - 4, "@b.c", 4);
+	setup_connected(&q);
+	local.is_local = true;
+	local.origin = STR("pickup");
+	in = begin(&q, &local);
+	assert_int_equal(ingest_content(in, STR("To: root\n\nx\n"), NULL), RC_OK);
+	ingest_commit(in, &env, done, &t);
+	testing_queue_rounds(&q);
+	assert_int_equal(t.n, 1);
+	assert_int_equal(t.rc, RC_OK);
 	ingest_free(&in);
 	testing_queue_fini(&q);
 }
@@ -547,6 +578,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_message_is_put_and_confirmed),
 		cmocka_unit_test(addresses_are_completed_once),
+		cmocka_unit_test(a_long_recipient_of_local_mail),
 		cmocka_unit_test(large_mail_goes_to_a_stage_file),
 		cmocka_unit_test(given_up_mail_gives_the_stage_file_back),
 		cmocka_unit_test(too_large_and_too_many_hops_are_refused),
