@@ -221,7 +221,7 @@ orcpt_of(const struct ingest *in, struct str address)
 
 	if (str_is(in->client->origin, "pickup") && str_is_ascii(address))
 		full = addr_to_internal(address, in->env_mem);
-	/* One that finds no room in the put would close the channel for everybody. */
+	/* A put has no room for a longer one, and would never be sent. */
 	if (full.n == 0 || STR("rfc822;").n + full.n > SPOOL_STR_MAX)
 		return STR("");
 	return arena_printf(in->env_mem, "rfc822;%.*s", STR_ARG(full));
