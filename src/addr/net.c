@@ -132,6 +132,20 @@ parse_bracketed(struct str text, struct addr_ip *out)
 	return addr_ip_parse(text, out);
 }
 
+/* "::ffff:127.0.0.0" has become IPv4; what it says of 128 bits is said of the last 32.
+ * Debian's own mynetworks has such a network. */
+static enum rc
+parse_length(struct str len, const struct addr_ip *ip, bool is_mapped, uint8_t *out)
+{
+	unsigned skipped = is_mapped ? 96 : 0;
+	uint64_t bits;
+
+	if (str_u64(len, all_bits(ip) + skipped, &bits) != RC_OK || bits < skipped)
+		return RC_PERM;
+	*out = (uint8_t)(bits - skipped);
+	return RC_OK;
+}
+
 enum rc
 addr_net_parse(struct str text, struct addr_net *out, struct err *e)
 {
@@ -139,8 +153,7 @@ addr_net_parse(struct str text, struct addr_net *out, struct err *e)
 	struct addr_ip clean;
 	struct str addr = text, len = STR("");
 	char a[ADDR_IP_TEXT_MAX];
-	uint64_t bits;
-	bool has_len = str_cut(text, '/', &addr, &len);
+	bool has_len = str_cut(text, '/', &addr, &len), is_mapped;
 
 	/* "[2001:db8::/32]" is seen in the wild as well. */
 	if (has_len && addr.n > 1 && *addr.p == '[' && len.n > 1 &&
@@ -151,11 +164,11 @@ addr_net_parse(struct str text, struct addr_net *out, struct err *e)
 	if (parse_bracketed(addr, &net.ip) != RC_OK)
 		return err_set(
 		    e, RC_PERM, "bad net/mask pattern: \"%.*s\"", STR_ARG(text));
-	bits = all_bits(&net.ip);
-	if (has_len && str_u64(len, all_bits(&net.ip), &bits) != RC_OK)
+	is_mapped = net.ip.family == ADDR_IPV4 && str_find(addr, ':') < addr.n;
+	net.bits = (uint8_t)all_bits(&net.ip);
+	if (has_len && parse_length(len, &net.ip, is_mapped, &net.bits) != RC_OK)
 		return err_set(
 		    e, RC_PERM, "bad net/mask pattern: \"%.*s\"", STR_ARG(text));
-	net.bits = (uint8_t)bits;
 	clean = net.ip;
 	addr_ip_mask(&clean, net.bits);
 	if (!addr_ip_eq(&clean, &net.ip)) /* compat */
