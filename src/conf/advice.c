@@ -1,5 +1,5 @@
 /* Owns the judgement of a configuration that loads: which settings do nothing here yet,
- * and which names nobody knows. */
+ * which names nobody knows, and which networks are none. */
 #include "conf/advice.h"
 #include "base/arena.h"
 #include "base/near.h"
@@ -208,12 +208,43 @@ is_idle(const struct advise *a, const struct master_service *service,
 	return is_same;
 }
 
+static bool
+is_network(struct str item)
+{
+	return item.n > 0 && (ascii_isdigit(item.p[0]) || item.p[0] == '[') &&
+	       str_find(item, '/') < item.n;
+}
+
+static bool
+has_bad_network(const struct advise *a, const struct master_service *service,
+    const struct conf_param *p, struct str value, struct err *why)
+{
+	struct arena *mem;
+	struct str text, item;
+	struct addr_net net;
+	bool is_bad = false;
+
+	if (p->type != CONF_LIST || p->status != CONF_WORKS)
+		return false;
+	mem = arena_new((size_t)CONF_VALUE_MAX * 4);
+	if (conf_expand(a->s, service, value, mem, &text, NULL) == RC_OK)
+		while (!is_bad && conf_list_next(&text, &item) == RC_OK) {
+			while (str_starts(item, STR("!")))
+				item = str_from(item, 1);
+			is_bad =
+			    is_network(item) && addr_net_parse(item, &net, why) != RC_OK;
+		}
+	arena_free(&mem);
+	return is_bad;
+}
+
 /* `at` has everything but kind and hint. */
 static void
 judge(struct advise *a, const struct master_service *service, struct conf_advice *at)
 {
 	const struct conf_param *p = conf_param_find(at->name);
 	struct str transport;
+	struct err why = { .text = "" };
 
 	if (p == NULL)
 		p = conf_template_in(&a->s->master, at->name, &transport);
@@ -230,6 +261,9 @@ judge(struct advise *a, const struct master_service *service, struct conf_advice
 	} else if (p->status == CONF_NOT_YET && !is_idle(a, service, p, at->value)) {
 		at->kind = CONF_ADVICE_NOT_YET;
 		at->hint = p->why;
+	} else if (has_bad_network(a, service, p, at->value, &why)) {
+		at->kind = CONF_ADVICE_BAD_NETWORK;
+		at->hint = str_c(why.text);
 	} else {
 		return;
 	}
@@ -319,6 +353,9 @@ words_of(const struct conf_advice *at, char *out, size_t n)
 	case CONF_ADVICE_NO_TRANSPORT:
 		(void)snprintf(out, n, "there is no service %.*s/unix in master.cf",
 		    STR_ARG(str_head(at->hint, NAME_SHOWN)));
+		break;
+	case CONF_ADVICE_BAD_NETWORK:
+		(void)snprintf(out, n, "%.*s", STR_ARG(at->hint));
 		break;
 	}
 }

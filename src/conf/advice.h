@@ -1,8 +1,8 @@
 #ifndef CONF_ADVICE_H
 #define CONF_ADVICE_H
 /* What an administrator should hear about a configuration that loads: settings that do
- * nothing here yet, and names that nobody knows. conf_advise() says it to a callback,
- * conf_warn() to a log (master's, the terminal of `postfix check`). */
+ * nothing here yet, names that nobody knows, networks that are none. conf_advise() says
+ * it to a callback, conf_warn() to a log (master's, the terminal of `postfix check`). */
 #include "base/base.h"
 
 struct conf_snapshot;
@@ -12,6 +12,7 @@ enum conf_advice_kind {
 	CONF_ADVICE_NOT_YET, /* set, to another value than the default, and not built */
 	CONF_ADVICE_UNKNOWN, /* no such parameter, and nothing refers to it */
 	CONF_ADVICE_NO_TRANSPORT, /* of a transport that master.cf does not have */
+	CONF_ADVICE_BAD_NETWORK,  /* a list names one that is none: it fits nobody */
 };
 
 struct conf_advice {
@@ -22,7 +23,7 @@ struct conf_advice {
 	    service; /* empty: main.cf; else the service with the -o, "smtp/inet" */
 	struct str name, value; /* as set: the value is not expanded */
 	struct str hint; /* not yet: what it waits for; unknown: the nearest name, both
-			    may be empty; no transport: its name */
+			    may be empty; no transport: its name; bad network: why */
 };
 
 #define CONF_ADVICE_TEXT_MAX 400
@@ -46,7 +47,9 @@ void conf_warn(const struct conf_snapshot *s, struct log *log);
  *   /etc/postfix/master.cf: line 9: smtp/inet: -o NAME=VALUE: not built yet: WHAT
  *   /etc/postfix/main.cf: line 7: NAME = VALUE: unknown parameter; did you mean NEAREST?
  *   /etc/postfix/main.cf: line 7: NAME = VALUE: there is no service slow/unix in
- * master.cf Bytes that a terminal would obey become "?"; a long value is cut. */
+ * master.cf
+ *   /etc/postfix/main.cf: line 7: mynetworks = 10.0.0.1/8: non-null host address bits …
+ * Bytes that a terminal would obey become "?"; a long value is cut. */
 void conf_advice_format(
     const struct conf_advice *advice, char out[static CONF_ADVICE_TEXT_MAX]);
 #endif

@@ -154,11 +154,35 @@ test_service(void **state)
 	    "smtp inet n - n - - smtpd -o smtpd_client_restrictions=$mua\n", "");
 }
 
+static void
+test_networks(void **state)
+{
+	static const char bits[] =
+	    "non-null host address bits in \"10.0.0.1/8\", perhaps you "
+	    "should use \"10.0.0.0/8\" instead\n";
+	char want[400];
+
+	(void)state;
+	/* the first is Debian's */
+	expect(
+	    "mynetworks = 127.0.0.0/8 [::ffff:127.0.0.0]/104 [::1]/128\n", master_cf, "");
+	expect("mynetworks = !10.0.0.0/24, ::1 2001:db8::/32 fe80::/64 /etc/x "
+	       "hash:/etc/x 10.1.2.3\n",
+	    master_cf, "");
+	(void)snprintf(want, sizeof(want), M "mynetworks = 10.0.0.1/8: %s", bits);
+	expect("mynetworks = 10.0.0.1/8\n", master_cf, want);
+	(void)snprintf(
+	    want, sizeof(want), M "mynetworks = 127.0.0.0/8, !10.0.0.1/8: %s", bits);
+	expect("mynetworks = 127.0.0.0/8, !10.0.0.1/8\n", master_cf, want);
+	expect("transport_maps = 10.0.0.1/8\n", master_cf, ""); /* no list */
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_unknown),
+		cmocka_unit_test(test_networks),
 		cmocka_unit_test(test_not_yet),
 		cmocka_unit_test(test_switched_off_is_not_warned_of),
 		cmocka_unit_test(test_old_names_of_what_is_not_there_are_warned_of),
