@@ -245,8 +245,8 @@ read_value(const struct mapping_lookup *how, const struct route_found *f,
 	return rc;
 }
 
-enum rc
-mapping_find(struct ask *a, const struct mapping_lookup *how, struct str address,
+static enum rc
+find(struct ask *a, const struct mapping_lookup *how, struct str address,
     struct mapping_found *out, struct err *e)
 {
 	struct route_found f;
@@ -271,4 +271,24 @@ mapping_find(struct ask *a, const struct mapping_lookup *how, struct str address
 		    "%s lookup of %.*s returns non-address result \"%.*s\"", how->title,
 		    STR_ARG(address), STR_ARG(f.value));
 	return rc == RC_OK ? rc : err_set(e, RC_TEMP, "%s", "");
+}
+
+/* An address goes into commands and headers. Who may write an entry of his own in a
+ * directory shall not write more than that. */
+enum rc
+mapping_find(struct ask *a, const struct mapping_lookup *how, struct str address,
+    struct mapping_found *out, struct err *e)
+{
+	struct mapping_found found;
+	enum rc rc = find(a, how, address, &found, e);
+
+	if (rc != RC_OK)
+		return rc;
+	for (size_t i = 0; i < found.n; i++)
+		if (!str_is_line(found.v[i]))
+			return err_set(e, RC_TEMP,
+			    "%s lookup of %.*s returns an address with a line break",
+			    how->title, STR_ARG(address));
+	*out = found;
+	return RC_OK;
 }

@@ -46,6 +46,8 @@ static char tables[] =
     "hash:can @cdom.test = @cdom2.test\n"
     "hash:can cname = cnamed\n"
     "hash:can nonaddr@c.test = ,\n"
+    "hash:can quoted@c.test = \"a\rRCPT TO:<b@x.test>\"@x.test\n"
+    "hash:can @crdom.test = @x.test\rX: y\n"
     "hash:can s2@c.test = s3@c.test\n"
     "hash:scan s@c.test = s2@c.test\n"
     "hash:rcan r@c.test = r2@c.test\n"
@@ -137,6 +139,14 @@ canonical(void **state)
 		{ MAPPING_ENVELOPE_RECIPIENT, "nonaddr@c.test",
 		    "temp canonical_maps lookup of nonaddr@c.test returns non-address "
 		    "result \",\"\ncanonical_maps map lookup problem for nonaddr@c.test "
+		    "-- message not accepted, try again later" },
+		{ MAPPING_ENVELOPE_RECIPIENT, "quoted@c.test",
+		    "temp canonical_maps lookup of quoted@c.test returns an address with "
+		    "a line break\ncanonical_maps map lookup problem for quoted@c.test "
+		    "-- message not accepted, try again later" },
+		{ MAPPING_ENVELOPE_RECIPIENT, "u@crdom.test",
+		    "temp canonical_maps lookup of u@crdom.test returns an address with "
+		    "a line break\ncanonical_maps map lookup problem for u@crdom.test "
 		    "-- message not accepted, try again later" },
 		{ MAPPING_ENVELOPE_RECIPIENT, "r+kk@c.test", "r2+kk@c.test" },
 		{ MAPPING_HEADER_RECIPIENT, "r+kk@c.test", "r+kk@c.test" },
