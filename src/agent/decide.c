@@ -279,7 +279,8 @@ decide_new(const struct decide_request *req, struct decide **out, struct err *e)
 		.snapshot = req->snapshot,
 		.service = req->service,
 		.asks_remote = req->asks_remote,
-		.asks_service = req->asks_remote };
+		.asks_service = req->asks_remote,
+		.asks_closed = req->asks_closed };
 	enum rc rc;
 
 	d->mem = arena_new(ARENA_MAX);

@@ -32,6 +32,8 @@ struct map_env {
 	/* `postfix check`: an index is too old even when its source was written just now,
 	 * and the rebuild may be under way. */
 	bool warns_of_any_age;
+	/* Who cannot open a table asks `lookup`: that says so, if it cannot either. */
+	bool asks_closed;
 	const char *plugin_folder; /* of the modules; NULL: beside the program */
 	/* How many tables name each other until here ("backup = type:name" in a table's
 	 * own file); 0 for what is not part of a table. */

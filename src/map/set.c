@@ -87,7 +87,7 @@ map_set_open(
 			    STR_ARG(spec)); /* compat */
 		m = map_new(&req);
 		m->is_of_set = true;
-		if (try_version(m) != RC_OK && s->env.log != NULL)
+		if (try_version(m) != RC_OK && s->env.log != NULL && !s->env.asks_closed)
 			log_error(s->env.log, "%s", m->why.text);
 		m->next = s->maps;
 		s->maps = m;

@@ -212,6 +212,7 @@ def test_folder_that_is_new_at_a_reload(tmp_path):
             mta.wait_log("reload -- version")
             assert mta.send("x@far.test").startswith("250")
             sink.wait(1)
+            assert "Permission denied" not in mta.log()
 
 
 def test_reload_brings_new_remote_tables(tmp_path):
