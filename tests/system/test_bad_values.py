@@ -159,3 +159,11 @@ def test_an_access_check_without_a_table_refuses_everybody_and_nobody_was_told(i
     said = [l for l in said if "need maptype:mapname" in l]
     assert len(said) == 1 and said[0].endswith(
         ': smtpd_client_restrictions: check_client_access: bad argument "/etc/x": need maptype:mapname; who reaches it gets 451 4.3.5')
+
+
+def test_a_new_main_cf_lacks_a_compatibility_level_and_the_error_does_not_say_so(instance):
+    m = instance(master="127.0.0.1:1 inet n - n - - smtpd\n")
+    lines = [l for l in m.main_cf.read_text().splitlines() if not re.match("compatibility_level|smtpd_re(lay|cipient)_restrictions", l)]
+    m.main_cf.write_text("\n".join(lines) + "\n")
+    code, said = check(m)
+    assert code == 1 and any(l.endswith("; smtpd_relay_restrictions is empty by default without compatibility_level = 3.6") for l in said), said
