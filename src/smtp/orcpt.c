@@ -93,17 +93,24 @@ decode_utf8(struct str in, struct arena *mem, struct str *out)
 	return RC_OK;
 }
 
+/* What cannot be one would be read as more than that. */
+static bool
+is_type(struct str type)
+{
+	for (size_t i = 0; i < type.n; i++)
+		if (type.p[i] <= ' ' || type.p[i] > '~')
+			return false;
+	return type.n > 0;
+}
+
 enum rc
 smtp_orcpt_decode(struct str in, struct arena *mem, struct str *out)
 {
 	struct str type, coded, text;
 	enum rc rc;
 
-	if (!str_cut(in, ';', &type, &coded) || type.n == 0)
+	if (!str_cut(in, ';', &type, &coded) || !is_type(type))
 		return RC_PERM;
-	for (size_t i = 0; i < type.n; i++)
-		if (type.p[i] <= ' ' || type.p[i] > '~')
-			return RC_PERM;
 	rc = str_iis(type, "utf-8") ? decode_utf8(coded, mem, &text)
 				    : smtp_xtext_decode(coded, mem, &text);
 	if (rc != RC_OK)
@@ -147,10 +154,11 @@ encode_utf8(struct str text, struct buf *out)
 struct str
 smtp_orcpt_encode(struct str orcpt, struct arena *mem)
 {
-	struct str type = orcpt, text = STR(""), coded = STR("");
+	struct str type, text, coded;
 	struct buf b;
 
-	(void)str_cut(orcpt, ';', &type, &text);
+	if (!str_cut(orcpt, ';', &type, &text) || !is_type(type))
+		return (struct str){ NULL, 0 };
 	if (!str_iis(type, "utf-8")) {
 		coded = addr_xtext_encode(text, mem);
 		return coded.p == NULL ? coded

@@ -16,7 +16,8 @@ MUST_USE enum rc smtp_xtext_decode(struct str in, struct arena *mem, struct str 
  * no text. */
 MUST_USE enum rc smtp_orcpt_decode(struct str in, struct arena *mem, struct str *out);
 
-/* And back, as it goes to the next server. Memory: in `mem`; .p NULL: it is full, or the
- * text is no UTF-8 behind "utf-8;". */
+/* And back, as it goes to the next server. Memory: in `mem`; .p NULL: it is full, there
+ * is no type, or what stands behind "utf-8;" is not. Local programs may write anything.
+ */
 struct str smtp_orcpt_encode(struct str orcpt, struct arena *mem);
 #endif

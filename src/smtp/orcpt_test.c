@@ -78,11 +78,24 @@ no_room(void **state)
 	arena_free(&mem);
 }
 
+static void
+types_that_are_none(void **state)
+{
+	static const char *const all[] = { "", "rfc822", ";a@b",
+		"rfc822 NOTIFY=NEVER;a@b", "rfc822\x7f;a@b", "r\xc3\xa9;a@b" };
+	struct arena *mem = arena_new(1 << 16);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		assert_null(smtp_orcpt_encode(str_c(all[i]), mem).p);
+	arena_free(&mem);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(there_and_back),
-		cmocka_unit_test(no_room) };
+		cmocka_unit_test(no_room), cmocka_unit_test(types_that_are_none) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -82,16 +82,16 @@ filter_rcpt_line(const struct smtp_rcpt_args *r, struct arena *mem)
 	static const char *const names[] = { "NEVER", "SUCCESS", "FAILURE", "DELAY" };
 	static const unsigned bits[] = { SMTP_NOTIFY_NEVER, SMTP_NOTIFY_SUCCESS,
 		SMTP_NOTIFY_FAILURE, SMTP_NOTIFY_DELAY };
-	struct str line;
+	struct str line, orcpt = smtp_orcpt_encode(r->orcpt, mem);
 
 	line = arena_printf(mem, "RCPT TO:<%.*s>", STR_ARG(r->address));
 	for (size_t i = 0, n = 0; i < ARRAY_LEN(bits); i++)
 		if ((r->notify & bits[i]) != 0)
 			line = arena_printf(mem, "%.*s%s%s", STR_ARG(line),
 			    n++ == 0 ? " NOTIFY=" : ",", names[i]);
-	if (r->orcpt.n > 0)
-		line = arena_printf(mem, "%.*s ORCPT=%.*s", STR_ARG(line),
-		    STR_ARG(smtp_orcpt_encode(r->orcpt, mem)));
+	if (orcpt.p != NULL)
+		line =
+		    arena_printf(mem, "%.*s ORCPT=%.*s", STR_ARG(line), STR_ARG(orcpt));
 	return line;
 }
 
