@@ -472,41 +472,28 @@ addr_same(struct str a, struct str b)
 	return str_ieq(a, b);
 }
 
-static int
-hex_digit(char c)
-{
-	if (ascii_isdigit(c))
-		return c - '0';
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 enum rc
-addr_xtext_decode(struct str in, struct arena *mem, struct str *out, struct err *e)
+addr_xtext_decode(struct str in, struct arena *mem, struct str *out)
 {
-	char *raw = arena_get(mem, in.n + 1);
+	char *p = arena_get(mem, in.n + 1);
 	size_t n = 0;
 
-	if (raw == NULL)
-		return err_set(e, RC_TEMP, "memory limit");
+	if (p == NULL)
+		return RC_TEMP;
 	for (size_t i = 0; i < in.n; i++) {
-		int c = (unsigned char)in.p[i];
+		uint64_t c = (unsigned char)in.p[i];
 
 		if (c == '+') {
-			int hi = i + 1 < in.n ? hex_digit(in.p[i + 1]) : -1;
-			int lo = i + 2 < in.n ? hex_digit(in.p[i + 2]) : -1;
-
-			if (hi < 0 || lo < 0)
-				return err_set(e, RC_PERM, "bad xtext");
-			c = hi * 16 + lo;
+			if (in.n - i < 3 ||
+			    str_hex64((struct str){ in.p + i + 1, 2 }, &c) != RC_OK)
+				return RC_PERM;
 			i += 2;
-		} else if (c == '=' || c < '!' || c > '~') {
-			return err_set(e, RC_PERM, "bad xtext");
 		}
-		if (c < ' ' || c > '~')
-			return err_set(e, RC_PERM, "control character in xtext");
-		raw[n++] = (char)c;
+		if (c < ' ' || c == 127)
+			return RC_PERM;
+		p[n++] = (char)c;
 	}
-	*out = (struct str){ raw, n };
+	*out = (struct str){ p, n };
 	return RC_OK;
 }
 

@@ -92,9 +92,12 @@ bool addr_has_minus(struct str external);
  * the local part too (Postfix: duplicate_filter is case folded). */
 bool addr_same(struct str a, struct str b);
 
-/* xtext of RFC 3461 4: decode into `mem`; RC_PERM: not xtext, or control characters. */
-MUST_USE enum rc addr_xtext_decode(
-    struct str in, struct arena *mem, struct str *out, struct err *e);
+/* xtext (RFC 3461 4) as Postfix takes it: what is not "+" stands for itself.
+ *
+ * Memory:  *out lives in `mem`; set on RC_OK.
+ * Returns: RC_PERM: a broken code, or a control character: it could end up in a header;
+ *          RC_TEMP: `mem` is full. */
+MUST_USE enum rc addr_xtext_decode(struct str in, struct arena *mem, struct str *out);
 /* .p NULL: memory limit. */
 struct str addr_xtext_encode(struct str in, struct arena *mem);
 #endif

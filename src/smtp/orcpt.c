@@ -11,31 +11,6 @@ is_control(uint64_t c)
 	return c < ' ' || c == 127;
 }
 
-enum rc
-smtp_xtext_decode(struct str in, struct arena *mem, struct str *out)
-{
-	char *p = arena_get(mem, in.n + 1);
-	size_t n = 0;
-
-	if (p == NULL)
-		return RC_TEMP;
-	for (size_t i = 0; i < in.n; i++) {
-		uint64_t c = (unsigned char)in.p[i];
-
-		if (c == '+') {
-			if (in.n - i < 3 ||
-			    str_hex64((struct str){ in.p + i + 1, 2 }, &c) != RC_OK)
-				return RC_PERM;
-			i += 2;
-		}
-		if (is_control(c))
-			return RC_PERM;
-		p[n++] = (char)c;
-	}
-	*out = (struct str){ p, n };
-	return RC_OK;
-}
-
 static size_t
 put_char(char *p, uint64_t c)
 {
@@ -112,7 +87,7 @@ smtp_orcpt_decode(struct str in, struct arena *mem, struct str *out)
 	if (!str_cut(in, ';', &type, &coded) || !is_type(type))
 		return RC_PERM;
 	rc = str_iis(type, "utf-8") ? decode_utf8(coded, mem, &text)
-				    : smtp_xtext_decode(coded, mem, &text);
+				    : addr_xtext_decode(coded, mem, &text);
 	if (rc != RC_OK)
 		return rc;
 	*out = arena_printf(mem, "%.*s;%.*s", STR_ARG(type), STR_ARG(text));

@@ -333,7 +333,7 @@ mail_envid(struct str v, struct arena *mem, struct smtp_mail_args *out,
 	enum rc rc = RC_PERM;
 
 	if (out->envid.n == 0 && v.n > 0 && v.n <= 100) /* RFC 3461 4.4 */
-		rc = smtp_xtext_decode(v, mem, &out->envid);
+		rc = addr_xtext_decode(v, mem, &out->envid);
 	if (rc == RC_TEMP)
 		return no_room(bad);
 	for (size_t i = 0; rc == RC_OK && i < out->envid.n; i++)

@@ -112,7 +112,7 @@ read_value(const struct attr_request *r, struct str raw, struct smtp_client_attr
 		return true;
 	}
 	/* compat: what is no xtext stands for itself */
-	if (addr_xtext_decode(raw, r->mem, &v, NULL) != RC_OK)
+	if (addr_xtext_decode(raw, r->mem, &v) != RC_OK)
 		v = arena_str(r->mem, raw);
 	if (v.p == NULL)
 		return false;
