@@ -14,10 +14,10 @@ struct loop;
  * ours; anything else, and anything unreadable, closes the channel.
  *
  * Sending never blocks and never fails to the caller's face: it appends to a buffer that
- * goes out once a round. When the peer is gone and what it said was handled, or out_max is
- * exceeded, the channel closes and on_close says so; sends on a closed channel, or to a
- * peer that is gone, do nothing. A sender that may
- * produce much looks at ipc_channel_pending() and waits for on_room. */
+ * goes out once a round. When the peer is gone and what it said was handled, or out_max
+ * is exceeded, the channel closes and on_close says so; sends on a closed channel, or to
+ * a peer that is gone, do nothing. A sender that may produce much looks at
+ * ipc_channel_pending() and waits for on_room. */
 struct ipc_channel;
 
 enum { IPC_FRAME_MAX = 8 << 20 };
