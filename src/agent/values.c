@@ -117,6 +117,7 @@ check_filter(const struct setting *at, struct err *e)
 				 "a shorter one");
 	if (str_starts(text, STR("inet:")))
 		text = str_from(text, 5);
+	ports.services = STR(""); /* smtpd asks known_tcp_ports alone */
 	if (net_helper_parse(text, &ports, &dest, NULL) == RC_OK)
 		return RC_OK;
 	return bad(e, "bad smtpd_proxy_filter: ", at->text, allowed);
