@@ -11,7 +11,7 @@ BAD = {
     "smtp_bind_address": ("mail.example.test", "bad smtp_bind_address address: mail.example.test; specify one numeric IPv4 address, or nothing"),
     "smtp_bind_address6": ("192.0.2.1", "bad smtp_bind_address6 address: 192.0.2.1; specify one numeric IPv6 address, or nothing"),
     "smtp_tcp_port": ("nosuchport", "unknown service: nosuchport; specify a port, or its name"),
-    "smtpd_proxy_filter": ("127.0.0.1:pop3s", "bad smtpd_proxy_filter: 127.0.0.1:pop3s; specify host:port, inet:host:port or unix:path"),
+    "smtpd_proxy_filter": ("127.0.0.1:ssh", "bad smtpd_proxy_filter: 127.0.0.1:ssh; specify host:port, inet:host:port or unix:path"),
     "smtpd_proxy_options": ("slow", "unknown smtpd_proxy_options value: slow; specify speed_adjust, or nothing"),
     "receive_override_options": ("no_checks", "unknown receive_override_options value: no_checks; specify no_address_mappings, "
                                               "no_header_body_checks, no_milters or no_unknown_recipient_checks"),
