@@ -34,16 +34,13 @@ is_server(struct str word)
 	return addr_ip_parse(str_head(addr, str_find(addr, '%')), &a) == RC_OK;
 }
 
-static enum rc
+static void
 add_server(struct net_resolver *r, struct str word)
 {
 	if (r->n_servers == SERVERS_MAX)
-		return RC_OK;
-	if (!is_server(word))
-		return RC_PERM;
+		return;
 	r->servers[r->n_servers] = mem_get(word.n + 1);
 	memcpy(r->servers[r->n_servers++], word.p, word.n);
-	return RC_OK;
 }
 
 static void
@@ -55,10 +52,10 @@ read_resolv_conf(struct net_resolver *r, const char *path)
 	if (os_fd_load(path, RESOLV_CONF_MAX, mem, &text, NULL) != RC_OK)
 		text = STR("");
 	while (str_token(&text, "\n", &line)) {
+		/* as libc: what it cannot read it skips */
 		if (str_token(&line, " \t\r", &word) && str_is(word, "nameserver") &&
-		    str_token(&line, " \t\r", &word))
-			(void)!add_server(
-			    r, word); /* as libc: what it cannot read it skips */
+		    str_token(&line, " \t\r", &word) && is_server(word))
+			add_server(r, word);
 	}
 	arena_free(&mem);
 }
@@ -84,13 +81,12 @@ choose_servers(
 	if (net_resolver_check(rest, e) != RC_OK)
 		return RC_PERM;
 	while (str_token(&rest, SEPARATORS, &word))
-		if (add_server(r, word) != RC_OK)
-			return err_set(e, RC_PERM, "bad DNS server address");
+		add_server(r, word);
 	if (r->n_servers == 0)
 		read_resolv_conf(r,
 		    conf->resolv_conf != NULL ? conf->resolv_conf : "/etc/resolv.conf");
 	if (r->n_servers == 0)
-		return add_server(r, STR("127.0.0.1"));
+		add_server(r, STR("127.0.0.1"));
 	return RC_OK;
 }
 
